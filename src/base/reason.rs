@@ -1,0 +1,121 @@
+//! Closed lists of what can happen: why a client connection ended, what is counted, log levels.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! closed_list {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])+ $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$vdoc])+ $variant,)+ }
+
+        impl $name {
+            /// All values, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name used in logs and metrics.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+closed_list! {
+    /// Why a client connection ended. Every closed connection has exactly one: it is the counter's
+    /// label and the `reason` of the log line.
+    CloseReason {
+        /// The client sent COM_QUIT.
+        ClientQuit = "client_quit",
+        /// The client closed while no statement was running.
+        ClientEof = "client_eof",
+        /// The client closed while a statement was running.
+        ClientGone = "client_gone",
+        /// The client's connection broke (reset).
+        ClientReset = "client_reset",
+        /// The client closed before it sent anything: a probe.
+        Probe = "probe",
+        /// Bytes that are no MySQL packet, or out of sequence.
+        BadPacket = "bad_packet",
+        /// The login packet cannot be parsed, or asks for what is not offered (TLS, compression).
+        BadLogin = "bad_login",
+        /// The client did not finish its login in time.
+        LoginTimeout = "login_timeout",
+        /// The login was refused by this proxy (unknown cluster, metadata user, ...).
+        LoginRefused = "login_refused",
+        /// The login was refused by the server.
+        LoginDenied = "login_denied",
+        /// No server of the cluster could be reached for the login.
+        NoServer = "no_server",
+        /// Too many client connections.
+        TooManyConnections = "too_many_connections",
+        /// The server closed the connection while it was idle, as its wait_timeout says.
+        ServerIdleTimeout = "server_idle_timeout",
+        /// The server connection was lost while the session was idle.
+        ServerLostIdle = "server_lost_idle",
+        /// The server connection was lost while a statement was running.
+        ServerLost = "server_lost",
+        /// The server sent something that is not the protocol.
+        ServerProtocol = "server_protocol",
+        /// The server ended the session (KILL, 4401, 5066).
+        Killed = "killed",
+        /// The process is shutting down.
+        Shutdown = "shutdown",
+        /// The client reads too slowly and the memory limit for spilled output was reached.
+        SpillLimit = "spill_limit",
+        /// An invariant of this proxy is broken; see the log.
+        Internal = "internal",
+    }
+}
+
+closed_list! {
+    /// What machines and the shell count, per core.
+    Event {
+        /// A client connection was accepted.
+        ClientAccepted = "client_accepted",
+        /// A client logged in.
+        ClientLoggedIn = "client_logged_in",
+        /// A client changed its user.
+        ClientChangedUser = "client_changed_user",
+        /// A request was read to its end.
+        Request = "request",
+        /// A reply was relayed to its end.
+        Reply = "reply",
+        /// A reply ended in an error packet.
+        ReplyError = "reply_error",
+        /// A request was answered by the proxy itself.
+        LocalReply = "local_reply",
+        /// A server connection was asked for.
+        LinkConnect = "link_connect",
+        /// A server connection could not be made.
+        LinkConnectFailed = "link_connect_failed",
+        /// A server connection was lost.
+        LinkLost = "link_lost",
+        /// A metadata round succeeded.
+        MetadataRound = "metadata_round",
+        /// A metadata round failed.
+        MetadataRoundFailed = "metadata_round_failed",
+        /// A send could not be finished in its turn; the rest was copied.
+        Spill = "spill",
+        /// A receive found no buffer.
+        Starved = "starved",
+        /// A connection had operations in flight long after its close.
+        CloseStuck = "close_stuck",
+        /// Mail could not be delivered at once: the receiver's inbox was full.
+        MailBacklog = "mail_backlog",
+    }
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Level {
+    /// Something is broken for somebody.
+    Error,
+    /// Something is degraded, or an outsider misbehaved.
+    Warn,
+    /// Normal life, rare.
+    Info,
+    /// Normal life, frequent.
+    Debug,
+}

@@ -1,0 +1,2 @@
+//! The `obring` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! MySQL and OceanBase wire protocol.
