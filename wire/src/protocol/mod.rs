@@ -1,1 +1,9 @@
-//! MySQL and OceanBase wire protocol.
+//! L1: the MySQL wire protocol and OceanBase's dialect of it, as pure functions and machines.
+//!
+//! * [`mysql`]: packets, greeting, login, commands, replies, in plain framing.
+//! * [`capability`]: what proxy and server negotiate (`__proxy_capability_flag`).
+//! * [`error`]: error codes, and the errors a proxy makes itself.
+
+pub mod capability;
+pub mod error;
+pub mod mysql;

@@ -1,0 +1,47 @@
+//! Bits of `__proxy_capability_flag` (login attribute, u64 in decimal) and of the server's answer
+//! `ob_capability_flag` (system variable in the login OK).
+//!
+//! Source: OceanBase wire facts, observed on seekdb 1.3.0.post5 for the masks of that kernel.
+
+/// Partitioned tables are understood.
+pub const PARTITION_TABLE: u64 = 1 << 0;
+/// COM_CHANGE_USER is handled.
+pub const CHANGE_USER: u64 = 1 << 1;
+/// Weak reads are understood.
+pub const READ_WEAK: u64 = 1 << 2;
+/// Compressed framing with checksum. Must be off for plain framing.
+pub const CHECKSUM: u64 = 1 << 3;
+/// Safe weak-read snapshot feedback.
+pub const SAFE_WEAK_READ: u64 = 1 << 4;
+/// The checksum can be switched by a session variable.
+pub const CHECKSUM_SWITCH: u64 = 1 << 6;
+/// OceanBase 2.0 framing.
+pub const OB_PROTOCOL_V2: u64 = 1 << 8;
+/// A terminal OK follows the string reply of COM_STATISTICS.
+pub const EXTRA_OK_STATISTICS: u64 = 1 << 9;
+/// Stored routines are routed.
+pub const PL_ROUTE: u64 = 1 << 11;
+/// Stale weak-read feedback.
+pub const WEAK_STALE_FEEDBACK: u64 = 1 << 17;
+/// The server de-duplicates session information.
+pub const SERVER_DUP_SESS_SYNC: u64 = 1 << 19;
+/// LOAD DATA LOCAL INFILE may pass the proxy; without it the server answers 3948.
+pub const LOAD_DATA_LOCAL: u64 = 1 << 20;
+/// The client session id is the session's connection id on every server: `connection_id()`,
+/// process list and KILL use it.
+pub const CLIENT_SESSION_ID_V2: u64 = 1 << 21;
+
+/// What this proxy asks for on a link with plain MySQL framing: the default mask of the C++ proxy
+/// without the bits that need OceanBase 2.0 framing (8, 12, 13, 15, 16, 18, 23) or checksums (3),
+/// plus [`LOAD_DATA_LOCAL`] and [`CLIENT_SESSION_ID_V2`].
+pub const PLAIN: u64 = PARTITION_TABLE
+    | CHANGE_USER
+    | READ_WEAK
+    | SAFE_WEAK_READ
+    | CHECKSUM_SWITCH
+    | EXTRA_OK_STATISTICS
+    | PL_ROUTE
+    | WEAK_STALE_FEEDBACK
+    | SERVER_DUP_SESS_SYNC
+    | LOAD_DATA_LOCAL
+    | CLIENT_SESSION_ID_V2;
