@@ -4,5 +4,10 @@
 //! `auth`, `link`, `routing`, then `session` and `metadata`: pure machines without IO. Above them
 //! `runtime` (io_uring, clocks, threads) and `server` (start, signals, drain).
 
+pub mod auth;
 pub mod base;
+pub mod link;
+pub mod metadata;
+pub mod routing;
+pub mod session;
 pub use obring_wire::protocol;

@@ -11,6 +11,8 @@ pub enum Fault {
     AccessDenied,
     /// The cluster is not known.
     UnknownCluster,
+    /// The login packet cannot be parsed, or asks for what is not offered.
+    BadHandshake,
     /// Bytes that are not a MySQL packet.
     MalformedPacket,
     /// A packet has a wrong sequence number.
@@ -44,6 +46,7 @@ impl Fault {
         match self {
             Self::AccessDenied => (1045, b"42000"),
             Self::UnknownCluster => (4669, b"HY000"),
+            Self::BadHandshake => (1043, b"08S01"),
             Self::MalformedPacket => (1835, b"HY000"),
             Self::PacketsOutOfOrder => (1156, b"08S01"),
             Self::PacketTooLarge => (1153, b"08S01"),

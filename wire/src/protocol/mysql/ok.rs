@@ -76,13 +76,14 @@ impl<'a> OkPacket<'a> {
     /// Without session tracking: the message without a length byte and with its leading blank,
     /// nothing when empty, no state. With tracking: length-encoded message without the blank, then
     /// one block per system variable, no user variables; both absent when both are empty.
-    /// `keep` decides which system variables are shown. Observed on seekdb 1.3.0.post5.
+    /// `keep(kind, name)` decides which blocks are shown; the name is that of a system variable,
+    /// empty for blocks of other kinds. Observed on seekdb 1.3.0.post5.
     pub fn put_for_client(
         &self,
         out: &mut Vec<u8>,
         seq: u8,
         track: bool,
-        mut keep: impl FnMut(&[u8]) -> bool,
+        mut keep: impl FnMut(u8, &[u8]) -> bool,
     ) {
         put_packet(out, seq, |b| {
             b.push(0);
@@ -115,7 +116,7 @@ impl<'a> OkPacket<'a> {
         });
     }
 
-    fn tracked<'k, F: FnMut(&[u8]) -> bool>(
+    fn tracked<'k, F: FnMut(u8, &[u8]) -> bool>(
         &self,
         keep: &'k mut F,
     ) -> impl Iterator<Item = Tracked<'a>> + use<'a, 'k, F> {
@@ -125,7 +126,7 @@ impl<'a> OkPacket<'a> {
             loop {
                 if let Some(v) = &mut variables {
                     match v.next() {
-                        Some((name, value, false)) if keep(name) => {
+                        Some((name, value, false)) if keep(TRACK_VARIABLES, name) => {
                             return Some(Tracked::Variable(name, value));
                         }
                         Some((_, _, false)) => continue,
@@ -135,7 +136,8 @@ impl<'a> OkPacket<'a> {
                 let block = blocks.next()?;
                 match block.kind {
                     TRACK_VARIABLES => variables = Some(block.variables()),
-                    kind => return Some(Tracked::Other(kind, block.data)),
+                    kind if keep(kind, b"") => return Some(Tracked::Other(kind, block.data)),
+                    _ => {}
                 }
             }
         })
@@ -349,10 +351,10 @@ mod tests {
         let p = proxy_ok(b" Rows");
         let ok = OkPacket::parse(&p).unwrap();
         let mut out = vec![];
-        ok.put_for_client(&mut out, 7, false, |_| true);
+        ok.put_for_client(&mut out, 7, false, |_, _| true);
         assert_eq!(out, b"\x0c\0\0\x07\0\0\0\x20\0\0\0 Rows");
         out.clear();
-        ok.put_for_client(&mut out, 7, true, |_| true);
+        ok.put_for_client(&mut out, 7, true, |_, _| true);
         let mut want = b"\0\0\0\x20\x40\0\0\x04Rows\x15\0\x0f\x0aautocommit\x03OFF".to_vec();
         want.extend_from_slice(&[TRACK_STATE, 2, 1, b'1']);
         assert_eq!(&out[4..], &want[..]);
@@ -360,7 +362,7 @@ mod tests {
         let plain = OkPacket::parse(&[0, 0, 0, 0x22, 0, 0, 0, 0]).unwrap();
         for track in [false, true] {
             out.clear();
-            plain.put_for_client(&mut out, 1, track, |_| true);
+            plain.put_for_client(&mut out, 1, track, |_, _| true);
             assert_eq!(out, [7, 0, 0, 1, 0, 0, 0, 0x22, 0, 0, 0]);
         }
     }

@@ -1,0 +1,176 @@
+//! L2: one server connection as a machine: greeting, login, then one request and its reply at a time.
+//!
+//! Sessions and the metadata core use the same [`Link`]. It owns no socket and no output: bytes go
+//! in, what they mean comes out. `LIFECYCLE.md` beside this file draws its states.
+
+mod login;
+mod rows;
+
+pub use login::{Credentials, Identity, Proof, put_login};
+pub use rows::{Rows, RowsError};
+
+use crate::protocol::mysql::{ErrPacket, Gather, Greeting, Reply, Shape, TooLong, Whole};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::SocketAddr;
+
+/// A greeting or login reply longer than this is no OceanBase server (a login OK has 25 KB).
+const LOGIN_PACKET_MAX: usize = 256 << 10;
+
+/// Where a link stands.
+///
+/// ```text
+/// Connecting ── connected ── Greeting ── greeting ── Login ── OK ── Idle <── end of reply ──┐
+///     │                         │                      │              └── begin ── Busy ────┘
+///     └───── every state: connection lost or refused ──┴──> dropped by its owner
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum State {
+    Connecting,
+    Greeting(Gather),
+    Login(Gather),
+    Idle,
+    Busy(Reply),
+}
+
+/// One server connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The server's SQL address.
+    pub server: SocketAddr,
+    /// The server's id of this connection, from its greeting.
+    pub server_session_id: u32,
+    state: State,
+}
+
+/// What the bytes of the login phase meant.
+#[derive(Debug, PartialEq, Eq)]
+pub enum LoginStep<'a> {
+    /// More bytes are needed.
+    More,
+    /// The server greeted: send the login packet with sequence 1, then [`Link::login_sent`].
+    Greeted(Greeting),
+    /// The server refused, in place of the greeting or as answer to the login.
+    Refused(ErrPacket<'a>),
+    /// The login succeeded; this is the OK packet.
+    Accepted(&'a [u8]),
+}
+
+/// The server sent something that is not a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadServer {
+    /// A packet longer than any login packet.
+    TooLong(TooLong),
+    /// A packet that is no greeting, OK or ERR; its first byte and length.
+    NotALogin(Option<u8>, usize),
+}
+
+impl fmt::Display for BadServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong(t) => write!(f, "a packet of {} bytes in place of a login reply", t.len),
+            Self::NotALogin(Some(b), n) => {
+                write!(
+                    f,
+                    "no MySQL server: packet of {n} bytes that begins with {b:#04x}"
+                )
+            }
+            Self::NotALogin(None, _) => f.write_str("no MySQL server: empty packet"),
+        }
+    }
+}
+
+impl std::error::Error for BadServer {}
+
+impl Link {
+    /// A link whose connect has been asked for.
+    #[must_use]
+    pub const fn connecting(server: SocketAddr) -> Self {
+        Self {
+            server,
+            server_session_id: 0,
+            state: State::Connecting,
+        }
+    }
+
+    /// The connection stands; the greeting comes next.
+    pub fn connected(&mut self) {
+        self.state = State::Greeting(Gather::default());
+    }
+
+    /// Reads the greeting and the answer to the login. `used` is raised by the bytes taken.
+    pub fn login<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+        used: &mut usize,
+    ) -> Result<LoginStep<'a>, BadServer> {
+        let (gather, is_greeting) = match &mut self.state {
+            State::Greeting(g) => (g, true),
+            State::Login(g) => (g, false),
+            _ => return Ok(LoginStep::More),
+        };
+        let whole = gather
+            .feed(bytes, used, LOGIN_PACKET_MAX)
+            .map_err(BadServer::TooLong)?;
+        let Some(Whole { payload, .. }) = whole else {
+            return Ok(LoginStep::More);
+        };
+        let not = BadServer::NotALogin(payload.first().copied(), payload.len());
+        match payload.first() {
+            Some(0xFF) => ErrPacket::parse(payload)
+                .map(LoginStep::Refused)
+                .map_err(|_| not),
+            Some(10) if is_greeting => {
+                let greeting = Greeting::parse(payload).map_err(|_| not)?;
+                self.server_session_id = greeting.connection_id;
+                Ok(LoginStep::Greeted(greeting))
+            }
+            Some(0) if !is_greeting => Ok(LoginStep::Accepted(payload)),
+            _ => Err(not),
+        }
+    }
+
+    /// The login packet was sent.
+    pub fn login_sent(&mut self) {
+        self.state = State::Login(Gather::default());
+    }
+
+    /// The login is over: requests may be sent.
+    pub fn logged_in(&mut self) {
+        self.state = State::Idle;
+    }
+
+    /// A request of this shape goes out now.
+    pub fn begin(&mut self, shape: Shape) {
+        debug_assert!(self.is_idle(), "one request at a time");
+        self.state = State::Busy(Reply::new(shape));
+    }
+
+    /// The reply that is expected, while there is one.
+    pub const fn reply(&mut self) -> Option<&mut Reply> {
+        match &mut self.state {
+            State::Busy(reply) => Some(reply),
+            _ => None,
+        }
+    }
+
+    /// The reply is over.
+    pub fn finish(&mut self) {
+        self.state = State::Idle;
+    }
+
+    /// Logged in and no reply expected.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle)
+    }
+
+    /// Between connect and the end of the login.
+    #[must_use]
+    pub const fn is_logging_in(&self) -> bool {
+        matches!(
+            self.state,
+            State::Connecting | State::Greeting(_) | State::Login(_)
+        )
+    }
+}

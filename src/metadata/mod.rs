@@ -1,0 +1,45 @@
+//! L3: what is known about clusters, and how it is kept fresh. The only writer of cluster knowledge.
+//!
+//! One machine on the metadata core. For each configured cluster it runs *rounds*: log in to a root
+//! server as `proxyro@sys` (or use the connection of the last round), ask for the server list,
+//! publish what changed to every serving core by mail. A failed round keeps what was known.
+//!
+//! * [`Metadata`]: the machine.
+//! * `round.rs`: one cluster and its rounds.
+//! * `source.rs`: the seam where knowledge comes from; today the server list of the cluster's views,
+//!   or the start-up list in front of a kernel without cluster views.
+
+mod machine;
+mod round;
+mod source;
+
+pub use machine::Metadata;
+
+use crate::auth::Stage1;
+use std::net::SocketAddr;
+
+/// A cluster as the operator configured it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// Name, as in logins.
+    pub name: String,
+    /// The operator gave the name, so servers can check it.
+    pub is_named: bool,
+    /// SQL addresses of root servers; some may be dead.
+    pub root_servers: Vec<SocketAddr>,
+    /// SHA1 of the password of `proxyro@sys`; the second slot is tried when the first is refused.
+    pub passwords: Vec<Stage1>,
+}
+
+/// What the metadata machine needs to know of the settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Longest time between two rounds; each delay is random in `[half, full)`.
+    pub interval_ms: u64,
+    /// For the TCP connect to one server.
+    pub connect_timeout_ms: u64,
+    /// From connect to the end of the login, and for one query.
+    pub answer_timeout_ms: u64,
+    /// Version told to servers.
+    pub proxy_version: String,
+}

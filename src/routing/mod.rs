@@ -1,0 +1,13 @@
+//! L2: which server a session or statement goes to, decided from a read-only view.
+//!
+//! The metadata core is the only writer of cluster knowledge. Every serving core holds a
+//! [`Replica`]: immutable, versioned entries, replaced by [`Mail`]. [`pick`] chooses a server and says
+//! why ([`Reason`]).
+
+mod mail;
+mod pick;
+mod replica;
+
+pub use mail::Mail;
+pub use pick::{Choice, Reason, pick};
+pub use replica::{Cluster, Health, Replica};

@@ -1,0 +1,304 @@
+//! What the client asks: where each request's bytes go.
+
+use super::server_login::HOME;
+use super::state::{Bytes, Ctx, Phase, Session, put_error};
+use crate::auth::LoginName;
+use crate::base::{CloseReason, Event, Linger, LinkId, Out, Side};
+use crate::protocol::error::Fault;
+use crate::protocol::mysql::{
+    ChangeUser, ClientTurn, Command, HEADER_LEN, Request, RequestStep, Shape, client, put_packet,
+    status,
+};
+use crate::routing::Mail;
+use serde::{Deserialize, Serialize};
+
+/// A COM_CHANGE_USER longer than this is refused: it must be seen whole.
+const CHANGE_USER_MAX: usize = 64 << 10;
+
+/// Cursor types in the flags of COM_STMT_EXECUTE.
+const CURSOR_FLAGS: u8 = 0x07;
+
+/// Where the bytes of a request go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Route {
+    /// To a server, as they come.
+    Forward(LinkId),
+    /// Kept until the request is whole.
+    Collect(Vec<u8>),
+    /// Nowhere: the proxy answers itself.
+    Local,
+}
+
+/// A request that runs.
+///
+/// ```text
+/// asking (client sends) ── end of request ──> asked ── end of reply ──> Idle
+///    reply may begin, and even end, while the client still sends
+///    asked ── 0xFB / auth switch ──> turn: the client sends again ──> asked
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Running {
+    pub(super) command: Command,
+    pub(super) route: Route,
+    /// Sequence number of the request's last packet, once it was read.
+    pub(super) seq: u8,
+    /// The client has sent the whole request.
+    pub(super) is_asked: bool,
+    /// The server has sent the whole reply.
+    pub(super) is_replied: bool,
+    /// The client has to send something inside the reply.
+    pub(super) turn: Option<ClientTurn>,
+    /// The packet of a turn that is being read is the empty one that ends a file.
+    is_last: bool,
+    /// A COM_CHANGE_USER, until its reply.
+    pub(super) new_user: Option<Box<LoginName>>,
+}
+
+impl Running {
+    /// True while client bytes belong to this request.
+    pub(super) const fn wants_client(&self) -> bool {
+        !self.is_asked || self.turn.is_some()
+    }
+}
+
+impl Session {
+    /// Reads one step of the current request. Returns the new position.
+    pub(super) fn request_bytes(
+        &mut self,
+        ctx: &Ctx<'_>,
+        bytes: Bytes<'_>,
+        at: usize,
+        out: &mut Out<'_, Mail>,
+    ) -> usize {
+        let from = at;
+        let mut at = at;
+        match self
+            .request
+            .step(bytes.data.get(at..).unwrap_or_default(), &mut at)
+        {
+            RequestStep::More => {}
+            RequestStep::Head {
+                command,
+                len,
+                seq,
+                flags,
+                ..
+            } => {
+                if let Phase::Running(r) = &mut self.phase {
+                    // A packet of the client's turn.
+                    r.is_last = len == 0 || r.turn == Some(ClientTurn::AuthAnswer);
+                } else {
+                    self.begin_request(command, seq, flags, out);
+                }
+            }
+            RequestStep::Body(n) => {
+                self.body(bytes, from, from + n, out);
+                if self.request.is_over() {
+                    self.request_over(ctx, out);
+                }
+            }
+            RequestStep::End => self.request_over(ctx, out),
+            RequestStep::OutOfOrder { want, got } => {
+                let text = format!("Got packets out of order: sequence {got} where {want} stands");
+                let seq = got.wrapping_add(1);
+                self.fail(
+                    seq,
+                    Fault::PacketsOutOfOrder,
+                    &text,
+                    CloseReason::BadPacket,
+                    out,
+                );
+            }
+        }
+        at
+    }
+
+    fn begin_request(
+        &mut self,
+        command: Option<Command>,
+        seq: u8,
+        flags: u8,
+        out: &mut Out<'_, Mail>,
+    ) {
+        let reply_seq = seq.wrapping_add(1);
+        if command == Some(Command::QUIT) {
+            // The server is told, so that it does not count an aborted connection.
+            if self.link_mut(HOME).is_some_and(|l| l.is_idle()) {
+                out.own(Side::Server(HOME), |b| {
+                    put_packet(b, 0, |b| b.push(Command::QUIT.0))
+                });
+            }
+            self.end(CloseReason::ClientQuit, Linger::Flush, out);
+            return;
+        }
+        if let Phase::Lost { in_transaction } = self.phase {
+            let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
+            let lost = if in_transaction {
+                "; its open transaction is rolled back"
+            } else {
+                ""
+            };
+            let text = format!(
+                "the connection to server {server} was lost while the session was idle{lost} \
+                 [not run]"
+            );
+            let reason = CloseReason::ServerLostIdle;
+            self.fail(reply_seq, Fault::LostBeforeReply, &text, reason, out);
+            return;
+        }
+        // An empty packet has no command: the server answers it like an unknown one.
+        let command = command.unwrap_or(Command::SLEEP);
+        let route = match command {
+            Command::PING => Route::Local,
+            Command::CHANGE_USER => Route::Collect(out.pool.take()),
+            _ => {
+                let shape = self.shape(command, flags);
+                if let Some(link) = self.link_mut(HOME) {
+                    link.begin(shape);
+                }
+                Route::Forward(HOME)
+            }
+        };
+        self.phase = Phase::Running(Running {
+            command,
+            route,
+            seq,
+            is_asked: false,
+            is_replied: !command.has_reply(),
+            turn: None,
+            is_last: false,
+            new_user: None,
+        });
+    }
+
+    const fn shape(&self, command: Command, flags: u8) -> Shape {
+        let is_execute = command.0 == Command::STMT_EXECUTE.0;
+        Shape {
+            command,
+            cursor: is_execute && flags & CURSOR_FLAGS != 0,
+            proxy_mode: true,
+            statistics_ok: self.facts.has_statistics_ok,
+        }
+    }
+
+    /// Moves request bytes `start..end` to where the request goes.
+    fn body(&mut self, bytes: Bytes<'_>, start: usize, end: usize, out: &mut Out<'_, Mail>) {
+        let Phase::Running(r) = &mut self.phase else {
+            return;
+        };
+        match &mut r.route {
+            Route::Forward(id) => {
+                let side = Side::Server(*id);
+                self.request
+                    .take_held(|held| out.own(side, |b| b.extend_from_slice(held)));
+                bytes.pass(side, start, end, out);
+            }
+            Route::Collect(collected) => {
+                self.request
+                    .take_held(|held| collected.extend_from_slice(held));
+                let room = (CHANGE_USER_MAX + 1).saturating_sub(collected.len());
+                let end = end.min(start + room);
+                collected.extend_from_slice(bytes.data.get(start..end).unwrap_or_default());
+            }
+            Route::Local => self.request.take_held(|_| {}),
+        }
+    }
+
+    /// The last byte of a request, or of a packet of the client's turn, was read.
+    fn request_over(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
+        let seq = self.request.seq();
+        self.request = Request::default();
+        let Phase::Running(r) = &mut self.phase else {
+            return;
+        };
+        if r.turn.is_some() {
+            if r.is_last {
+                r.turn = None;
+                self.finish_if_done(ctx, out);
+            }
+            return;
+        }
+        r.is_asked = true;
+        r.seq = seq;
+        out.count(Event::Request);
+        match &mut r.route {
+            Route::Forward(_) => {}
+            Route::Local => {
+                let status = self.facts.status & (status::IN_TRANSACTION | status::AUTOCOMMIT)
+                    | status::NO_INDEX;
+                out.own(Side::Client, |b| put_ok(b, seq.wrapping_add(1), status));
+                out.count(Event::LocalReply);
+                r.is_replied = true;
+            }
+            Route::Collect(collected) => {
+                let collected = std::mem::take(collected);
+                self.change_user(seq, &collected, out);
+                out.pool.give(collected);
+            }
+        }
+        self.finish_if_done(ctx, out);
+    }
+
+    /// Sends COM_CHANGE_USER on with the name that servers know.
+    fn change_user(&mut self, seq: u8, packet: &[u8], out: &mut Out<'_, Mail>) {
+        let next = seq.wrapping_add(1);
+        let refuse = |this: &mut Self, fault, text: &str, out: &mut Out<'_, Mail>| {
+            put_error(next, fault, text, out);
+            if let Phase::Running(r) = &mut this.phase {
+                r.is_replied = true;
+            }
+        };
+        if packet.len() > CHANGE_USER_MAX {
+            let text = format!("COM_CHANGE_USER is longer than {CHANGE_USER_MAX} bytes");
+            return refuse(self, Fault::PacketTooLarge, &text, out);
+        }
+        let payload = packet.get(HEADER_LEN..).unwrap_or_default();
+        let Ok(packet) = ChangeUser::parse(payload) else {
+            return refuse(
+                self,
+                Fault::MalformedPacket,
+                "malformed COM_CHANGE_USER packet",
+                out,
+            );
+        };
+        let (Some(current), track) = (self.name.as_deref(), self.facts.capabilities) else {
+            return;
+        };
+        let name = match LoginName::parse(packet.user, b":-.", &current.tenant) {
+            Ok(name) => name,
+            Err(e) => {
+                let user = String::from_utf8_lossy(packet.user).into_owned();
+                let text = format!("Access denied for user '{user}': {e}");
+                return refuse(self, Fault::AccessDenied, &text, out);
+            }
+        };
+        let same_cluster = name.cluster.is_none() || name.cluster == current.cluster;
+        if name.tenant != current.tenant || !same_cluster {
+            let text = "COM_CHANGE_USER cannot change the tenant or the cluster of a connection";
+            return refuse(self, Fault::NotSupported, text, out);
+        }
+        let user = name.for_server();
+        let plugin_auth = track & client::PLUGIN_AUTH != 0;
+        let shape = self.shape(Command::CHANGE_USER, 0);
+        let Phase::Running(r) = &mut self.phase else {
+            return;
+        };
+        r.route = Route::Forward(HOME);
+        r.new_user = Some(Box::new(name));
+        if let Some(link) = self.link_mut(HOME) {
+            link.begin(shape);
+        }
+        out.own(Side::Server(HOME), |b| {
+            put_packet(b, seq, |b| packet.put(b, &user, plugin_auth));
+        });
+    }
+}
+
+/// An OK without anything to say: seven bytes, as a direct client gets it.
+fn put_ok(out: &mut Vec<u8>, seq: u8, status: u16) {
+    put_packet(out, seq, |b| {
+        b.extend_from_slice(&[0, 0, 0]);
+        b.extend_from_slice(&status.to_le_bytes());
+        b.extend_from_slice(&[0, 0]);
+    });
+}

@@ -1,0 +1,400 @@
+//! The session's state, its entry point, and its ends.
+
+use super::Settings;
+use super::client_login::ClientLogin;
+use super::reply::Facts;
+use super::request::Running;
+use crate::auth::{LoginName, Scramble};
+use crate::base::{
+    Accepted, Appetite, CloseReason, Input, Linger, LinkId, Out, Output, Side, Tick,
+};
+use crate::link::Link;
+use crate::protocol::error::Fault;
+use crate::protocol::mysql::{ErrPacket, Request, status};
+use crate::routing::{Mail, Replica};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+/// What a call may look at besides the session.
+pub struct Ctx<'a> {
+    /// The tick of this input.
+    pub now: Tick,
+    /// The core's replica of cluster knowledge.
+    pub view: &'a Replica,
+    /// Settings.
+    pub settings: &'a Settings,
+}
+
+/// Client bytes kept while a statement runs; more makes the session hold its client. Pipelined
+/// requests of this size are not slowed down.
+const HELD_MAX: usize = 64 << 10;
+
+/// Where a session stands. `LIFECYCLE.md` has the picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Phase {
+    /// Accepted; the greeting goes out at the first `Wake`.
+    New,
+    /// Refused from the start: the limit of client connections is reached.
+    Refused,
+    /// The client is logging in.
+    ClientLogin(Box<ClientLogin>),
+    /// A server is being chosen, connected and logged in to.
+    ServerLogin(Box<super::server_login::ServerLogin>),
+    /// Logged in, nothing runs.
+    Idle,
+    /// A request runs.
+    Running(Running),
+    /// The server connection was lost while nothing ran: the next statement gets an error.
+    Lost { in_transaction: bool },
+    /// Over: nothing is delivered any more.
+    Over,
+}
+
+/// One client connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Connection id: in the greeting, and on every server.
+    pub id: u32,
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) connected_unix_us: u64,
+    pub(super) scramble: Scramble,
+    pub(super) phase: Phase,
+    /// Follows the packets of the client's current request.
+    pub(super) request: Request,
+    /// Client bytes that wait for the running statement to end.
+    pub(super) held: Vec<u8>,
+    pub(super) is_holding: bool,
+    /// Server connections by [`LinkId`].
+    pub(super) links: Vec<Option<Link>>,
+    /// Who is logged in.
+    pub(super) name: Option<Box<LoginName>>,
+    pub(super) facts: Facts,
+    /// The end of the client's login time, until it is logged in.
+    pub(super) login_deadline: Option<Tick>,
+    /// Since when nothing runs.
+    pub(super) idle_since: Tick,
+    /// Set when the process is ending.
+    pub(super) is_draining: bool,
+    /// The server said that this session is killed: its close is no failure.
+    pub(super) is_killed: bool,
+}
+
+impl Session {
+    /// A session for an accepted client. `is_refused`: there is no place for it.
+    #[must_use]
+    pub fn new(
+        id: u32,
+        now: Tick,
+        accepted: &Accepted,
+        settings: &Settings,
+        refused: bool,
+    ) -> Self {
+        Self {
+            id,
+            peer: accepted.peer,
+            local: accepted.local,
+            connected_unix_us: accepted.unix_us,
+            scramble: crate::auth::scramble(&accepted.entropy),
+            phase: if refused { Phase::Refused } else { Phase::New },
+            request: Request::default(),
+            held: Vec::new(),
+            is_holding: false,
+            links: Vec::new(),
+            name: None,
+            facts: Facts::default(),
+            login_deadline: Some(now.after_ms(settings.login_timeout_ms)),
+            idle_since: now,
+            is_draining: false,
+            is_killed: false,
+        }
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, ctx: &Ctx<'_>, input: Input<'_>, out: &mut Out<'_, Mail>) {
+        if matches!(self.phase, Phase::Over) {
+            return;
+        }
+        match input {
+            Input::Bytes(Side::Client, data) => {
+                if !self.held.is_empty() {
+                    // What is held is blocked, and order matters.
+                    self.hold(data, out);
+                    return;
+                }
+                self.client_bytes(
+                    ctx,
+                    Bytes {
+                        data,
+                        is_lent: true,
+                    },
+                    out,
+                );
+            }
+            Input::Bytes(Side::Server(id), data) => self.server_bytes(ctx, id, data, out),
+            Input::Eof(Side::Client) => {
+                let reason = match &self.phase {
+                    Phase::Running(_) => CloseReason::ClientGone,
+                    Phase::ClientLogin(l) if l.is_untouched() => CloseReason::Probe,
+                    Phase::New | Phase::Refused => CloseReason::Probe,
+                    _ => CloseReason::ClientEof,
+                };
+                self.end(reason, Linger::Flush, out);
+            }
+            Input::Failed(Side::Client, _) => {
+                let untouched = matches!(&self.phase, Phase::ClientLogin(l) if l.is_untouched());
+                let reason = if untouched {
+                    CloseReason::Probe
+                } else {
+                    CloseReason::ClientReset
+                };
+                self.end(reason, Linger::Abort, out);
+            }
+            Input::Eof(Side::Server(id)) => self.link_lost(ctx, id, "closed by the server", out),
+            Input::Failed(Side::Server(id), errno) => {
+                self.link_lost(ctx, id, &errno.to_string(), out);
+            }
+            Input::Connected(id) => {
+                if let Some(link) = self.link_mut(id) {
+                    link.connected();
+                }
+            }
+            Input::ConnectFailed(id, errno) => self.connect_failed(ctx, id, errno, out),
+            Input::Wake => match self.phase {
+                Phase::New => self.greet(ctx, out),
+                Phase::Refused => {
+                    let text = format!(
+                        "Too many sessions: this proxy serves at most {} clients on one core \
+                         (client_max_connections)",
+                        ctx.settings.clients_max
+                    );
+                    let reason = CloseReason::TooManyConnections;
+                    self.fail(0, Fault::TooManySessions, &text, reason, out);
+                }
+                Phase::ServerLogin(_) => self.server_login_woken(ctx, out),
+                _ => {}
+            },
+            Input::Timer => self.timer(ctx, out),
+            Input::Drain { .. } => {
+                self.is_draining = true;
+                self.drain(out);
+            }
+        }
+    }
+
+    /// When the next `Timer` is wanted.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Tick> {
+        let attempt = match &self.phase {
+            Phase::ServerLogin(l) => l.attempt_deadline,
+            _ => None,
+        };
+        match (self.login_deadline, attempt) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn timer(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
+        if self.login_deadline.is_some_and(|d| d <= ctx.now) {
+            let seconds = ctx.settings.login_timeout_ms as f64 / 1000.0;
+            let (seq, what) = match &self.phase {
+                Phase::ClientLogin(l) => (l.reply_seq(), "the login packet did not arrive"),
+                Phase::ServerLogin(l) => (l.reply_seq, "no server answered the login"),
+                _ => return,
+            };
+            let text = format!("{what} within {seconds} s (client_login_timeout)");
+            self.fail(
+                seq,
+                Fault::LoginTimeout,
+                &text,
+                CloseReason::LoginTimeout,
+                out,
+            );
+            return;
+        }
+        self.server_login_timer(ctx, out);
+    }
+
+    /// Ends the session if the process is draining and the client is at a safe point.
+    pub(super) fn drain(&mut self, out: &mut Out<'_, Mail>) {
+        if !self.is_draining {
+            return;
+        }
+        let seq = match &self.phase {
+            Phase::Idle if self.facts.status & status::IN_TRANSACTION == 0 => 0,
+            Phase::ClientLogin(l) => l.reply_seq(),
+            Phase::ServerLogin(l) => l.reply_seq,
+            Phase::Lost { .. } => 0,
+            Phase::New | Phase::Refused => {
+                self.end(CloseReason::Shutdown, Linger::Abort, out);
+                return;
+            }
+            _ => return,
+        };
+        self.fail(
+            seq,
+            Fault::Shutdown,
+            "the proxy is shutting down",
+            CloseReason::Shutdown,
+            out,
+        );
+    }
+
+    /// Keeps client bytes for later.
+    pub(super) fn hold(&mut self, data: &[u8], out: &mut Out<'_, Mail>) {
+        if self.held.capacity() == 0 {
+            self.held = out.pool.take();
+        }
+        self.held.extend_from_slice(data);
+        if self.held.len() > HELD_MAX && !self.is_holding {
+            self.is_holding = true;
+            out.list
+                .push(Output::Appetite(Side::Client, Appetite::Hold));
+        }
+    }
+
+    /// Works on what was held, after something ended.
+    pub(super) fn resume(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
+        if self.held.is_empty() || matches!(self.phase, Phase::Over) {
+            return;
+        }
+        let held = std::mem::take(&mut self.held);
+        self.client_bytes(
+            ctx,
+            Bytes {
+                data: &held,
+                is_lent: false,
+            },
+            out,
+        );
+        out.pool.give(held);
+        if self.is_holding && self.held.len() <= HELD_MAX && !matches!(self.phase, Phase::Over) {
+            self.is_holding = false;
+            out.list
+                .push(Output::Appetite(Side::Client, Appetite::Read));
+        }
+    }
+
+    fn client_bytes(&mut self, ctx: &Ctx<'_>, bytes: Bytes<'_>, out: &mut Out<'_, Mail>) {
+        let mut at = 0;
+        while at < bytes.data.len() {
+            match &self.phase {
+                Phase::ClientLogin(_) => at = self.login_bytes(ctx, bytes, at, out),
+                Phase::Idle | Phase::Lost { .. } => at = self.request_bytes(ctx, bytes, at, out),
+                Phase::Running(r) if r.wants_client() => {
+                    at = self.request_bytes(ctx, bytes, at, out);
+                }
+                Phase::New | Phase::Refused | Phase::ServerLogin(_) | Phase::Running(_) => {
+                    self.hold(bytes.data.get(at..).unwrap_or_default(), out);
+                    return;
+                }
+                Phase::Over => return,
+            }
+        }
+    }
+
+    pub(super) fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.links
+            .get_mut(usize::from(id.0))
+            .and_then(Option::as_mut)
+    }
+
+    /// Sends an error packet to the client and ends.
+    pub(super) fn fail(
+        &mut self,
+        seq: u8,
+        fault: Fault,
+        text: &str,
+        reason: CloseReason,
+        out: &mut Out<'_, Mail>,
+    ) {
+        put_error(seq, fault, text, out);
+        self.end(reason, Linger::Flush, out);
+    }
+
+    /// Ends the session.
+    pub(super) fn end(&mut self, reason: CloseReason, linger: Linger, out: &mut Out<'_, Mail>) {
+        if matches!(self.phase, Phase::Over) {
+            return;
+        }
+        self.phase = Phase::Over;
+        self.links.clear();
+        self.login_deadline = None;
+        out.pool.give(std::mem::take(&mut self.held));
+        out.list.push(Output::End(reason, linger));
+    }
+
+    /// True until the greeting was sent.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        matches!(self.phase, Phase::New | Phase::Refused)
+    }
+
+    /// True after the end.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
+    /// True while it waits for the replica to know the cluster.
+    #[must_use]
+    pub fn is_waiting_for_view(&self) -> bool {
+        matches!(&self.phase, Phase::ServerLogin(l) if l.attempt_deadline.is_none())
+    }
+
+    /// One line for logs.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut line = format!("session={} peer={}", self.id, self.peer);
+        if let Some(name) = &self.name {
+            let text = |b: &[u8]| String::from_utf8_lossy(b).escape_debug().to_string();
+            let _ = write!(
+                line,
+                " user={} tenant={}",
+                text(&name.user),
+                text(&name.tenant)
+            );
+            if let Some(cluster) = &name.cluster {
+                let _ = write!(line, " cluster={}", text(cluster));
+            }
+        }
+        if let Some(server) = self.facts.server {
+            let _ = write!(line, " server={server}");
+        }
+        line
+    }
+}
+
+/// Client bytes and whether ranges of them may be forwarded without a copy.
+#[derive(Clone, Copy)]
+pub(super) struct Bytes<'a> {
+    pub(super) data: &'a [u8],
+    /// The data is the slice of this call.
+    pub(super) is_lent: bool,
+}
+
+impl Bytes<'_> {
+    pub(super) fn pass(self, side: Side, start: usize, end: usize, out: &mut Out<'_, Mail>) {
+        if self.is_lent {
+            out.forward(side, start, end);
+        } else {
+            let data = self.data.get(start..end).unwrap_or_default();
+            out.own(side, |b| b.extend_from_slice(data));
+        }
+    }
+}
+
+/// Sends an error packet that the proxy makes itself.
+pub(super) fn put_error(seq: u8, fault: Fault, text: &str, out: &mut Out<'_, Mail>) {
+    let (code, sqlstate) = fault.code();
+    out.own(Side::Client, |b| {
+        ErrPacket {
+            code,
+            sqlstate,
+            message: text.as_bytes(),
+        }
+        .put(b, seq);
+    });
+}

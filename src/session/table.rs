@@ -1,0 +1,148 @@
+//! All sessions of one core, and the replica that they read.
+
+use super::{Ctx, Session, SessionIds, Settings};
+use crate::base::{Accepted, Event, Input, Key, Machines, Out, Slab, Tick};
+use crate::routing::{Mail, Replica};
+
+/// The machines of one serving core.
+#[derive(Debug)]
+pub struct Sessions {
+    settings: Settings,
+    replica: Replica,
+    table: Slab<Entry>,
+    ids: SessionIds,
+    /// Sessions that wait for the replica to be primed.
+    waiting: Vec<Key>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    session: Session,
+    is_waiting: bool,
+}
+
+/// Sessions beyond the limit that may exist at once, to be told that the limit is reached.
+const REFUSED_MAX: u32 = 64;
+
+impl Sessions {
+    /// An empty table.
+    #[must_use]
+    pub const fn new(settings: Settings, ids: SessionIds, replica: Replica) -> Self {
+        let limit = settings.clients_max.saturating_add(REFUSED_MAX);
+        Self {
+            settings,
+            replica,
+            table: Slab::with_limit(limit),
+            ids,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// The session under `key`.
+    #[must_use]
+    pub fn session(&self, key: Key) -> Option<&Session> {
+        self.table.get(key).map(|e| &e.session)
+    }
+
+    /// Replaces a session by itself, written to bytes and rebuilt by `rebuild`.
+    pub fn rebuild(&mut self, key: Key, rebuild: impl FnOnce(&Session) -> Session) {
+        if let Some(entry) = self.table.get_mut(key) {
+            entry.session = rebuild(&entry.session);
+        }
+    }
+
+    /// What this core knows of clusters.
+    #[must_use]
+    pub const fn replica(&self) -> &Replica {
+        &self.replica
+    }
+}
+
+impl Machines for Sessions {
+    type Mail = Mail;
+
+    fn accept(&mut self, now: Tick, accepted: Accepted) -> Option<Key> {
+        let is_full = self.table.len() >= self.settings.clients_max as usize;
+        let session = Session::new(0, now, &accepted, &self.settings, is_full);
+        let key = self
+            .table
+            .insert(Entry {
+                session,
+                is_waiting: false,
+            })
+            .ok()?;
+        let Some(id) = self.ids.claim(key) else {
+            self.table.remove(key);
+            return None;
+        };
+        if let Some(entry) = self.table.get_mut(key) {
+            entry.session.id = id;
+        }
+        Some(key)
+    }
+
+    fn handle(&mut self, now: Tick, id: Key, input: Input<'_>, out: &mut Out<'_, Mail>) {
+        let Self {
+            table,
+            replica,
+            settings,
+            waiting,
+            ..
+        } = self;
+        let Some(entry) = table.get_mut(id) else {
+            return;
+        };
+        if matches!(input, Input::Wake) {
+            if entry.session.is_new() {
+                out.count(Event::ClientAccepted);
+            }
+            entry.is_waiting = false;
+        }
+        entry.session.handle(
+            &Ctx {
+                now,
+                view: replica,
+                settings,
+            },
+            input,
+            out,
+        );
+        if entry.session.is_waiting_for_view() && !entry.is_waiting {
+            entry.is_waiting = true;
+            waiting.push(id);
+        }
+    }
+
+    fn poll_timeout(&self, id: Key) -> Option<Tick> {
+        self.table.get(id).and_then(|e| e.session.poll_timeout())
+    }
+
+    fn mail(&mut self, _: Tick, mail: Mail, wake: &mut Vec<Key>) {
+        match mail {
+            Mail::Cluster(entry) => {
+                if self.replica.install(entry) {
+                    wake.append(&mut self.waiting);
+                }
+            }
+            Mail::Primed => {
+                self.replica.prime();
+                wake.append(&mut self.waiting);
+            }
+            Mail::Unreachable { .. } => {}
+        }
+    }
+
+    fn ended(&mut self, id: Key) {
+        if let Some(entry) = self.table.remove(id) {
+            self.ids.release(entry.session.id);
+        }
+    }
+
+    fn describe(&self, id: Key) -> String {
+        self.session(id).map(Session::describe).unwrap_or_default()
+    }
+
+    fn ids(&self, into: &mut Vec<Key>) {
+        into.extend(self.table.iter().map(|(key, _)| key));
+    }
+}
