@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod base;
+pub mod config;
 pub mod link;
 pub mod metadata;
 pub mod routing;
