@@ -10,5 +10,6 @@ pub mod config;
 pub mod link;
 pub mod metadata;
 pub mod routing;
+pub mod server;
 pub mod session;
 pub use obring_wire::protocol;
