@@ -2,9 +2,9 @@
 //!
 //! The process starts itself again with the same arguments, in a session of its own, and waits
 //! until the new one says `ready` or why it cannot start; that becomes the exit code and the one
-//! line of the process that the operator started. Starting again instead of forking: no thread, lock
-//! or ring is ever copied half-way, and there is one fork, so the new process leads its session and
-//! its process group (tools end it by `kill -9 -PID`; operations.md 1.4).
+//! line of the process that the operator started. Starting again instead of forking: no thread,
+//! lock or ring is ever copied half-way. And there is one fork, so that the new process leads its
+//! session and its process group (tools end it by `kill -9 -PID`; operations.md 1.4).
 
 use super::Failure;
 use super::failure::plain;

@@ -48,8 +48,8 @@ impl Failure {
         }
     }
 
-    /// The exit code: 2 command line or settings, 7 log file, 8 detaching. The runtime adds 3 io_uring,
-    /// 4 address, 5 limits, 6 core.
+    /// The exit code: 2 command line or settings, 7 log file, 8 detaching. The runtime adds
+    /// 3 io_uring, 4 address, 5 limits, 6 core.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {

@@ -1,7 +1,7 @@
 //! Where the machines are given to the runtime: the only place of `server` that names both.
 
-// TODO(#3): the runtime takes the place of this whole file's insides. Until then this is a stand-in
-// that listens, serves nobody, and ends when asked to: enough for the order of a start and of an end.
+// TODO(#3): the runtime takes the place of this file's insides. Until then this is a stand-in that
+// listens, serves nobody, and ends when asked to: enough for the order of a start and of an end.
 
 use super::Failure;
 use super::failure::plain;

@@ -17,7 +17,8 @@ use std::path::PathBuf;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 
-/// Lines waiting for the disk: about 2 MB of text at most; full: the newest are dropped and counted.
+/// Lines waiting for the disk, about 2 MB of text; when it is full, new ones are dropped and
+/// counted.
 const LINES_MAX: usize = 8192;
 
 /// Where a daemon writes when no file is set; below the working directory, as OBProxy does.
