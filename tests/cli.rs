@@ -194,7 +194,7 @@ fn files_with_mistakes() {
         ),
         (
             "[proxy]\nclient_max_connections = 0\n",
-            "a.toml:2: client_max_connections: \"0\" is out of range; allowed: [1, 1000000]",
+            "a.toml:2: client_max_connections: \"0\" is out of range; allowed: [1, 131072]",
         ),
         (
             "[[cluster]]\nname = 'x'\nrootservice_list = '127.0.0.1:1'\n\
@@ -240,6 +240,14 @@ fn environment_passwords_are_read_and_never_shown() {
         "environment observer_sys_password1: observer_sys_password1: *** has 7 characters; \
          allowed: 40 hexadecimal digits (SHA1), plain:password, or nothing",
     );
+}
+
+#[test]
+fn an_empty_environment_variable_counts_as_not_given() {
+    let folder = Folder::new();
+    let mut command = folder.obring(&["--check", "-r", "10.0.0.1:2881", "-o", "proxy_id=1"]);
+    let output = command.env("observer_sys_password", "").output().unwrap();
+    assert!(text(&output.stderr).contains("event=published_password"));
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use super::{ConfigError, Notice, Settings, Source, Stage1, What};
 use std::net::SocketAddr;
 
+/// Clusters that one proxy serves: each has a link id of its own on the metadata core.
+const CLUSTERS_MAX: usize = 255;
+
 /// A cluster to serve.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cluster {
@@ -87,6 +90,9 @@ pub(super) fn assemble(
                 },
             );
         }
+    }
+    if let Some(excess) = file.get(CLUSTERS_MAX) {
+        return fail(&excess.source, What::ManyClusters(CLUSTERS_MAX));
     }
     let general: Vec<_> = distinct([
         settings.observer_sys_password,

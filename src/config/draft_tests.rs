@@ -322,6 +322,17 @@ fn the_start_up_cluster_and_the_tables() {
 }
 
 #[test]
+fn clusters_are_limited() {
+    let table = |i| format!("[[cluster]]\nname = 'c{i}'\nrootservice_list = '127.0.0.1:1'\n");
+    let many = |n| (0..n).map(table).collect::<String>();
+    assert_eq!(file(&many(255)).unwrap().0.clusters.len(), 255);
+    assert_eq!(
+        file(&many(256)).unwrap_err(),
+        "a.toml:766: more than 255 clusters"
+    );
+}
+
+#[test]
 fn a_cluster_without_a_password_of_its_own_has_the_general_one() {
     let (settings, notices) = file(TWO).unwrap();
     let published = settings.observer_sys_password.unwrap();

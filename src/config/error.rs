@@ -27,6 +27,8 @@ pub enum What {
     NoEquals(String),
     /// Two `[[cluster]]` of one name.
     TwoClusters(String),
+    /// More clusters than one proxy can serve; the limit.
+    ManyClusters(usize),
     /// A cluster is asked for that the file does not have.
     NoSuchCluster(String),
     /// Root servers for one cluster, but the file has several and none is named.
@@ -90,6 +92,7 @@ impl fmt::Display for ConfigError {
             What::Syntax(text) => write!(f, "not TOML: {text}"),
             What::NoEquals(item) => write!(f, "{item:?} is not name=value"),
             What::TwoClusters(name) => write!(f, "two clusters are called {name:?}"),
+            What::ManyClusters(limit) => write!(f, "more than {limit} clusters"),
             What::NoSuchCluster(name) => write!(
                 f,
                 "no [[cluster]] is called {name:?}; its root servers can be given with -r"

@@ -4,7 +4,7 @@
 //! * [`Settings`]: the typed values, one public field per row, and the clusters to serve.
 //! * [`Draft`]: collects values from the file, `-o`, flags and the environment, in their order, and
 //!   says what it noticed; [`Draft::finish`] makes the [`Settings`].
-//! * [`reference`]: the text of `config/reference.md`.
+//! * [`reference()`]: the text of `config/reference.md`.
 //!
 //! Pure: text in, values or a one-line [`ConfigError`] out. Files are read by `server`.
 

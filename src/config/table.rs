@@ -94,6 +94,10 @@ impl Row {
     }
 }
 
+/// Session ids of one proxy: the bits that a session id has for core and sequence. Source:
+/// OceanBase client session id, version 2.
+const SESSION_IDS: u64 = 1 << 17;
+
 macro_rules! settings {
     ($(
         $(#[doc = $doc:literal])+
@@ -147,7 +151,7 @@ settings! {
     /// Address for clients; with an IPv6 address there are no IPv4 clients.
     local_bound_ip: IpAddr as Address = "0.0.0.0" in Bounds::ANY, Restart, Odp, since "0.1";
     /// Serving cores; 0 takes the CPUs of this process less one for the metadata core, at least 1.
-    work_thread_num: u32 as Int = "0" in Bounds::new(0, 1024), Restart, Odp, since "0.1";
+    work_thread_num: u32 as Int = "0" in Bounds::new(0, 128), Restart, Odp, since "0.1";
     /// Pin each serving core to a CPU, unless there are more cores than CPUs.
     cpu_affinity: bool as Switch = "True" in Bounds::ANY, Restart, Own, since "0.1";
     /// SQL addresses of the root servers of the start-up cluster.
@@ -168,7 +172,7 @@ settings! {
     /// Second password of proxyro@sys, tried when the first is refused: for changing it.
     observer_sys_password1: Option<Stage1> as Password = "" in Bounds::ANY, Live, Odp, since "0.1";
     /// Client connections at once, over all cores; one more is refused with an error packet.
-    client_max_connections: u32 as Int = "8192" in Bounds::new(1, 1_000_000),
+    client_max_connections: u32 as Int = "8192" in Bounds::new(1, SESSION_IDS),
         Live, Odp, since "0.1";
     /// From accept to the end of the login; then the client is cut.
     client_login_timeout: Duration as Time = "10s" in Bounds::new(100 * MS, HOUR),
@@ -237,11 +241,13 @@ mod tests {
     #[test]
     fn bounds_are_kept() {
         for (name, text, fits) in [
-            ("work_thread_num", "1024", true),
-            ("work_thread_num", "1025", false),
+            ("work_thread_num", "128", true),
+            ("work_thread_num", "129", false),
             ("proxy_id", "8191", true),
             ("proxy_id", "8192", false),
             ("client_max_connections", "0", false),
+            ("client_max_connections", "131072", true),
+            ("client_max_connections", "131073", false),
             ("client_login_timeout", "1h", true),
             ("client_login_timeout", "61m", false),
             ("server_state_refresh_interval", "10ms", true),

@@ -37,7 +37,8 @@ pub(super) fn settings(args: &Args) -> Result<(Settings, Vec<Notice>), Failure> 
         }
     }
     for name in ENVIRONMENT {
-        if let Some(value) = std::env::var_os(name) {
+        // An empty variable is how containers say "not given".
+        if let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) {
             // Not UTF-8: certainly no password of the right form, and never shown.
             draft.read_environment(name, &value.to_string_lossy())?;
         }
