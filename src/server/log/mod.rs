@@ -13,8 +13,9 @@ use crate::config::Settings;
 use line::LineFormat;
 pub(super) use sink::Reopen;
 use sink::Sink;
-use std::path::PathBuf;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Lines waiting for the disk, about 2 MB of text; when it is full, new ones are dropped and
@@ -55,11 +56,7 @@ impl Log {
             error: plain(&e),
         })?;
         let reopen = sink.reopen();
-        let (writer, guard) = NonBlockingBuilder::default()
-            .buffered_lines_limit(LINES_MAX)
-            .lossy(true)
-            .thread_name("obring-log")
-            .finish(sink);
+        let (writer, guard) = queue(sink);
         let log = Self {
             reopen,
             not_queued: writer.error_counter(),
@@ -81,7 +78,7 @@ impl Log {
     }
 
     /// The file; `None` is stderr.
-    pub(super) fn path(&self) -> Option<&std::path::Path> {
+    pub(super) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
@@ -91,11 +88,57 @@ impl Log {
     }
 }
 
+/// The queue of lines, and the thread that empties it into `sink`.
+fn queue(sink: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES_MAX)
+        .lossy(true)
+        .thread_name("obring-log")
+        .finish(sink)
+}
+
 const fn filter(level: Level) -> LevelFilter {
     match level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
         Level::Info => LevelFilter::INFO,
         Level::Debug => LevelFilter::DEBUG,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::mpsc::{Receiver, channel};
+
+    /// A disk that takes nothing until it is let go.
+    struct Stuck(Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(line.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stuck_disk_holds_nobody_and_lost_lines_are_counted() {
+        let (let_go, held) = channel();
+        let (mut writer, _guard) = queue(Stuck(held));
+        let counter = writer.error_counter();
+        // One line may already be in the hands of the thread.
+        for _ in 0..LINES_MAX + 11 {
+            writer.write_all(b"line\n").unwrap();
+        }
+        assert!(
+            (10..=11).contains(&counter.dropped_lines()),
+            "{}",
+            counter.dropped_lines()
+        );
+        drop(let_go);
     }
 }

@@ -35,7 +35,7 @@ impl Reopen {
         tracing::info!(event = "log_reopened");
     }
 
-    /// Lines that the disk did not take.
+    /// Times that the disk did not take what it was given; one line at least each time.
     pub(super) fn lines_failed(&self) -> usize {
         self.lines_failed.load(Ordering::Relaxed)
     }
@@ -100,10 +100,14 @@ impl Write for Sink {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.place {
+        let result = match &mut self.place {
             Place::Stderr(stderr) => stderr.flush(),
             Place::File { file, .. } => file.flush(),
+        };
+        if result.is_err() {
+            self.reopen.lines_failed.fetch_add(1, Ordering::Relaxed);
         }
+        Ok(())
     }
 }
 
@@ -166,5 +170,8 @@ mod tests {
         // Longer than the buffer, so that it goes to the device at once.
         sink.write_all(&[b'x'; 16 << 10]).unwrap();
         assert_eq!(sink.reopen().lines_failed(), 1);
+        sink.write_all(b"short\n").unwrap();
+        sink.flush().unwrap();
+        assert_eq!(sink.reopen().lines_failed(), 2);
     }
 }
