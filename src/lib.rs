@@ -6,8 +6,10 @@
 
 pub mod auth;
 pub mod base;
+pub mod config;
 pub mod link;
 pub mod metadata;
 pub mod routing;
+pub mod server;
 pub mod session;
 pub use obring_wire::protocol;

@@ -1,0 +1,267 @@
+//! The table of settings, and the typed values made from it.
+
+use super::quantity::{DAY, HOUR, KB, MS};
+use super::reader::{self, Reader};
+use super::{Bounds, Cluster, Kind, Stage1};
+use crate::base::Level;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// What a change of a setting reaches. This version reads settings at the start only; the class
+/// says what the setting was built for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reload {
+    /// Everything, at once.
+    Live,
+    /// Sessions that begin later.
+    NewSessions,
+    /// Only the next start.
+    Restart,
+}
+
+impl Reload {
+    /// As the reference names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::NewSessions => "new sessions",
+            Self::Restart => "restart",
+        }
+    }
+}
+
+/// Whose name a setting has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// OBProxy's, with its meaning.
+    Odp,
+    /// obring's own.
+    Own,
+}
+
+impl Origin {
+    /// As the reference names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Odp => "OBProxy",
+            Self::Own => "obring",
+        }
+    }
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Row {
+    /// Name, lower case.
+    pub name: &'static str,
+    /// What sort of value.
+    pub kind: Kind,
+    /// The value when nobody gives one.
+    pub default: &'static str,
+    /// Smallest and largest value.
+    pub bounds: Bounds,
+    /// What a change reaches.
+    pub reload: Reload,
+    /// Whose name it is.
+    pub origin: Origin,
+    /// The version that has it first.
+    pub since: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+    pub(super) assign: fn(&mut Settings, &str) -> Result<(), String>,
+    pub(super) show: fn(&Settings) -> String,
+}
+
+impl Row {
+    /// The row of a name; upper and lower case are the same.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name))
+    }
+
+    /// What may be written.
+    #[must_use]
+    pub fn allowed(&self) -> String {
+        self.kind.allowed(self.bounds)
+    }
+
+    /// The value in use, as it could be written in the file; a secret as `***`.
+    #[must_use]
+    pub fn value(&self, settings: &Settings) -> String {
+        (self.show)(settings)
+    }
+}
+
+/// Session ids of one proxy: the bits that a session id has for core and sequence. Source:
+/// OceanBase client session id, version 2.
+const SESSION_IDS: u64 = 1 << 17;
+
+macro_rules! settings {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident: $type:ty as $reader:ident = $default:literal in $bounds:expr,
+            $reload:ident, $origin:ident, since $since:literal;
+    )+) => {
+        /// The values in use. A field's document is the setting's.
+        #[derive(Clone, PartialEq, Debug)]
+        pub struct Settings {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+            /// What is served. Never empty; the first is the default of a login without a cluster.
+            pub clusters: Vec<Cluster>,
+            /// Serving cores are pinned: `cpu_affinity`, and a CPU for each of them.
+            pub is_pinned: bool,
+        }
+
+        impl Settings {
+            /// What the table says, before any other source.
+            pub(super) fn of_table() -> Self {
+                Self {
+                    $($name: reader::$reader::read($default, $bounds)
+                        .expect("a default of the table is valid (tested)"),)+
+                    clusters: vec![],
+                    is_pinned: false,
+                }
+            }
+        }
+
+        /// All settings, in the order of the reference.
+        pub static TABLE: &[Row] = &[$(Row {
+            name: stringify!($name),
+            kind: <reader::$reader as Reader>::KIND,
+            default: $default,
+            bounds: $bounds,
+            reload: Reload::$reload,
+            origin: Origin::$origin,
+            since: $since,
+            doc: concat!($($doc),+),
+            assign: |settings, text| {
+                settings.$name = reader::$reader::read(text, $bounds)?;
+                Ok(())
+            },
+            show: |settings| reader::$reader::show(&settings.$name),
+        },)+];
+    };
+}
+
+settings! {
+    /// Port for MySQL clients; 0 takes a free one, which the line `event=listening` names.
+    listen_port: u16 as Port = "2883" in Bounds::ANY, Restart, Odp, since "0.1";
+    /// Address for clients; with an IPv6 address there are no IPv4 clients.
+    local_bound_ip: IpAddr as Address = "0.0.0.0" in Bounds::ANY, Restart, Odp, since "0.1";
+    /// Serving cores; 0 takes the CPUs of this process less one for the metadata core, at least 1.
+    work_thread_num: u32 as Int = "0" in Bounds::new(0, 128), Restart, Odp, since "0.1";
+    /// Pin each serving core to a CPU, unless there are more cores than CPUs.
+    cpu_affinity: bool as Switch = "True" in Bounds::ANY, Restart, Own, since "0.1";
+    /// SQL addresses of the root servers of the start-up cluster.
+    rootservice_list: Vec<SocketAddr> as Servers = "" in Bounds::ANY, Restart, Odp, since "0.1";
+    /// Name of the start-up cluster; servers check it against their own only if it is given.
+    rootservice_cluster_name: String as Text = "undefined" in Bounds::new(1, 127),
+        Restart, Odp, since "0.1";
+    /// Name of this proxy, for people.
+    app_name: String as Text = "undefined" in Bounds::new(1, 127), Restart, Odp, since "0.1";
+    /// Number of this proxy, part of session ids, so unique in front of a cluster; 0 draws one of
+    /// 1..8191 at each start.
+    proxy_id: u32 as Int = "0" in Bounds::new(0, 8191), Restart, Odp, since "0.1";
+    /// Version that clients are greeted with.
+    mysql_version: String as Version = "5.7.25" in Bounds::ANY, NewSessions, Odp, since "0.1";
+    /// Password of proxyro@sys; the default is the published one of deployments.
+    observer_sys_password: Option<Stage1> as Password = "ee0e5138c912aed80b683c05303684be347ce81d"
+        in Bounds::ANY, Live, Odp, since "0.1";
+    /// Second password of proxyro@sys, tried when the first is refused: for changing it.
+    observer_sys_password1: Option<Stage1> as Password = "" in Bounds::ANY, Live, Odp, since "0.1";
+    /// Client connections at once, over all cores; one more is refused with an error packet.
+    client_max_connections: u32 as Int = "8192" in Bounds::new(1, SESSION_IDS),
+        Live, Odp, since "0.1";
+    /// From accept to the end of the login; then the client is cut.
+    client_login_timeout: Duration as Time = "10s" in Bounds::new(100 * MS, HOUR),
+        NewSessions, Own, since "0.1";
+    /// For the TCP connect to one server; then the next server is tried.
+    server_connect_timeout: Duration as Time = "1s" in Bounds::new(10 * MS, HOUR),
+        Live, Own, since "0.1";
+    /// From connect to the end of the login on one server; then the next server is tried.
+    server_login_timeout: Duration as Time = "5s" in Bounds::new(10 * MS, HOUR),
+        Live, Own, since "0.1";
+    /// Longest time between two looks at a cluster's servers; each wait is random in [half, full).
+    server_state_refresh_interval: Duration as Time = "20s" in Bounds::new(10 * MS, HOUR),
+        Live, Odp, since "0.1";
+    /// On SIGTERM: how long clients may finish what they run; then they are cut.
+    drain_timeout: Duration as Time = "30s" in Bounds::new(0, DAY), Live, Own, since "0.1";
+    /// Memory, over all cores, for output that clients are slow to read; over it the largest users
+    /// are cut.
+    spill_memory_limited: u64 as Size = "256MB" in Bounds::new(4 * KB, 1 << 40),
+        Restart, Own, since "0.1";
+    /// Log lines of this level and above are written.
+    syslog_level: Level as LogLevel = "INFO" in Bounds::ANY, Live, Odp, since "0.1";
+    /// Log file; empty is stderr, or `log/obring.log` for a daemon. SIGHUP reopens it.
+    log_file: String as Text = "" in Bounds::new(0, 4095), Restart, Own, since "0.1";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn defaults_are_valid_and_read_back() {
+        let settings = Settings::of_table();
+        for row in TABLE {
+            let shown = row.value(&settings);
+            assert_eq!(
+                shown.contains("***"),
+                row.kind.is_secret() && !row.default.is_empty()
+            );
+            if !row.kind.is_secret() {
+                let mut again = Settings::of_table();
+                (row.assign)(&mut again, &shown).unwrap();
+                assert_eq!(again, settings, "{}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_obproxys_own_where_said() {
+        let names: HashSet<_> = TABLE.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), TABLE.len());
+        for row in TABLE {
+            let is_odp = super::super::draft::is_odp_name(row.name);
+            assert_eq!(is_odp, row.origin == Origin::Odp, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn documents_are_one_sentence() {
+        for row in TABLE {
+            let doc = row.doc.trim();
+            assert!(doc.ends_with('.') && doc.len() < 160, "{}: {doc}", row.name);
+        }
+    }
+
+    #[test]
+    fn bounds_are_kept() {
+        for (name, text, fits) in [
+            ("work_thread_num", "128", true),
+            ("work_thread_num", "129", false),
+            ("proxy_id", "8191", true),
+            ("proxy_id", "8192", false),
+            ("client_max_connections", "0", false),
+            ("client_max_connections", "131072", true),
+            ("client_max_connections", "131073", false),
+            ("client_login_timeout", "1h", true),
+            ("client_login_timeout", "61m", false),
+            ("server_state_refresh_interval", "10ms", true),
+            ("server_state_refresh_interval", "9ms", false),
+            ("drain_timeout", "0", true),
+            ("spill_memory_limited", "4KB", true),
+            ("spill_memory_limited", "4095b", false),
+            ("app_name", "", false),
+            ("local_bound_ip", "::1", true),
+            ("local_bound_ip", "127.0.0.1:2883", false),
+        ] {
+            let row = Row::find(name).unwrap();
+            let result = (row.assign)(&mut Settings::of_table(), text);
+            assert_eq!(result.is_ok(), fits, "{name}={text}: {result:?}");
+        }
+    }
+}
