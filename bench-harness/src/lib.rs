@@ -1,6 +1,8 @@
 //! End-to-end rigs: a raw client, recorded scripts and their comparison, processes under test, a
 //! canned server, and the acceptance lines.
 
+pub mod canned;
+pub mod checks;
 pub mod clock;
 pub mod process;
 pub mod raw;

@@ -40,6 +40,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// More arguments.
     pub more: Vec<String>,
+    /// The process may not set up an io_uring.
+    pub refuse_io_uring: bool,
 }
 
 impl Options {
@@ -53,6 +55,7 @@ impl Options {
             launcher: vec![],
             port: None,
             more: vec![],
+            refuse_io_uring: false,
         }
     }
 
@@ -129,10 +132,14 @@ impl Obring {
             Some(port) => port,
             None => free_port().map_err(|e| format!("no free port: {e}"))?,
         };
-        let mut child = options
-            .command(port)
-            .spawn()
-            .map_err(|e| format!("{} cannot be started: {e}", options.binary.display()))?;
+        let mut command = options.command(port);
+        let started = if options.refuse_io_uring {
+            without_io_uring(command)
+        } else {
+            command.spawn()
+        };
+        let mut child =
+            started.map_err(|e| format!("{} cannot be started: {e}", options.binary.display()))?;
         let log = Arc::new(Mutex::new(vec![]));
         if let Some(stderr) = child.stderr.take() {
             let lines = log.clone();
@@ -238,6 +245,35 @@ impl Obring {
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.id())).map_or(0, Iterator::count)
     }
+}
+
+/// Starts a process from a thread whose seccomp filter answers EPERM to io_uring_setup: filters
+/// belong to threads and are inherited by what they start.
+fn without_io_uring(mut command: Command) -> std::io::Result<Child> {
+    use seccompiler::{SeccompAction, SeccompFilter, TargetArch, apply_filter};
+    /// The same number on every architecture.
+    const IO_URING_SETUP: i64 = 425;
+    /// Operation not permitted.
+    const EPERM: u32 = 1;
+    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(std::io::Error::other)?;
+    let filter = SeccompFilter::new(
+        [(IO_URING_SETUP, vec![])].into(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(EPERM),
+        arch,
+    )
+    .map_err(std::io::Error::other)?;
+    let program: seccompiler::BpfProgram = filter.try_into().map_err(std::io::Error::other)?;
+    let start = move || {
+        apply_filter(&program).map_err(std::io::Error::other)?;
+        command.spawn()
+    };
+    let thread = std::thread::Builder::new()
+        .name("filtered".into())
+        .spawn(start)?;
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(std::io::Error::other("the starting thread panicked")))
 }
 
 impl Drop for Obring {

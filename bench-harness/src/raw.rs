@@ -252,7 +252,14 @@ impl Conn {
     /// # Errors
     /// Those of the connect.
     pub fn open(to: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&to, Duration::from_secs(10))?;
+        Self::over(TcpStream::connect_timeout(&to, Duration::from_secs(10))?)
+    }
+
+    /// Over a socket that is connected.
+    ///
+    /// # Errors
+    /// Those of setting its options.
+    pub fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(Duration::from_secs(60)))?;
         Ok(Self {
