@@ -1,6 +1,7 @@
 //! End-to-end rigs: a raw client, recorded scripts and their comparison, processes under test, a
 //! canned server, and the acceptance lines.
 
+pub mod accept;
 pub mod canned;
 pub mod checks;
 pub mod clock;
