@@ -15,9 +15,15 @@ use bench_harness::checks::{self, Setup};
 use bench_harness::process::{Obring, Options, kernel};
 use bench_harness::raw::{Conn, Login};
 
+/// The binary of this build, or the one that `OBRING_BINARY` names.
+fn binary() -> std::path::PathBuf {
+    std::env::var_os("OBRING_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_obring").into(), Into::into)
+}
+
 fn setup() -> Setup {
     Setup {
-        binary: env!("CARGO_BIN_EXE_obring").into(),
+        binary: binary(),
         kernel: kernel(),
     }
 }
@@ -113,7 +119,7 @@ fn every_password_is_checked_by_the_server() {
 #[test]
 fn a_lost_server_is_an_error_packet() {
     let relay = bench_harness::relay::Relay::start(kernel()).expect("relay");
-    let options = Options::new(env!("CARGO_BIN_EXE_obring"), &[relay.address()]);
+    let options = Options::new(binary(), &[relay.address()]);
     let proxy = Obring::start(&options).expect("obring starts");
     let mut c = Conn::login(proxy.address(), &Login::default()).expect("login");
     c.query("select sleep(20)").expect("query");
