@@ -14,6 +14,8 @@ mod large;
 mod login;
 #[path = "differential/prepared.rs"]
 mod prepared;
+#[path = "differential/state.rs"]
+mod state;
 #[path = "differential/support.rs"]
 mod support;
 #[path = "differential/texts.rs"]
@@ -36,6 +38,7 @@ fn table() -> Table {
     login::add(&mut t);
     commands::add(&mut t);
     texts::add(&mut t);
+    state::add(&mut t);
     prepared::add(&mut t);
     large::add(&mut t);
     if let Ok(part) = std::env::var("OBRING_SCRIPT") {

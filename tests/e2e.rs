@@ -58,6 +58,10 @@ checks! {
     wrong_proxyro_password
     io_uring_refused
     unreachable_servers
+    short_connections
+    split_executes
+    failing_prepares
+    idle_timeout_of_the_server
 }
 
 /// F063: each wrong login gets one error packet with the right number.

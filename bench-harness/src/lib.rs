@@ -5,6 +5,7 @@ pub mod accept;
 pub mod canned;
 pub mod checks;
 pub mod clock;
+pub mod norm;
 pub mod process;
 pub mod raw;
 pub mod relay;

@@ -1,8 +1,9 @@
 //! Every command byte, sequence numbers, several requests in one write.
 
 use crate::support::{TRACK, Table, root};
+use bench_harness::norm::Norm;
 use bench_harness::raw::framed;
-use bench_harness::session::{Norm, Reach};
+use bench_harness::session::Reach;
 
 pub(crate) fn add(t: &mut Table) {
     // 0x01 ends the connection, 0x08 may end the kernel, 0x11 has scripts of its own, 0x16 to 0x1c

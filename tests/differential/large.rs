@@ -1,8 +1,9 @@
 //! Sizes, LOAD DATA LOCAL, and KILL.
 
 use crate::support::{Table, USER, root, user};
+use bench_harness::norm::Norm;
 use bench_harness::raw::{Got, Login, framed};
-use bench_harness::session::{Norm, Reach, Session};
+use bench_harness::session::{Reach, Session};
 
 pub(crate) fn add(t: &mut Table) {
     sizes(t);

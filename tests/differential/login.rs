@@ -1,8 +1,9 @@
 //! Logins of every form.
 
 use crate::support::{DB, READER, TRACK, Table, USER, root, user};
+use bench_harness::norm::Norm;
 use bench_harness::raw::{Login, framed};
-use bench_harness::session::{Norm, Reach};
+use bench_harness::session::Reach;
 
 fn sized(n: usize) -> Vec<u8> {
     (0..n).map(|i| b'a' + (i % 26) as u8).collect()

@@ -3,12 +3,14 @@
 
 mod bad_bytes;
 mod life;
+mod load;
 mod memory;
 mod slow;
 mod start;
 
 pub use bad_bytes::{bad_bytes, half_login, probes};
 pub use life::{drain_idle, drain_running, second_term, serving_cores};
+pub use load::{failing_prepares, idle_timeout_of_the_server, short_connections, split_executes};
 pub use memory::{idle_sessions, login_cycles};
 pub use slow::{SlowReaders, slow_readers};
 pub use start::{
