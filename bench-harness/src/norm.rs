@@ -2,7 +2,7 @@
 
 use crate::raw::{Got, Packet};
 use crate::transcript::{Body, Seen};
-use obring_wire::base::Cursor;
+use obring_wire::base::{Cursor, put_lenenc_bytes};
 
 /// The normalisations. Nothing else is left out of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +19,13 @@ pub enum Norm {
     /// COM_RESET_CONNECTION for direct clients only (protocol.md 4.5).
     NoState,
     /// `kill-end`: a killed victim sees error 5066 or just the end; the kernel itself may lose the
-    /// packet (protocol.md 8.3).
+    /// packet (protocol.md 8.3). A proxy that lost its server connection says so (10014) before it
+    /// closes at a packet boundary.
     KillEnd,
+    /// `auth-switch`: a proxy does not know whether an account has a password and asks every client
+    /// of another plugin to switch; the kernel asks only accounts with one (protocol.md 2.7). The
+    /// switch is left out and the packet behind it counts two less.
+    AuthSwitch,
 }
 
 /// `greeting`: connection id, scramble and the offered capability bits. A proxy offers what it can
@@ -63,10 +68,11 @@ pub(crate) fn normalise(got: Vec<Got>, norm: Norm, ids: &[u32]) -> Vec<Seen> {
         Norm::Ids => got.iter().map(|g| without_ids(g, ids)).collect(),
         Norm::NoState => got.iter().map(without_state).collect(),
         Norm::ServerState => server_state(&got),
+        Norm::AuthSwitch => without_switch(&got),
         Norm::KillEnd => got
             .iter()
             .map(|g| match g.error() {
-                Some((5066, _)) => Seen::Ended,
+                Some((5066 | 10014, _)) => Seen::Ended,
                 _ => Seen::of(g),
             })
             .take_while({
@@ -127,6 +133,60 @@ fn without_state(got: &Got) -> Seen {
         *high &= !0x40;
     }
     Seen::Packet(*seq, Body::of(&bytes))
+}
+
+fn without_switch(got: &[Got]) -> Vec<Seen> {
+    let is_switch = |p: &Packet| p.payload.first() == Some(&0xFE);
+    let mut switched = 0;
+    let mut seen = vec![];
+    for g in got {
+        match g {
+            Got::Packet(p) if is_switch(p) => switched = 2,
+            Got::Packet(p) => {
+                let seq = p.seq.wrapping_sub(switched);
+                seen.push(Seen::Packet(seq, Body::of(&p.payload)));
+            }
+            other => seen.push(Seen::of(other)),
+        }
+    }
+    seen
+}
+
+/// `proxy-variables`: the state of an OK may name `ob_proxy_*` variables to a direct client; they
+/// are the server's talk with proxies and a proxy keeps them (F006). Blocks of them are removed.
+pub(crate) fn drop_proxy_variables(got: &mut Got) {
+    let Got::Packet(p) = got else { return };
+    if let Some(shorter) = without_proxy_variables(&p.payload) {
+        p.payload = shorter;
+    }
+}
+
+fn without_proxy_variables(payload: &[u8]) -> Option<Vec<u8>> {
+    const NAME: &[u8] = b"ob_proxy_";
+    if payload.first() != Some(&0) || !payload.windows(NAME.len()).any(|w| w == NAME) {
+        return None;
+    }
+    let mut c = Cursor::new(payload);
+    c.u8().ok()?;
+    c.lenenc().ok()?;
+    c.lenenc().ok()?;
+    c.take(4).ok()?;
+    c.lenenc_bytes().ok()?;
+    let front = payload.get(..c.position())?;
+    let mut blocks = Cursor::new(c.lenenc_bytes().ok()?);
+    let mut kept = vec![];
+    while blocks.left() > 0 {
+        let kind = blocks.u8().ok()?;
+        let data = blocks.lenenc_bytes().ok()?;
+        if kind == 0 && data.get(1..).is_some_and(|d| d.starts_with(NAME)) {
+            continue;
+        }
+        kept.push(kind);
+        put_lenenc_bytes(&mut kept, data);
+    }
+    let mut out = front.to_vec();
+    put_lenenc_bytes(&mut out, &kept);
+    Some(out)
 }
 
 /// Result sets keep count, columns and EOFs; a row or a text is only known to be there.
@@ -193,6 +253,37 @@ mod tests {
             without_state(&packet(b"\0\0\0\x23\x40\0\0\0")),
             without_state(&with)
         );
+    }
+
+    #[test]
+    fn proxy_variables_go_and_others_stay() {
+        let block = |name: &[u8]| {
+            let mut b = vec![0, name.len() as u8 + 3, name.len() as u8];
+            b.extend_from_slice(name);
+            b.extend_from_slice(b"\x01x");
+            b
+        };
+        let ok = |blocks: &[Vec<u8>]| {
+            let mut p = b"\0\0\0\x22\x40\0\0\0".to_vec();
+            put_lenenc_bytes(&mut p, &blocks.concat());
+            p
+        };
+        let (mine, other) = (block(b"ob_proxy_set_trx_executed"), block(b"autocommit"));
+        let mut got = packet(&ok(&[mine, other.clone()]));
+        drop_proxy_variables(&mut got);
+        assert_eq!(got, packet(&ok(&[other])));
+    }
+
+    #[test]
+    fn a_switch_goes_and_the_number_behind_it_is_two_less() {
+        let at = |seq, payload: &[u8]| {
+            Got::Packet(Packet {
+                seq,
+                payload: payload.to_vec(),
+            })
+        };
+        let switched = [at(2, b"\xFEmysql_native_password\0"), at(4, b"\0ok")];
+        assert_eq!(without_switch(&switched), without_switch(&[at(2, b"\0ok")]));
     }
 
     #[test]

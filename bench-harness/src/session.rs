@@ -1,7 +1,7 @@
 //! A recorded connection: what scripts are written in. Every reply is read to the end that a direct
 //! client sees; whatever a proxy adds turns up as the first packet of the next step.
 
-use crate::norm::{Norm, blank_greeting, blank_schema_version, normalise};
+use crate::norm::{Norm, blank_greeting, blank_schema_version, drop_proxy_variables, normalise};
 use crate::raw::{Conn, Got, Login};
 use crate::transcript::{Step, Transcript};
 use obring_wire::base::Cursor;
@@ -133,6 +133,7 @@ impl Session {
         let what = format!("{}: {what}", self.name);
         let mut got = got;
         got.iter_mut().for_each(blank_schema_version);
+        got.iter_mut().for_each(drop_proxy_variables);
         let seen = normalise(got, self.norm, &self.run.ids.borrow());
         self.run.log.borrow_mut().steps.push(Step { what, seen });
     }
@@ -354,6 +355,10 @@ impl Session {
                     let Some(rows) = self.eof_status(got) else {
                         return;
                     };
+                    // Output parameters of a CALL: one OK follows, without a more-results bit.
+                    if columns & PS_OUT_PARAMS != 0 && rows & 8 == 0 {
+                        self.push(got);
+                    }
                     rows
                 }
             };
@@ -383,6 +388,9 @@ impl Session {
         }
     }
 }
+
+/// Status bit of the EOF before rows of output parameters.
+const PS_OUT_PARAMS: u16 = 0x1000;
 
 fn ok_status(payload: &[u8]) -> u16 {
     let mut c = Cursor::new(payload);

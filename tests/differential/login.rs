@@ -59,7 +59,13 @@ pub(crate) fn add(t: &mut Table) {
                 ..named
             },
         );
-        login(t, &format!("{plugin}-root"), root().plugin(Some(plugin)));
+        t.add(format!("login-{plugin}-root"), move |r| {
+            let mut s = r.connect("a");
+            s.norm(Norm::AuthSwitch)
+                .log_in(&root().plugin(Some(plugin)));
+            s.norm(Norm::Exact).q("select current_user(), database()");
+            s.bye();
+        });
     }
     login(t, "empty-plugin", user().plugin(Some("")));
     login(t, "without-plugin", user().plugin(None));

@@ -317,7 +317,8 @@ fn limits(t: &mut Table) {
             s.prepare("select * from nope where a=?");
         }
     });
-    t.session("prepare-execute-private", |s| {
+    t.add("prepare-execute-private", |r| {
+        let mut s = r.login("a", &root());
         // 0xA1: id, flags, iterations, sql, parameters, mode, close count, checksum, extend flag.
         for (sql, sum) in [("select 1", None), ("select 1", Some(0u32))] {
             let mut p = vec![0xA1, 0, 0, 0, 0, 0, 1, 0, 0, 0];
@@ -337,8 +338,10 @@ fn limits(t: &mut Table) {
                 s.read("columns", Reach::ToEof);
                 s.read("rows", Reach::ToEof);
                 s.read("ok", Reach::One);
+                s.q("select 'behind'");
+            } else {
+                s.read("the end", Reach::ToEnd);
             }
-            s.q("select 'behind'");
         }
     });
 }

@@ -9,19 +9,8 @@ pub(crate) fn add(t: &mut Table) {
     charsets(t);
 }
 
-/// The same texts without and with session tracking.
-fn both(t: &mut Table, name: &str, texts: &'static [&'static str]) {
-    t.texts(name, texts);
-    t.add(format!("{name}-track"), move |r| {
-        let mut s = r.login("a", &user().with(TRACK));
-        s.qs(texts);
-        s.bye();
-    });
-}
-
 fn state(t: &mut Table) {
-    both(
-        t,
+    t.both(
         "set",
         &[
             "set autocommit=0",
@@ -59,8 +48,7 @@ fn state(t: &mut Table) {
             "select 1/3",
         ],
     );
-    both(
-        t,
+    t.both(
         "use",
         &[
             "use test",
@@ -77,8 +65,7 @@ fn state(t: &mut Table) {
             "select count(*) from sq",
         ],
     );
-    both(
-        t,
+    t.both(
         "dml-messages",
         &[
             "delete from w where id between 1200 and 1209",
@@ -95,7 +82,7 @@ fn state(t: &mut Table) {
             "drop table obring_diff_t",
         ],
     );
-    t.texts(
+    t.both(
         "user-variables",
         &[
             "set @a='it''s \\\\ \"q\"', @b=null, @c=0x4142, @d=1.50, @e=-9223372036854775808",
@@ -111,7 +98,7 @@ fn state(t: &mut Table) {
             "select @f, @g, @h",
         ],
     );
-    t.texts(
+    t.both(
         "text-prepare",
         &[
             "prepare s1 from 'select ? + 1, ?'",
@@ -181,8 +168,7 @@ fn state(t: &mut Table) {
 }
 
 fn transactions(t: &mut Table) {
-    both(
-        t,
+    t.both(
         "transaction-bits",
         &[
             "set autocommit=0",
@@ -227,8 +213,7 @@ fn transactions(t: &mut Table) {
             "select 1",
         ],
     );
-    both(
-        t,
+    t.both(
         "set-transaction",
         &[
             "set transaction isolation level serializable",
@@ -250,8 +235,7 @@ fn transactions(t: &mut Table) {
             "rollback",
         ],
     );
-    both(
-        t,
+    t.both(
         "savepoints",
         &[
             "delete from w where id between 1520 and 1529",

@@ -49,6 +49,16 @@ impl Table {
     pub(crate) fn texts(&mut self, name: impl Into<String>, texts: &'static [&'static str]) {
         self.session(name, move |s| s.qs(texts));
     }
+
+    /// The same texts without and with session tracking.
+    pub(crate) fn both(&mut self, name: &str, texts: &'static [&'static str]) {
+        self.texts(name, texts);
+        self.add(format!("{name}-track"), move |r| {
+            let mut s = r.login("a", &user().with(TRACK));
+            s.qs(texts);
+            s.bye();
+        });
+    }
 }
 
 /// Root with the scripts' database.

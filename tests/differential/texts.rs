@@ -38,7 +38,7 @@ fn results(t: &mut Table) {
             "help 'select'",
         ],
     );
-    t.texts(
+    t.both(
         "errors",
         &[
             "selec 1",
@@ -65,7 +65,7 @@ fn results(t: &mut Table) {
             "signal sqlstate '45000' set message_text = 'mine'",
         ],
     );
-    t.texts(
+    t.both(
         "multi",
         &[
             "select 1; select 2",
@@ -82,7 +82,7 @@ fn results(t: &mut Table) {
             "select 1; select repeat('y', 100000); do 1; select 2",
         ],
     );
-    t.texts(
+    t.both(
         "call",
         &[
             "call two_sets(5)",
@@ -124,7 +124,7 @@ fn results(t: &mut Table) {
             "(select 1)",
         ],
     );
-    t.texts(
+    t.both(
         "info-texts",
         &[
             "delete from w where id between 1000 and 1009",
@@ -142,7 +142,7 @@ fn results(t: &mut Table) {
             "create table if not exists sq(n int)",
         ],
     );
-    t.texts(
+    t.both(
         "warnings",
         &[
             "select cast('abc' as signed)",
@@ -163,7 +163,7 @@ fn results(t: &mut Table) {
             "show warnings",
         ],
     );
-    t.texts(
+    t.both(
         "last-insert-id",
         &[
             "drop table if exists auto_x",
