@@ -1,0 +1,64 @@
+//! What obring must show, as functions: each starts its own obring and says what it saw, or what
+//! was wrong. Used by the end-to-end tests and by the acceptance lines.
+
+mod bad_bytes;
+mod life;
+mod load;
+mod memory;
+mod slow;
+mod start;
+
+pub use bad_bytes::{bad_bytes, half_login, probes};
+pub use life::{drain_idle, drain_running, second_term, serving_cores};
+pub use load::{failing_prepares, idle_timeout_of_the_server, short_connections, split_executes};
+pub use memory::{idle_sessions, login_cycles};
+pub use slow::{SlowReaders, slow_readers};
+pub use start::{
+    busy_port, io_uring_refused, unreachable_servers, unreadable_config, wrong_proxyro_password,
+};
+
+use crate::process::{Obring, Options};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What is checked, and in front of what.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The obring binary.
+    pub binary: PathBuf,
+    /// A real kernel.
+    pub kernel: SocketAddr,
+}
+
+/// What a check saw, or what was wrong.
+pub type Saw = Result<String, String>;
+
+impl Setup {
+    /// Options in front of the kernel.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options::new(&self.binary, &[self.kernel])
+    }
+
+    /// obring in front of the kernel.
+    ///
+    /// # Errors
+    /// What it said instead of serving.
+    pub fn start(&self) -> Result<Obring, String> {
+        Obring::start(&self.options())
+    }
+}
+
+/// `Err(text)` unless `claim` holds.
+fn ensure(claim: bool, text: impl FnOnce() -> String) -> Result<(), String> {
+    if claim { Ok(()) } else { Err(text()) }
+}
+
+/// The lines of a log that are errors or warnings, for "one clear line".
+fn complaints(log: &[String]) -> Vec<String> {
+    let is_complaint = |l: &&String| {
+        let l = l.to_ascii_lowercase();
+        l.contains("error") || l.contains("warn") || l.starts_with("obring:")
+    };
+    log.iter().filter(is_complaint).cloned().collect()
+}

@@ -1,0 +1,214 @@
+//! What scripts are made of: the table entry, accounts, parameters of prepared statements.
+
+use bench_harness::raw::{Conn, Login};
+use bench_harness::session::{Run, Session};
+use std::net::SocketAddr;
+
+/// Database of all scripts.
+pub(crate) const DB: &str = "obring_diff";
+/// An account with a password and all rights.
+pub(crate) const USER: (&str, &str) = ("diffu@sys", "Pw-1 x");
+/// An account with another password and the right to read.
+pub(crate) const READER: (&str, &str) = ("diffr@sys", "reader");
+
+/// One named script.
+pub(crate) struct Script {
+    /// Its name, unique.
+    pub(crate) name: String,
+    /// What it does; called once per address.
+    pub(crate) run: Box<dyn Fn(&Run)>,
+}
+
+/// A table of scripts under construction.
+#[derive(Default)]
+pub(crate) struct Table(pub(crate) Vec<Script>);
+
+impl Table {
+    /// Adds a script.
+    pub(crate) fn add(&mut self, name: impl Into<String>, run: impl Fn(&Run) + 'static) {
+        self.0.push(Script {
+            name: name.into(),
+            run: Box::new(run),
+        });
+    }
+
+    /// Adds a script of one connection that logs in as root and says good-bye at its end.
+    pub(crate) fn session(
+        &mut self,
+        name: impl Into<String>,
+        run: impl Fn(&mut Session) + 'static,
+    ) {
+        self.add(name, move |r| {
+            let mut s = r.login("a", &root());
+            run(&mut s);
+            s.bye();
+        });
+    }
+
+    /// Adds a script of texts.
+    pub(crate) fn texts(&mut self, name: impl Into<String>, texts: &'static [&'static str]) {
+        self.session(name, move |s| s.qs(texts));
+    }
+
+    /// The same texts without and with session tracking.
+    pub(crate) fn both(&mut self, name: &str, texts: &'static [&'static str]) {
+        self.texts(name, texts);
+        self.add(format!("{name}-track"), move |r| {
+            let mut s = r.login("a", &user().with(TRACK));
+            s.qs(texts);
+            s.bye();
+        });
+    }
+}
+
+/// Root with the scripts' database.
+pub(crate) fn root() -> Login {
+    Login::default().db(DB)
+}
+
+/// The account with a password.
+pub(crate) fn user() -> Login {
+    Login::user(USER.0, USER.1).db(DB)
+}
+
+/// Session tracking asked for.
+pub(crate) const TRACK: u32 = 1 << 23;
+
+/// A parameter of COM_STMT_EXECUTE.
+pub(crate) enum P {
+    Null,
+    Tiny(i8),
+    Short(i16),
+    Long(i32),
+    Big(i64),
+    UBig(u64),
+    Float(f32),
+    Double(f64),
+    Text(&'static str),
+    Blob(Vec<u8>),
+    /// Sent before by COM_STMT_SEND_LONG_DATA.
+    Sent,
+    /// year, month, day, hour, minute, second, microsecond; shortest form.
+    Stamp(u16, [u8; 5], u32),
+    /// negative, days, hour, minute, second.
+    Span(bool, u32, [u8; 3]),
+}
+
+impl P {
+    const fn kind(&self) -> u16 {
+        match self {
+            Self::Null => 0x06,
+            Self::Tiny(_) => 0x01,
+            Self::Short(_) => 0x02,
+            Self::Long(_) => 0x03,
+            Self::Big(_) => 0x08,
+            Self::UBig(_) => 0x8008,
+            Self::Float(_) => 0x04,
+            Self::Double(_) => 0x05,
+            Self::Text(_) => 0xFD,
+            Self::Blob(_) | Self::Sent => 0xFC,
+            Self::Stamp(..) => 0x0C,
+            Self::Span(..) => 0x0B,
+        }
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        let text = |out: &mut Vec<u8>, b: &[u8]| obring_wire::base::put_lenenc_bytes(out, b);
+        match self {
+            Self::Null | Self::Sent => {}
+            Self::Tiny(v) => out.push(*v as u8),
+            Self::Short(v) => out.extend(v.to_le_bytes()),
+            Self::Long(v) => out.extend(v.to_le_bytes()),
+            Self::Big(v) => out.extend(v.to_le_bytes()),
+            Self::UBig(v) => out.extend(v.to_le_bytes()),
+            Self::Float(v) => out.extend(v.to_le_bytes()),
+            Self::Double(v) => out.extend(v.to_le_bytes()),
+            Self::Text(v) => text(out, v.as_bytes()),
+            Self::Blob(v) => text(out, v),
+            Self::Stamp(year, rest, micros) => {
+                out.push(11);
+                out.extend(year.to_le_bytes());
+                out.extend(rest);
+                out.extend(micros.to_le_bytes());
+            }
+            Self::Span(negative, days, rest) => {
+                out.push(8);
+                out.push(u8::from(*negative));
+                out.extend(days.to_le_bytes());
+                out.extend(rest);
+            }
+        }
+    }
+}
+
+/// Body of COM_STMT_EXECUTE: null bitmap, flag 1 and types if `types`, values.
+pub(crate) fn params(list: &[P], types: bool) -> Vec<u8> {
+    let mut out = vec![0; list.len().div_ceil(8)];
+    for (i, p) in list.iter().enumerate() {
+        if matches!(p, P::Null) {
+            out[i / 8] |= 1 << (i % 8);
+        }
+    }
+    out.push(u8::from(types));
+    if types {
+        for p in list {
+            out.extend(p.kind().to_le_bytes());
+        }
+    }
+    for p in list {
+        p.put(&mut out);
+    }
+    out
+}
+
+/// Makes accounts and tables, directly at the kernel.
+pub(crate) fn fixture(kernel: SocketAddr) -> Result<(), String> {
+    let mut c = Conn::login(kernel, &Login::default())?;
+    for sql in [
+        "drop database if exists obring_diff",
+        "create database obring_diff",
+        "use obring_diff",
+        "create table kv(id bigint primary key, v varchar(200), n int) partition by hash(id) \
+         partitions 16",
+        "create table sq(n int primary key)",
+        "insert into sq values(1),(2),(3),(4),(5),(6),(7),(8),(9),(10)",
+        "create table blobs(id bigint primary key, b longblob)",
+        "create table ld(a int, b varchar(20))",
+        "create table plain_a(id int primary key, v int)",
+        "create table w(id bigint primary key, v varchar(200), n int)",
+        "insert into kv select n, concat('v', n), 0 from sq",
+        "create table ty(id int primary key, t tinyint, tu tinyint unsigned, s smallint, \
+         m mediumint, i int, iu int unsigned, b bigint, bu bigint unsigned, f float, d double, \
+         de decimal(20,5), da date, dt datetime(6), ts timestamp(3) null, ti time(2), y year, \
+         c char(10), vc varchar(50), bi binary(4), vb varbinary(20), tt tinytext, te text, \
+         mt mediumtext, lt longtext, tb tinyblob, bl blob, e enum('x','y'), se set('p','q'), \
+         bt bit(10), j json)",
+        "insert into ty values(1, -128, 255, -32768, -8388608, -2147483648, 4294967295, \
+         -9223372036854775808, 18446744073709551615, 1.5, -2.25e100, -12345.67891, '2024-02-29', \
+         '2024-02-29 23:59:59.123456', '2024-01-01 00:00:00.123', '-838:59:59', 2024, 'char', \
+         'varchar', 0x00FF01, 0x00FEFB, 'tiny', 'text', 'medium', 'long', 0x01, 0x02FF, 'y', \
+         'p,q', b'1010101010', '{\"a\": [1, null, \"x\"]}')",
+        "insert into ty(id) values(2)",
+        "insert into ty(id, da, dt, ti, vc, bl) values(3, '0000-00-00', '2024-01-01', '00:00:00', \
+         '', '')",
+        "create procedure two_sets(in a int) begin select a; select a+1, 'x'; end",
+        "create procedure no_sets(in a int) begin declare x int; set x = a; end",
+        "create procedure bad_sets(in a int) begin select a; select * from nope; select 3; end",
+        "create procedure out_p(in a int, out b int) begin set b = a + 1; end",
+    ] {
+        let relaxed = sql.starts_with("insert into ty");
+        if relaxed {
+            c.run("set sql_mode=''")?;
+        }
+        c.run(sql)?;
+        if relaxed {
+            c.run("set sql_mode=default")?;
+        }
+    }
+    for (name, password, rights) in [("diffu", USER.1, "all"), ("diffr", READER.1, "select")] {
+        c.run(&format!("drop user if exists {name}"))?;
+        c.run(&format!("create user {name} identified by '{password}'"))?;
+        c.run(&format!("grant {rights} on *.* to {name}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! The real binary in front of a real kernel: client programs, logins that fail, nonsense, drain,
+//! starts that fail, unreachable servers, several cores.
+//!
+//! `OBRING_KERNEL=host:port cargo test --features e2e --test e2e`. `OBRING_ECHO=1` shows obring's
+//! log.
+#![cfg(feature = "e2e")]
+#![allow(missing_docs, reason = "a test")]
+
+#[path = "e2e/programs.rs"]
+mod programs;
+#[path = "e2e/rust_client.rs"]
+mod rust_client;
+
+use bench_harness::checks::{self, Setup};
+use bench_harness::process::{Obring, Options, kernel};
+use bench_harness::raw::{Conn, Login};
+
+/// The binary of this build, or the one that `OBRING_BINARY` names.
+fn binary() -> std::path::PathBuf {
+    std::env::var_os("OBRING_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_obring").into(), Into::into)
+}
+
+fn setup() -> Setup {
+    Setup {
+        binary: binary(),
+        kernel: kernel(),
+    }
+}
+
+fn proxy() -> Obring {
+    setup().start().expect("obring starts")
+}
+
+/// One test per check of the harness.
+macro_rules! checks {
+    ($($name:ident)+) => {
+        $(#[test]
+        fn $name() {
+            match checks::$name(&setup()) {
+                Ok(saw) => println!("{saw}"),
+                Err(text) => panic!("{text}"),
+            }
+        })+
+    };
+}
+
+checks! {
+    bad_bytes
+    half_login
+    probes
+    drain_idle
+    drain_running
+    second_term
+    serving_cores
+    busy_port
+    unreadable_config
+    wrong_proxyro_password
+    io_uring_refused
+    unreachable_servers
+    short_connections
+    split_executes
+    failing_prepares
+    idle_timeout_of_the_server
+}
+
+/// F063: each wrong login gets one error packet with the right number.
+#[test]
+fn wrong_logins_are_told_apart() {
+    let proxy = proxy();
+    for (user, password, code) in [
+        ("root@nosuch", "", 1045),
+        ("root@sys#nosuch", "", 4669),
+        ("root@sys", "bad", 1045),
+        ("root@SYS", "", 1045),
+        ("nouser@sys", "", 1045),
+        ("root@", "", 1045),
+        ("@sys", "", 1045),
+        ("a#c@t", "", 1045),
+        ("proxyro@sys", "", 1045),
+        ("root@proxysys", "", 1045),
+    ] {
+        let told = Conn::login(proxy.address(), &Login::user(user, password))
+            .map(drop)
+            .expect_err(user);
+        assert!(told.contains(&format!("error {code}: ")), "{user}: {told}");
+    }
+    for user in ["root", "root@sys", "root@sys#obcluster"] {
+        let mut c = Conn::login(proxy.address(), &Login::user(user, "")).expect(user);
+        assert_eq!(c.cell("select 1"), Ok("1".into()));
+    }
+}
+
+/// F065: a password that was right for one client is not remembered for another.
+#[test]
+fn every_password_is_checked_by_the_server() {
+    let mut direct = Conn::login(kernel(), &Login::default()).expect("kernel");
+    for sql in [
+        "drop user if exists e2e_pw",
+        "create user e2e_pw identified by 'one'",
+    ] {
+        direct.run(sql).expect(sql);
+    }
+    let proxy = proxy();
+    let log_in = |password: &str| {
+        Conn::login(proxy.address(), &Login::user("e2e_pw@sys", password)).map(drop)
+    };
+    for _ in 0..20 {
+        assert_eq!(log_in("one"), Ok(()));
+    }
+    for wrong in ["two", "", "One"] {
+        assert!(log_in(wrong).unwrap_err().contains("error 1045"), "{wrong}");
+    }
+    direct
+        .run("alter user e2e_pw identified by 'two'")
+        .expect("alter user");
+    assert!(log_in("one").unwrap_err().contains("error 1045"));
+    assert_eq!(log_in("two"), Ok(()));
+    direct.run("drop user e2e_pw").expect("drop user");
+}
+
+/// The error when the server goes away in the middle is one packet, and the session ends.
+#[test]
+fn a_lost_server_is_an_error_packet() {
+    let relay = bench_harness::relay::Relay::start(kernel()).expect("relay");
+    let options = Options::new(binary(), &[relay.address()]);
+    let proxy = Obring::start(&options).expect("obring starts");
+    let mut c = Conn::login(proxy.address(), &Login::default()).expect("login");
+    c.query("select sleep(20)").expect("query");
+    c.set_wait(std::time::Duration::from_millis(300));
+    assert_eq!(c.receive(), bench_harness::raw::Got::TimedOut);
+    relay.cut();
+    c.set_wait(bench_harness::raw::WAIT);
+    let got = c.receive();
+    assert!(got.error().is_some(), "{got:?}");
+    // The relay still listens: the next login works.
+    let mut c = Conn::login(proxy.address(), &Login::default()).expect("login again");
+    assert_eq!(c.cell("select 1"), Ok("1".into()));
+}
