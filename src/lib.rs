@@ -5,4 +5,6 @@
 //! `runtime` (io_uring, clocks, threads) and `server` (start, signals, drain).
 
 pub mod base;
+pub mod runtime;
+pub mod telemetry;
 pub use obring_wire::protocol;
