@@ -10,6 +10,8 @@ pub mod config;
 pub mod link;
 pub mod metadata;
 pub mod routing;
+pub mod runtime;
 pub mod server;
 pub mod session;
+pub mod telemetry;
 pub use obring_wire::protocol;

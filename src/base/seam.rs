@@ -243,6 +243,8 @@ pub struct Accepted {
     pub unix_us: u64,
     /// Operating-system randomness.
     pub entropy: [u8; 32],
+    /// The process has as many clients as it may have: tell this one so, and end.
+    pub is_over_limit: bool,
 }
 
 /// All machines of one core, behind ids. The runtime drives one of these per core.

@@ -1,52 +1,69 @@
 //! Where the machines are given to the runtime: the only place of `server` that names both.
 
-// TODO(#3): the runtime takes the place of this file's insides. Until then this is a stand-in that
-// listens, serves nobody, and ends when asked to: enough for the order of a start and of an end.
-
 use super::Failure;
-use super::failure::plain;
-use crate::config::Settings;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use crate::base::CoreId;
+use crate::config::{COMPATIBILITY_VERSION, Settings};
+use crate::metadata::{self, ClusterConfig, Metadata};
+use crate::routing::Replica;
+use crate::runtime::{self, Plan, StartError};
+use crate::session::{self, SessionIds, Sessions};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+/// How long a closed connection may take to send its last bytes, and its peer to close.
+const LINGER_MS: u64 = 2_000;
+/// Separators of login names without `@` and `#`, in order. Source: OBProxy's default of
+/// `username_separator`.
+const NAME_SEPARATORS: &[u8] = b":-.";
+/// Refused clients that a core keeps until they were told so.
+const REFUSED_MAX: u32 = 64;
+
 /// What this process serves with, once it serves.
-pub(super) struct Running {
-    listener: TcpListener,
-    handle: Handle,
-    ended: Receiver<()>,
-}
+pub(super) struct Running(runtime::Running);
 
 /// Acts on a running proxy from any thread.
 #[derive(Clone)]
-pub(super) struct Handle(SyncSender<()>);
+pub(super) struct Handle(runtime::Handle);
 
 impl Running {
     /// Where clients can come in, with the port that was picked for 0.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.listener.local_addr().into_iter().collect()
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        self.0.addresses()
     }
 
     /// Acts on it from elsewhere.
     pub(super) fn handle(&self) -> Handle {
-        self.handle.clone()
+        Handle(self.0.handle())
     }
 
     /// Waits until it has ended.
-    pub(super) fn join(self) {
-        let _ = self.ended.recv();
+    pub(super) fn join(self) -> Result<(), Failure> {
+        self.0
+            .join()
+            .map_err(|text| Failure::Told { code: 6, text })
     }
 }
 
 impl Handle {
     /// Accept nothing new, let sessions end, cut what is left after `limit`.
-    pub(super) fn drain(&self, _limit: Duration) {
-        self.stop();
+    pub(super) fn drain(&self, limit: Duration) {
+        self.0.drain(millis(limit));
     }
 
     /// Cut everything now.
     pub(super) fn stop(&self) {
-        let _ = self.0.try_send(());
+        self.0.stop();
+    }
+}
+
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn told(e: &StartError) -> Failure {
+    Failure::Told {
+        code: u8::try_from(e.exit_code()).unwrap_or(1),
+        text: e.to_string(),
     }
 }
 
@@ -54,8 +71,13 @@ impl Handle {
 ///
 /// # Errors
 /// Why not, as a [`Failure::Told`] with the runtime's exit code.
-pub(super) const fn probe(_settings: &Settings) -> Result<(), Failure> {
-    Ok(())
+pub(super) fn probe(settings: &Settings) -> Result<(), Failure> {
+    runtime::probe(serving_cores(settings)).map_err(|e| told(&e))
+}
+
+/// The table of settings bounds it to 128.
+fn serving_cores(settings: &Settings) -> u16 {
+    u16::try_from(settings.work_thread_num).unwrap_or(1)
 }
 
 /// Starts the cores.
@@ -63,15 +85,55 @@ pub(super) const fn probe(_settings: &Settings) -> Result<(), Failure> {
 /// # Errors
 /// Why not, as a [`Failure::Told`] with the runtime's exit code.
 pub(super) fn launch(settings: &Settings) -> Result<Running, Failure> {
-    let address = SocketAddr::new(settings.local_bound_ip, settings.listen_port);
-    let listener = TcpListener::bind(address).map_err(|e| Failure::Told {
-        code: 4,
-        text: format!("cannot listen on {address}: {}", plain(&e)),
-    })?;
-    let (end, ended) = sync_channel(1);
-    Ok(Running {
-        listener,
-        handle: Handle(end),
-        ended,
-    })
+    let cores = serving_cores(settings);
+    let plan = Plan {
+        listen: vec![SocketAddr::new(
+            settings.local_bound_ip,
+            settings.listen_port,
+        )],
+        serving_cores: cores,
+        is_pinned: settings.is_pinned,
+        clients_max: settings.client_max_connections,
+        spill_bytes_max: usize::try_from(settings.spill_memory_limited).unwrap_or(usize::MAX),
+        linger_ms: LINGER_MS,
+    };
+    let for_sessions = session::Settings {
+        version: settings.mysql_version.clone().into_bytes(),
+        proxy_version: COMPATIBILITY_VERSION.into(),
+        clients_max: settings.client_max_connections,
+        table_max: settings.client_max_connections.saturating_add(REFUSED_MAX),
+        login_timeout_ms: millis(settings.client_login_timeout),
+        connect_timeout_ms: millis(settings.server_connect_timeout),
+        server_login_timeout_ms: millis(settings.server_login_timeout),
+        separators: NAME_SEPARATORS.to_vec(),
+    };
+    let for_metadata = metadata::Settings {
+        interval_ms: millis(settings.server_state_refresh_interval),
+        connect_timeout_ms: millis(settings.server_connect_timeout),
+        answer_timeout_ms: millis(settings.server_login_timeout),
+        proxy_version: COMPATIBILITY_VERSION.into(),
+    };
+    let clusters: Vec<_> = settings
+        .clusters
+        .iter()
+        .map(|c| ClusterConfig {
+            name: c.name.clone(),
+            is_named: c.named,
+            root_servers: c.root_servers.clone(),
+            passwords: c.sys_password_stage1.clone(),
+        })
+        .collect();
+    // The range of the setting is 0..=8191, and 0 was replaced by a random one.
+    let proxy_id = u16::try_from(settings.proxy_id).unwrap_or(1);
+    let seed = runtime::random_u64();
+    runtime::start(
+        &plan,
+        move |CoreId(core)| {
+            let ids = SessionIds::new(proxy_id, core, cores);
+            Sessions::new(for_sessions.clone(), ids, Replica::default())
+        },
+        move || Metadata::new(for_metadata, clusters, cores, seed),
+    )
+    .map(Running)
+    .map_err(|e| told(&e))
 }

@@ -96,7 +96,7 @@ fn serve(
         };
         detached.ready(&about, log.path());
     }
-    running.join();
+    running.join()?;
     tracing::info!(event = "stopped", log_lines_dropped = log.lines_dropped());
     Ok(())
 }

@@ -31,8 +31,10 @@ pub struct Settings {
     pub version: Vec<u8>,
     /// Version told to servers (>= 4.3.3.0).
     pub proxy_version: String,
-    /// Client connections of one core.
+    /// Client connections of the process, for the text of a refusal.
     pub clients_max: u32,
+    /// Sessions of one core, refused ones included.
+    pub table_max: u32,
     /// From accept to the end of the login.
     pub login_timeout_ms: u64,
     /// For the TCP connect to one server.
@@ -49,6 +51,7 @@ impl Default for Settings {
             version: b"5.7.25".to_vec(),
             proxy_version: "4.3.4.0".into(),
             clients_max: 8192,
+            table_max: 8256,
             login_timeout_ms: 10_000,
             connect_timeout_ms: 1_000,
             server_login_timeout_ms: 5_000,

@@ -102,7 +102,6 @@ impl Session {
         self.links.clear();
         self.links.push(Some(Link::connecting(choice.server)));
         self.facts.server = Some(choice.server);
-        out.count(Event::LinkConnect);
         out.list.push(Output::Connect(HOME, choice.server, connect));
     }
 

@@ -82,22 +82,20 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for an accepted client. `is_refused`: there is no place for it.
+    /// A session for an accepted client.
     #[must_use]
-    pub fn new(
-        id: u32,
-        now: Tick,
-        accepted: &Accepted,
-        settings: &Settings,
-        refused: bool,
-    ) -> Self {
+    pub fn new(id: u32, now: Tick, accepted: &Accepted, settings: &Settings) -> Self {
         Self {
             id,
             peer: accepted.peer,
             local: accepted.local,
             connected_unix_us: accepted.unix_us,
             scramble: crate::auth::scramble(&accepted.entropy),
-            phase: if refused { Phase::Refused } else { Phase::New },
+            phase: if accepted.is_over_limit {
+                Phase::Refused
+            } else {
+                Phase::New
+            },
             request: Request::default(),
             held: Vec::new(),
             is_holding: false,
@@ -165,8 +163,7 @@ impl Session {
                 Phase::New => self.greet(ctx, out),
                 Phase::Refused => {
                     let text = format!(
-                        "Too many sessions: this proxy serves at most {} clients on one core \
-                         (client_max_connections)",
+                        "Too many sessions: this proxy serves at most {} clients (client_max_connections)",
                         ctx.settings.clients_max
                     );
                     let reason = CloseReason::TooManyConnections;
@@ -324,12 +321,6 @@ impl Session {
         self.login_deadline = None;
         out.pool.give(std::mem::take(&mut self.held));
         out.list.push(Output::End(reason, linger));
-    }
-
-    /// True until the greeting was sent.
-    #[must_use]
-    pub const fn is_new(&self) -> bool {
-        matches!(self.phase, Phase::New | Phase::Refused)
     }
 
     /// True after the end.

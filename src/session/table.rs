@@ -1,7 +1,7 @@
 //! All sessions of one core, and the replica that they read.
 
 use super::{Ctx, Session, SessionIds, Settings};
-use crate::base::{Accepted, Event, Input, Key, Machines, Out, Slab, Tick};
+use crate::base::{Accepted, Input, Key, Machines, Out, Slab, Tick};
 use crate::routing::{Mail, Replica};
 
 /// The machines of one serving core.
@@ -21,14 +21,11 @@ struct Entry {
     is_waiting: bool,
 }
 
-/// Sessions beyond the limit that may exist at once, to be told that the limit is reached.
-const REFUSED_MAX: u32 = 64;
-
 impl Sessions {
     /// An empty table.
     #[must_use]
     pub const fn new(settings: Settings, ids: SessionIds, replica: Replica) -> Self {
-        let limit = settings.clients_max.saturating_add(REFUSED_MAX);
+        let limit = settings.table_max;
         Self {
             settings,
             replica,
@@ -62,8 +59,7 @@ impl Machines for Sessions {
     type Mail = Mail;
 
     fn accept(&mut self, now: Tick, accepted: Accepted) -> Option<Key> {
-        let is_full = self.table.len() >= self.settings.clients_max as usize;
-        let session = Session::new(0, now, &accepted, &self.settings, is_full);
+        let session = Session::new(0, now, &accepted, &self.settings);
         let key = self
             .table
             .insert(Entry {
@@ -93,9 +89,6 @@ impl Machines for Sessions {
             return;
         };
         if matches!(input, Input::Wake) {
-            if entry.session.is_new() {
-                out.count(Event::ClientAccepted);
-            }
             entry.is_waiting = false;
         }
         entry.session.handle(
