@@ -13,5 +13,6 @@ pub mod routing;
 pub mod runtime;
 pub mod server;
 pub mod session;
+pub mod sql;
 pub mod telemetry;
 pub use obring_wire::protocol;

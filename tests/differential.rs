@@ -1,8 +1,10 @@
-//! The same packets sent to the kernel directly and through obring must bring the same packets back.
+//! The same packets sent to the kernel directly and through obring bring the same packets back.
 //!
 //! `OBRING_KERNEL=host:port cargo test --features e2e --test differential`. With
-//! `OBRING_SCRIPT=text` only scripts whose name contains the text run, with `OBRING_THROUGH=host:port`
-//! against a proxy that is already running, with `OBRING_SHOW=1` what came directly is printed. Normalisations: `bench_harness::session::Norm`.
+//! `OBRING_SCRIPT=text` only scripts whose name contains the text run, with
+//! `OBRING_THROUGH=host:port`
+//! against a proxy that is already running, with `OBRING_SHOW=1` what came directly is printed.
+//! Normalisations: `bench_harness::session::Norm`.
 #![cfg(feature = "e2e")]
 #![allow(missing_docs, reason = "a test")]
 

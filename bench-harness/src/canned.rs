@@ -1,6 +1,6 @@
-//! A small canned OBServer in proxy mode: thousands of idle sessions, replies of any length, and the
-//! server's own view of what it could send. A real kernel pays 0.28 MB per connection and does not
-//! show when its sends block.
+//! A small canned OBServer in proxy mode: thousands of idle sessions, replies of any length, and
+//! the server's own view of what it could send. A real kernel pays 0.28 MB per connection and does
+//! not show when its sends block.
 
 use crate::relay::spawn;
 use obring_wire::base::{put_lenenc, put_lenenc_bytes};

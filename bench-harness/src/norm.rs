@@ -47,8 +47,8 @@ pub(crate) fn blank_greeting(payload: &mut [u8]) {
     }
 }
 
-/// `schema-version`: the value of `ob_last_schema_version` in the session state of an OK is a moment
-/// of the server's clock.
+/// `schema-version`: the value of `ob_last_schema_version` in the session state of an OK is a
+/// moment of the server's clock.
 pub(crate) fn blank_schema_version(got: &mut Got) {
     const NAME: &[u8] = b"ob_last_schema_version\x10";
     let Got::Packet(p) = got else { return };

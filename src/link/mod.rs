@@ -1,4 +1,5 @@
-//! L2: one server connection as a machine: greeting, login, then one request and its reply at a time.
+//! L2: one server connection as a machine: greeting, login, then one request and its reply at a
+//! time.
 //!
 //! Sessions and the metadata core use the same [`Link`]. It owns no socket and no output: bytes go
 //! in, what they mean comes out. `LIFECYCLE.md` beside this file draws its states.

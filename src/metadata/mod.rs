@@ -1,4 +1,5 @@
-//! L3: what is known about clusters, and how it is kept fresh. The only writer of cluster knowledge.
+//! L3: what is known about clusters, and how it is kept fresh. The only writer of cluster
+//! knowledge.
 //!
 //! One machine on the metadata core. For each configured cluster it runs *rounds*: log in to a root
 //! server as `proxyro@sys` (or use the connection of the last round), ask for the server list,
@@ -6,8 +7,8 @@
 //!
 //! * [`Metadata`]: the machine.
 //! * `round.rs`: one cluster and its rounds.
-//! * `source.rs`: the seam where knowledge comes from; today the server list of the cluster's views,
-//!   or the start-up list in front of a kernel without cluster views.
+//! * `source.rs`: the seam where knowledge comes from; today the server list of the cluster's
+//!   views, or the start-up list in front of a kernel without cluster views.
 
 mod machine;
 mod round;

@@ -23,7 +23,7 @@ const DENIED: u16 = 1045;
 /// Where the rounds of a cluster stand.
 ///
 /// ```text
-/// Waiting(at) ── due ──> connect (or the connection of the last round) ── login ── ask ── answer ──┐
+/// Waiting(at) ── due ──> connect (or the connection of the last round) ── login, ask, answer ──┐
 ///      ▲                    │ failure: next server; all failed: the round failed              │
 ///      └────────────────────┴───────────────────────────────────────────────────────────────────┘
 /// ```

@@ -13,6 +13,11 @@ pub enum Mail {
     Cluster(Arc<Cluster>),
     /// Metadata core to serving core: the first round is over, every configured cluster is known.
     Primed,
+    /// Serving core to serving core: a statement that kills this connection was sent to a server.
+    Killing {
+        /// Connection id of the victim.
+        id: u32,
+    },
     /// Serving core to metadata core: a server of that cluster could not be reached. Starts an
     /// early round (at most one a second for each cluster).
     Unreachable {

@@ -1,8 +1,8 @@
 //! L2: which server a session or statement goes to, decided from a read-only view.
 //!
 //! The metadata core is the only writer of cluster knowledge. Every serving core holds a
-//! [`Replica`]: immutable, versioned entries, replaced by [`Mail`]. [`pick`] chooses a server and says
-//! why ([`Reason`]).
+//! [`Replica`]: immutable, versioned entries, replaced by [`Mail`]. [`pick()`] chooses a server and
+//! says why ([`Reason`]).
 
 mod mail;
 mod pick;

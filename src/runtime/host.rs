@@ -1,4 +1,5 @@
-//! glommio hosts a core: a named, pinned thread, its executor, joining. The only file that names it.
+//! glommio hosts a core: a named, pinned thread, its executor, joining. The only file that names
+//! it.
 //!
 //! The root future of the executor is the core's loop, and it never yields: our ring is what blocks
 //! (docs/decisions/0002). glommio gets turns when something of the slow path (file IO) needs them.

@@ -164,7 +164,7 @@ where
     let shared = Arc::new(Shared::new(plan.clients_max));
     let mut starter = Starter {
         mesh: Arc::new(Mesh::new(bells.clone())),
-        bells: bells.clone(),
+        bells,
         shared,
         cpus: cpus(plan),
         limits: Limits {
@@ -202,6 +202,9 @@ fn cpus(plan: &Plan) -> Vec<Option<usize>> {
         .collect()
 }
 
+/// What a core says when it is set up.
+type IsReady = Result<(), StartError>;
+
 /// Starts cores one by one and lets them go together, so that every ring exists before the first
 /// bell is rung.
 struct Starter<M> {
@@ -214,10 +217,7 @@ struct Starter<M> {
     broken: Arc<OnceLock<String>>,
     counters: Vec<Arc<telemetry::Core>>,
     hosted: Vec<Hosted>,
-    ready: (
-        Sender<Result<(), StartError>>,
-        Receiver<Result<(), StartError>>,
-    ),
+    ready: (Sender<IsReady>, Receiver<IsReady>),
     /// Dropped without a word: the core ends.
     go: Vec<Sender<()>>,
 }
@@ -264,7 +264,7 @@ impl<M: Send + 'static> Starter<M> {
                 return;
             }
             if let Err(e) = shell.run() {
-                tracing::error!(event = "core_broken", core = core.0, error = %e, "the ring failed");
+                tracing::error!(event = "core_broken", core = core.0, error = %e);
                 let _ = broken.set(format!("core {name}: {e}"));
                 bells.stop_all();
             }

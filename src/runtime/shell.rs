@@ -1,8 +1,8 @@
 //! The loop of one core: our ring, the machines it drives, and everything that happens in a turn.
 //!
-//! One call into the kernel per turn, the only blocking point. Then, in this order: the sends of the
-//! last turn are settled, completions become inputs, orders and mail are read, timers run, and what
-//! came of it is laid out for the next call.
+//! One call into the kernel per turn, the only blocking point. Then, in this order: the sends of
+//! the last turn are settled, completions become inputs, orders and mail are read, timers run, and
+//! what came of it is laid out for the next call.
 
 use super::clock::{self, Entropy};
 use super::error::StartError;

@@ -137,7 +137,8 @@ impl Session {
             }
             Ok((done, needs_switch)) => {
                 self.facts.capabilities = done.credentials.capabilities;
-                self.facts.track = self.facts.capabilities & client::SESSION_TRACK != 0;
+                let tracks = self.facts.capabilities & client::SESSION_TRACK != 0;
+                self.facts.untold = tracks.then(Box::default);
                 self.name = Some(Box::new(done.name.clone()));
                 if !needs_switch {
                     self.logged_in_by_client(ctx, done, got.wrapping_add(1), out);

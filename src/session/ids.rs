@@ -1,6 +1,6 @@
 //! Connection ids that are unique over all proxies of a deployment.
 
-use crate::base::Key;
+use crate::base::{CoreId, Key};
 use hashbrown::HashMap;
 
 /// Bits below the sign bit: `proxy_id 13 | upgrade parity 1 | core k | sequence 17 - k`. Source:
@@ -54,6 +54,18 @@ impl SessionIds {
         None
     }
 
+    /// The core of this proxy that an id belongs to; `None` for ids of other proxies.
+    #[must_use]
+    pub const fn owner(&self, id: u32) -> Option<CoreId> {
+        let above = SEQUENCE_AND_CORE_BITS;
+        if id >> above != self.prefix >> above {
+            return None;
+        }
+        Some(CoreId(
+            ((id & ((1 << above) - 1)) >> self.sequence_bits) as u16,
+        ))
+    }
+
     /// The session with this id.
     #[must_use]
     pub fn find(&self, id: u32) -> Option<Key> {
@@ -82,6 +94,8 @@ mod tests {
         assert_eq!(first, 5 << 18 | 3 << 15 | 1);
         assert_eq!(first >> 31, 0);
         assert_eq!(ids.find(first), Some(key));
+        assert_eq!(ids.owner(first), Some(CoreId(3)));
+        assert_eq!(ids.owner(6 << 18 | 1), None);
         // The sequence wraps and skips what is in use.
         for _ in 0..(1 << 15) - 1 {
             let id = ids.claim(key).unwrap();

@@ -7,7 +7,7 @@
 //! * `client_login.rs`: greeting, login packet, auth switch.
 //! * `server_login.rs`: choosing a server, connecting, logging in.
 //! * `request.rs`: what the client asks.
-//! * `reply.rs`: what the server answers.
+//! * `reply.rs`: what the server answers; `track.rs`: what the client is told of session state.
 //! * `table.rs`: all sessions of one core and the replica they read.
 //!
 //! `LIFECYCLE.md` beside this file draws the states.
@@ -19,6 +19,7 @@ mod request;
 mod server_login;
 mod state;
 mod table;
+mod track;
 
 pub use ids::SessionIds;
 pub use state::{Ctx, Session};

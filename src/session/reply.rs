@@ -1,9 +1,9 @@
 //! What the server answers: what passes, what is rebuilt, what is learnt, and what a lost
 //! connection means.
 
-use super::server_login::shown_at_login;
-use super::state::{Ctx, Phase, Session, put_error};
-use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Side};
+use super::state::{Ctx, Phase, Session, UNASKED_SEQ, put_error};
+use super::track::{Occasion, Untold, put_ok};
+use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Side, Tick};
 use crate::protocol::capability;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ClientTurn, Command, OkPacket, ReplySink, TRACK_VARIABLES, status};
@@ -11,14 +11,17 @@ use crate::routing::Mail;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// Error codes with which a server says that it has ended the whole client session.
-const KILLED: &[u16] = &[4401, 5066];
+/// Error codes after which a server closes the connection: killed (4401, 5066), checksum of a
+/// prepare-execute (5777). Any error of COM_CHANGE_USER is one, too. The client knows then.
+const LAST_WORDS: &[u16] = &[4401, 5066, 5777];
+/// A server closes this soon after its last words, or after a kill (observed: about 1 s).
+const FAREWELL_MS: u64 = 10_000;
 
 /// What a session has learnt from its servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Facts {
-    /// The client asked to be told about session state.
-    pub(super) track: bool,
+    /// For a client that asked to be told about session state: what it was not told yet.
+    pub(super) untold: Option<Box<Untold>>,
     /// Capability bits of the client.
     pub(super) capabilities: u32,
     /// Status bits of the last OK or EOF that has them.
@@ -33,7 +36,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// Takes what an OK says about the session.
-    fn learn(&mut self, ok: &OkPacket<'_>) {
+    pub(super) fn learn(&mut self, ok: &OkPacket<'_>) {
         self.status = ok.status & !status::STATE_CHANGED;
         if ok.state.is_empty() {
             return;
@@ -58,19 +61,14 @@ impl Facts {
             }
         }
     }
-
-    /// Takes what the OK of a login says.
-    pub(super) fn logged_in(&mut self, ok: &OkPacket<'_>) {
-        self.learn(ok);
-    }
 }
 
 /// Receives one call's worth of a reply.
 struct Relay<'r, 'o> {
     out: &'r mut Out<'o, Mail>,
     facts: &'r mut Facts,
-    /// The OK of COM_CHANGE_USER is shown like that of a login.
-    is_login: bool,
+    /// What the real OKs of this reply are about.
+    occasion: Occasion,
     /// Where the follower's bytes begin in the slice of the call.
     base: usize,
     error: Option<u16>,
@@ -94,21 +92,21 @@ impl ReplySink for Relay<'_, '_> {
             return;
         };
         self.facts.learn(&ok);
-        let (track, is_login) = (self.facts.track, self.is_login);
+        let untold = self.facts.untold.as_deref_mut();
+        let occasion = self.occasion;
         self.out.own(Side::Client, |b| {
-            ok.put_for_client(b, seq, track, |kind, name| {
-                if is_login {
-                    shown_at_login(kind, name)
-                } else {
-                    !is_for_proxies(name)
-                }
-            });
+            put_ok(b, seq, payload, &ok, occasion, untold);
         });
     }
 
     fn terminal_ok(&mut self, payload: &[u8]) {
         match OkPacket::parse(payload) {
-            Ok(ok) => self.facts.learn(&ok),
+            Ok(ok) => {
+                self.facts.learn(&ok);
+                if let Some(untold) = &mut self.facts.untold {
+                    untold.keep(&ok);
+                }
+            }
             Err(_) => self.is_malformed = true,
         }
     }
@@ -120,11 +118,6 @@ impl ReplySink for Relay<'_, '_> {
     fn client_turn(&mut self, turn: ClientTurn) {
         self.turn = Some(turn);
     }
-}
-
-/// System variables that servers report to proxies only.
-fn is_for_proxies(name: &[u8]) -> bool {
-    name.starts_with(b"ob_proxy_") || name.starts_with(b"_ob_proxy_")
 }
 
 impl Session {
@@ -176,12 +169,16 @@ impl Session {
         let mut relay = Relay {
             out,
             facts,
-            is_login: running.command == Command::CHANGE_USER,
+            occasion: match running.command {
+                Command::CHANGE_USER => Occasion::Login,
+                _ => Occasion::Statement,
+            },
             base: at,
             error: None,
             turn: None,
             is_malformed: false,
         };
+        let (seq_before, was_unbegun) = (reply.seq(), reply.is_unbegun());
         let fed = reply.feed(data.get(at..).unwrap_or_default(), &mut relay);
         let Relay {
             error,
@@ -190,10 +187,15 @@ impl Session {
             ..
         } = relay;
         let done = reply.is_done();
+        if reply.seq() != seq_before || (was_unbegun && !reply.is_unbegun()) {
+            running.next_seq = reply.seq().wrapping_add(1);
+        }
         if let Some(code) = error {
             out.count(Event::ReplyError);
             running.new_user = None;
-            self.is_killed |= KILLED.contains(&code);
+            if running.command == Command::CHANGE_USER || LAST_WORDS.contains(&code) {
+                self.farewell = Some(ctx.now.after_ms(FAREWELL_MS));
+            }
         }
         if let Some(turn) = turn {
             running.turn = Some(turn);
@@ -217,20 +219,20 @@ impl Session {
                     Err(e) => e.to_string(),
                     Ok(_) => "a malformed OK packet".into(),
                 };
-                self.server_garbage(id, &what, out);
+                self.server_garbage(ctx, id, &what, out);
                 data.len()
             }
         }
     }
 
     /// The server sent what is not the protocol: nothing of it can be trusted any more.
-    fn server_garbage(&mut self, id: LinkId, what: &str, out: &mut Out<'_, Mail>) {
+    fn server_garbage(&mut self, ctx: &Ctx<'_>, id: LinkId, what: &str, out: &mut Out<'_, Mail>) {
         let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
         let line = format!("session={} server={server} what={what:?}", self.id);
         out.list
             .push(Output::Log(Level::Error, "server_protocol", line));
         let text = format!("server {server} broke the protocol ({what})");
-        self.lost_in_statement(id, &text, CloseReason::ServerProtocol, out);
+        self.lost_in_statement(ctx, id, &text, CloseReason::ServerProtocol, out);
     }
 
     /// Request, reply and turns are over: the session is idle again.
@@ -291,58 +293,77 @@ impl Session {
                     .facts
                     .wait_timeout_s
                     .is_some_and(|w| idle_s >= u64::from(w));
-                if self.is_killed {
+                // The first two are what a direct client sees: a close without a packet.
+                if self.is_farewell(ctx.now) {
                     self.end(CloseReason::Killed, Linger::Flush, out);
                 } else if is_timeout {
-                    // What a direct client sees: a close without a packet.
                     self.end(CloseReason::ServerIdleTimeout, Linger::Flush, out);
                 } else {
-                    self.links.clear();
-                    let in_transaction = self.facts.status & status::IN_TRANSACTION != 0;
-                    self.phase = Phase::Lost { in_transaction };
-                    self.drain(out);
+                    self.lost_idle(what, out);
                 }
             }
             Phase::Running(_) => {
                 out.count(Event::LinkLost);
                 let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
                 let text = format!("lost the connection to server {server}: {what}");
-                self.lost_in_statement(id, &text, CloseReason::ServerLost, out);
+                self.lost_in_statement(ctx, id, &text, CloseReason::ServerLost, out);
             }
             _ => {}
         }
     }
 
+    /// The server is gone while nothing ran. The error packet waits in the client's socket until
+    /// its next statement; a driver that looks at the socket first sees the end at once.
+    fn lost_idle(&mut self, what: &str, out: &mut Out<'_, Mail>) {
+        let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
+        let lost = match self.facts.status & status::IN_TRANSACTION {
+            0 => "",
+            _ => "; the open transaction is rolled back",
+        };
+        let text = format!(
+            "lost the connection to server {server} while the session was idle: {what}{lost} \
+             [not run]"
+        );
+        let reason = CloseReason::ServerLostIdle;
+        self.fail(UNASKED_SEQ, Fault::LostBeforeReply, &text, reason, out);
+    }
+
+    /// A KILL of this session was sent to its server.
+    pub(super) fn expect_kill(&mut self, now: Tick) {
+        self.farewell = Some(now.after_ms(FAREWELL_MS));
+    }
+
+    /// True while a close by the server is no failure.
+    fn is_farewell(&self, now: Tick) -> bool {
+        self.farewell.is_some_and(|until| now <= until)
+    }
+
     /// The server is gone in the middle of a statement.
     fn lost_in_statement(
         &mut self,
+        ctx: &Ctx<'_>,
         id: LinkId,
         text: &str,
         reason: CloseReason,
         out: &mut Out<'_, Mail>,
     ) {
-        if self.is_killed {
+        if self.is_farewell(ctx.now) {
             self.end(CloseReason::Killed, Linger::Flush, out);
             return;
         }
-        let asked = match &self.phase {
-            Phase::Running(r) if r.is_asked => r.seq,
-            _ => self.request.seq(),
+        let seq = match &self.phase {
+            Phase::Running(r) if r.is_asked => r.next_seq,
+            _ => self.request.seq().wrapping_add(1),
         };
-        let (fault, seq, outcome) = match self.link_mut(id).and_then(|l| l.reply()) {
+        let (fault, outcome) = match self.link_mut(id).and_then(|l| l.reply()) {
             // Nothing was sent: the proxy was still reading a request that it handles itself.
-            None => (Fault::LostBeforeReply, asked, "[not run]"),
-            Some(r) if r.is_unbegun() => (Fault::LostBeforeReply, asked, "[unknown]"),
-            Some(r) if r.is_at_boundary() => (Fault::LostInReply, r.seq(), "[unknown]"),
+            None => (Fault::LostBeforeReply, "[not run]"),
+            Some(r) if r.is_unbegun() => (Fault::LostBeforeReply, "[unknown]"),
+            Some(r) if r.is_at_boundary() => (Fault::LostInReply, "[unknown]"),
             // Inside a packet no error can be told.
             Some(_) => return self.end(reason, Linger::Flush, out),
         };
-        put_error(
-            seq.wrapping_add(1),
-            fault,
-            &format!("{text} {outcome}"),
-            out,
-        );
+        put_error(seq, fault, &format!("{text} {outcome}"), out);
         self.end(reason, Linger::Flush, out);
     }
 }

@@ -3,13 +3,14 @@
 use super::server_login::HOME;
 use super::state::{Bytes, Ctx, Phase, Session, put_error};
 use crate::auth::LoginName;
-use crate::base::{CloseReason, Event, Linger, LinkId, Out, Side};
+use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
     ChangeUser, ClientTurn, Command, HEADER_LEN, Request, RequestStep, Shape, client, put_packet,
     status,
 };
 use crate::routing::Mail;
+use crate::sql::kill_target;
 use serde::{Deserialize, Serialize};
 
 /// A COM_CHANGE_USER longer than this is refused: it must be seen whole.
@@ -40,8 +41,8 @@ pub(super) enum Route {
 pub(super) struct Running {
     pub(super) command: Command,
     pub(super) route: Route,
-    /// Sequence number of the request's last packet, once it was read.
-    pub(super) seq: u8,
+    /// Sequence number that the next packet to the client has, once the request is whole.
+    pub(super) next_seq: u8,
     /// The client has sent the whole request.
     pub(super) is_asked: bool,
     /// The server has sent the whole reply.
@@ -93,6 +94,7 @@ impl Session {
             }
             RequestStep::Body(n) => {
                 self.body(bytes, from, from + n, out);
+                self.announce_kill(ctx, bytes.data.get(from..from + n).unwrap_or_default(), out);
                 if self.request.is_over() {
                     self.request_over(ctx, out);
                 }
@@ -131,21 +133,6 @@ impl Session {
             self.end(CloseReason::ClientQuit, Linger::Flush, out);
             return;
         }
-        if let Phase::Lost { in_transaction } = self.phase {
-            let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
-            let lost = if in_transaction {
-                "; its open transaction is rolled back"
-            } else {
-                ""
-            };
-            let text = format!(
-                "the connection to server {server} was lost while the session was idle{lost} \
-                 [not run]"
-            );
-            let reason = CloseReason::ServerLostIdle;
-            self.fail(reply_seq, Fault::LostBeforeReply, &text, reason, out);
-            return;
-        }
         // An empty packet has no command: the server answers it like an unknown one.
         let command = command.unwrap_or(Command::SLEEP);
         let route = match command {
@@ -162,7 +149,7 @@ impl Session {
         self.phase = Phase::Running(Running {
             command,
             route,
-            seq,
+            next_seq: reply_seq,
             is_asked: false,
             is_replied: !command.has_reply(),
             turn: None,
@@ -204,6 +191,35 @@ impl Session {
         }
     }
 
+    /// A statement that kills a connection of this proxy: its session is told, so that it takes the
+    /// loss of its server connection for what it is. Only a request that came in one piece is
+    /// looked at; a KILL in pieces works all the same, its victim is only told more.
+    fn announce_kill(&self, ctx: &Ctx<'_>, packet: &[u8], out: &mut Out<'_, Mail>) {
+        let Phase::Running(r) = &self.phase else {
+            return;
+        };
+        let Some((header, payload)) = packet.split_at_checked(HEADER_LEN) else {
+            return;
+        };
+        let is_whole = header.get(..3) == Some(&(payload.len() as u32).to_le_bytes()[..3]);
+        if !is_whole || !self.request.is_over() {
+            return;
+        }
+        let Some((_, body)) = payload.split_first() else {
+            return;
+        };
+        let target = match r.command {
+            Command::QUERY => kill_target(body),
+            Command::PROCESS_KILL => body.try_into().ok().map(u32::from_le_bytes),
+            _ => None,
+        };
+        if let Some(id) = target
+            && let Some(core) = ctx.ids.owner(id)
+        {
+            out.list.push(Output::Post(core, Mail::Killing { id }));
+        }
+    }
+
     /// The last byte of a request, or of a packet of the client's turn, was read.
     fn request_over(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
         let seq = self.request.seq();
@@ -211,6 +227,7 @@ impl Session {
         let Phase::Running(r) = &mut self.phase else {
             return;
         };
+        r.next_seq = seq.wrapping_add(1);
         if r.turn.is_some() {
             if r.is_last {
                 r.turn = None;
@@ -219,7 +236,6 @@ impl Session {
             return;
         }
         r.is_asked = true;
-        r.seq = seq;
         out.count(Event::Request);
         match &mut r.route {
             Route::Forward(_) => {}

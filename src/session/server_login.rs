@@ -5,6 +5,7 @@
 
 use super::client_login::Parsed;
 use super::state::{Ctx, Phase, Session};
+use super::track::{Occasion, put_ok};
 use crate::base::{CloseReason, CoreId, Errno, Event, Linger, LinkId, Out, Output, Side, Tick};
 use crate::link::{Identity, Link, LoginStep, put_login};
 use crate::protocol::capability;
@@ -245,10 +246,10 @@ impl Session {
             }
             Ok(LoginStep::Accepted(payload)) => match OkPacket::parse(payload) {
                 Ok(ok) => {
-                    facts.logged_in(&ok);
-                    let (seq, track) = (l.reply_seq, facts.track);
+                    facts.learn(&ok);
+                    let (seq, untold) = (l.reply_seq, facts.untold.as_deref_mut());
                     out.own(Side::Client, |b| {
-                        ok.put_for_client(b, seq, track, shown_at_login)
+                        put_ok(b, seq, payload, &ok, Occasion::Login, untold);
                     });
                     link.logged_in();
                     self.phase = Phase::Idle;

@@ -1,9 +1,9 @@
 //! The session's state, its entry point, and its ends.
 
-use super::Settings;
 use super::client_login::ClientLogin;
 use super::reply::Facts;
 use super::request::Running;
+use super::{SessionIds, Settings};
 use crate::auth::{LoginName, Scramble};
 use crate::base::{
     Accepted, Appetite, CloseReason, Input, Linger, LinkId, Out, Output, Side, Tick,
@@ -24,7 +24,13 @@ pub struct Ctx<'a> {
     pub view: &'a Replica,
     /// Settings.
     pub settings: &'a Settings,
+    /// Whose connection ids are whose.
+    pub ids: &'a SessionIds,
 }
+
+/// Sequence number of an error packet that nobody asked for: that of the answer to the client's
+/// next request, so a driver that sends first and reads then takes it for the answer.
+pub(super) const UNASKED_SEQ: u8 = 1;
 
 /// Client bytes kept while a statement runs; more makes the session hold its client. Pipelined
 /// requests of this size are not slowed down.
@@ -45,8 +51,6 @@ pub(super) enum Phase {
     Idle,
     /// A request runs.
     Running(Running),
-    /// The server connection was lost while nothing ran: the next statement gets an error.
-    Lost { in_transaction: bool },
     /// Over: nothing is delivered any more.
     Over,
 }
@@ -77,8 +81,8 @@ pub struct Session {
     pub(super) idle_since: Tick,
     /// Set when the process is ending.
     pub(super) is_draining: bool,
-    /// The server said that this session is killed: its close is no failure.
-    pub(super) is_killed: bool,
+    /// The server has ended this session, or is about to: its close is no failure. Until when.
+    pub(super) farewell: Option<Tick>,
 }
 
 impl Session {
@@ -105,7 +109,7 @@ impl Session {
             login_deadline: Some(now.after_ms(settings.login_timeout_ms)),
             idle_since: now,
             is_draining: false,
-            is_killed: false,
+            farewell: None,
         }
     }
 
@@ -163,7 +167,7 @@ impl Session {
                 Phase::New => self.greet(ctx, out),
                 Phase::Refused => {
                     let text = format!(
-                        "Too many sessions: this proxy serves at most {} clients (client_max_connections)",
+                        "Too many sessions: at most {} clients are served (client_max_connections)",
                         ctx.settings.clients_max
                     );
                     let reason = CloseReason::TooManyConnections;
@@ -220,10 +224,9 @@ impl Session {
             return;
         }
         let seq = match &self.phase {
-            Phase::Idle if self.facts.status & status::IN_TRANSACTION == 0 => 0,
+            Phase::Idle if self.facts.status & status::IN_TRANSACTION == 0 => UNASKED_SEQ,
             Phase::ClientLogin(l) => l.reply_seq(),
             Phase::ServerLogin(l) => l.reply_seq,
-            Phase::Lost { .. } => 0,
             Phase::New | Phase::Refused => {
                 self.end(CloseReason::Shutdown, Linger::Abort, out);
                 return;
@@ -279,7 +282,7 @@ impl Session {
         while at < bytes.data.len() {
             match &self.phase {
                 Phase::ClientLogin(_) => at = self.login_bytes(ctx, bytes, at, out),
-                Phase::Idle | Phase::Lost { .. } => at = self.request_bytes(ctx, bytes, at, out),
+                Phase::Idle => at = self.request_bytes(ctx, bytes, at, out),
                 Phase::Running(r) if r.wants_client() => {
                     at = self.request_bytes(ctx, bytes, at, out);
                 }

@@ -83,7 +83,7 @@ impl Machines for Sessions {
             replica,
             settings,
             waiting,
-            ..
+            ids,
         } = self;
         let Some(entry) = table.get_mut(id) else {
             return;
@@ -96,6 +96,7 @@ impl Machines for Sessions {
                 now,
                 view: replica,
                 settings,
+                ids,
             },
             input,
             out,
@@ -110,7 +111,7 @@ impl Machines for Sessions {
         self.table.get(id).and_then(|e| e.session.poll_timeout())
     }
 
-    fn mail(&mut self, _: Tick, mail: Mail, wake: &mut Vec<Key>) {
+    fn mail(&mut self, now: Tick, mail: Mail, wake: &mut Vec<Key>) {
         match mail {
             Mail::Cluster(entry) => {
                 if self.replica.install(entry) {
@@ -120,6 +121,11 @@ impl Machines for Sessions {
             Mail::Primed => {
                 self.replica.prime();
                 wake.append(&mut self.waiting);
+            }
+            Mail::Killing { id } => {
+                if let Some(entry) = self.ids.find(id).and_then(|key| self.table.get_mut(key)) {
+                    entry.session.expect_kill(now);
+                }
             }
             Mail::Unreachable { .. } => {}
         }

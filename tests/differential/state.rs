@@ -161,7 +161,8 @@ fn state(t: &mut Table) {
         a.send("quit", &[1], bench_harness::session::Reach::ToEnd);
         for _ in 0..10 {
             let mut b = r.login("b", &bench_harness::raw::Login::default());
-            b.q("select @@wait_timeout, @@sql_select_limit, @@time_zone, @@sql_mode, @x, database()");
+            let all = "@@wait_timeout, @@sql_select_limit, @@time_zone, @@sql_mode, @x, database()";
+            b.q(&format!("select {all}"));
             b.bye();
         }
     });

@@ -197,7 +197,8 @@ fn results(t: &mut Table) {
             "select row_count()",
             "select charset('x'), collation('x'), coercibility('x')",
             "select @@port > 0, @@hostname is not null, @@socket is null",
-            "select @@wait_timeout, @@interactive_timeout, @@max_allowed_packet, @@net_write_timeout",
+            "select @@wait_timeout, @@interactive_timeout, @@net_write_timeout, \
+             @@max_allowed_packet",
             "select @@autocommit, @@tx_isolation, @@tx_read_only, @@sql_mode, @@time_zone",
             "select @@ob_query_timeout, @@ob_trx_timeout, @@ob_read_consistency",
             "select @@ob_proxy_partition_hit, @@ob_capability_flag is not null",

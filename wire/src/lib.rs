@@ -1,4 +1,5 @@
-//! What everything that speaks to an OceanBase client or server shares: base types and the protocol.
+//! What everything that speaks to an OceanBase client or server shares: base types and the
+//! protocol.
 //!
 //! * [`base`]: ticks, ids, a seeded random generator, a slab with generations, byte cursors.
 //! * [`protocol`]: MySQL packets and the OceanBase dialect of them, as pure functions and machines.

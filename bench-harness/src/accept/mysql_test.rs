@@ -1,6 +1,6 @@
-//! The kernel's public mysql_test files, run by Debian's `mysqltest` (package mariadb-test) directly
-//! and through obring. The outputs of the two runs are compared with each other, not with the stored
-//! results: those belong to another release.
+//! The kernel's public mysql_test files, run by Debian's `mysqltest` (package mariadb-test)
+//! directly and through obring. The outputs of the two runs are compared with each other, not with
+//! the stored results: those belong to another release.
 
 use crate::checks::{Saw, Setup};
 use crate::clock::{Deadline, wait_for};
@@ -57,7 +57,8 @@ pub fn run(setup: &Setup, dir: &Path) -> Saw {
         alive(&proxy, &name)?;
     }
     let figure = format!(
-        "{} files, {equal} runs equal ({ended_well} of them without an error), {unstable} equal where \
+        "{} files, {equal} runs equal ({ended_well} of them without an error), \
+         {unstable} equal where \
          two direct runs agree, {differ} differ{told}",
         files.len()
     );

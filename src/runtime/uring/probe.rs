@@ -383,7 +383,8 @@ mod tests {
             eprintln!("SKIPPED: this kernel has no byte limit for multishot receives");
             return;
         }
-        let entry = ops::recv(0, Tag::new(Op::Recv, 0, 0), RecvWay::Multi { limit: 77 });
+        let entry =
+            super::super::ops::recv(0, Tag::new(Op::Recv, 0, 0), RecvWay::Multi { limit: 77 });
         assert!(format!("{entry:?}").contains("Entry"));
     }
 }

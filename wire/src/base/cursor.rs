@@ -90,7 +90,8 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    /// A length-encoded integer. 0xFB (NULL) and 0xFF (error) are no integers: `Short` at that byte.
+    /// A length-encoded integer. 0xFB (NULL) and 0xFF (error) are no integers: `Short` at that
+    /// byte.
     pub fn lenenc(&mut self) -> Result<u64, Short> {
         let at = self.at;
         match self.u8()? {

@@ -6,7 +6,8 @@ use crate::base::{Cursor, Short};
 
 /// Bytes of a scramble.
 pub const SCRAMBLE_LEN: usize = 20;
-/// The one authentication method that can be passed through: the kernel stores SHA1(SHA1(password)).
+/// The one authentication method that can be passed through: the kernel stores
+/// SHA1(SHA1(password)).
 pub const NATIVE_PASSWORD: &[u8] = b"mysql_native_password";
 
 /// HandshakeV10, the parts that matter.

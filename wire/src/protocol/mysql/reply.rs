@@ -53,6 +53,8 @@ enum Expect {
     Columns,
     /// Rows up to EOF.
     Rows,
+    /// The row of OUT parameters up to EOF; a real OK follows.
+    OutParams,
     /// COM_FIELD_LIST: column definitions up to EOF.
     Fields,
     /// COM_STMT_FETCH: rows up to EOF.
@@ -430,9 +432,11 @@ impl Reply {
             Expect::Columns if is_eof => {
                 let cursor = self.shape.cursor && eof_status(peek) & status::CURSOR_EXISTS != 0;
                 if cursor {
-                    self.terminal()
+                    self.terminal();
+                } else if eof_status(peek) & status::PS_OUT_PARAMS != 0 {
+                    self.expect = Expect::OutParams;
                 } else {
-                    self.expect = Expect::Rows
+                    self.expect = Expect::Rows;
                 }
             }
             Expect::Rows if is_eof => {
@@ -444,8 +448,10 @@ impl Reply {
                     self.terminal();
                 }
             }
+            Expect::OutParams if is_eof => self.expect = Expect::First,
             Expect::Fields | Expect::Fetch if is_eof => self.terminal(),
-            Expect::Columns | Expect::Rows | Expect::Fields | Expect::Fetch => {}
+            Expect::Columns | Expect::Rows | Expect::OutParams | Expect::Fields | Expect::Fetch => {
+            }
             Expect::PrepareHead => match prepare_head(peek) {
                 Some(0) => self.terminal(),
                 Some(left) => {

@@ -1,0 +1,215 @@
+//! Session state for a client that tracks it: what it is told, and when.
+//!
+//! A direct client is told of changes in real OK packets only. What changes during a result set or
+//! an error stands in the terminal OK, which no client sees: the kernel keeps such changes for the
+//! client's next real OK, so they are kept here. Observed on seekdb 1.3.0.post5.
+
+use super::server_login::shown_at_login;
+use crate::base::put_lenenc_bytes;
+use crate::protocol::mysql::{
+    OkPacket, TRACK_SCHEMA, TRACK_STATE, TRACK_VARIABLES, put_packet, status,
+};
+use serde::{Deserialize, Serialize};
+
+/// Bytes of names and values kept; more is not told. A client that never gets an OK changes nothing
+/// that it has to know at once.
+const KEPT_BYTES_MAX: usize = 16 << 10;
+
+/// Changes that the client has not been told yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Untold {
+    /// System variables in the order of their first change.
+    variables: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The database, if it changed.
+    schema: Option<Vec<u8>>,
+}
+
+impl Untold {
+    const fn is_empty(&self) -> bool {
+        self.variables.is_empty() && self.schema.is_none()
+    }
+
+    /// Takes the changes of an OK that the client does not see.
+    pub(super) fn keep(&mut self, ok: &OkPacket<'_>) {
+        let mut room = KEPT_BYTES_MAX - self.bytes();
+        for block in ok.blocks() {
+            match block.kind {
+                TRACK_VARIABLES => {
+                    for (name, value, is_user) in block.variables() {
+                        if !is_user && !is_for_proxies(name) && name.len() + value.len() <= room {
+                            room -= name.len() + value.len();
+                            self.set(name, value);
+                        }
+                    }
+                }
+                TRACK_SCHEMA => self.schema = Some(block.data.to_vec()),
+                _ => {}
+            }
+        }
+    }
+
+    fn set(&mut self, name: &[u8], value: &[u8]) {
+        match self.variables.iter_mut().find(|(n, _)| n == name) {
+            Some((_, old)) => *old = value.to_vec(),
+            None => self.variables.push((name.to_vec(), value.to_vec())),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let variables: usize = self.variables.iter().map(|(n, v)| n.len() + v.len()).sum();
+        variables.min(KEPT_BYTES_MAX)
+    }
+
+    /// Forgets everything: the session begins anew.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Appends the state of an OK with everything untold in front, in proxy-mode layout.
+    fn merge(&mut self, ok: &OkPacket<'_>) -> Vec<u8> {
+        self.keep(ok);
+        let Self { variables, schema } = std::mem::take(self);
+        let mut pairs = vec![];
+        for (name, value) in variables {
+            put_lenenc_bytes(&mut pairs, &name);
+            put_lenenc_bytes(&mut pairs, &value);
+        }
+        let mut state = vec![];
+        if !pairs.is_empty() {
+            state.push(TRACK_VARIABLES);
+            put_lenenc_bytes(&mut state, &pairs);
+        }
+        if let Some(schema) = schema {
+            state.push(TRACK_SCHEMA);
+            put_lenenc_bytes(&mut state, &schema);
+        }
+        state.push(TRACK_STATE);
+        put_lenenc_bytes(&mut state, b"\x011");
+        state
+    }
+}
+
+/// Which OK it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Occasion {
+    /// Of a statement or command.
+    Statement,
+    /// Of a login or COM_CHANGE_USER.
+    Login,
+}
+
+/// Appends a real OK as the client gets it. `untold`: `None` for a client that does not track.
+pub(super) fn put_ok(
+    out: &mut Vec<u8>,
+    seq: u8,
+    payload: &[u8],
+    ok: &OkPacket<'_>,
+    occasion: Occasion,
+    untold: Option<&mut Untold>,
+) {
+    let Some(untold) = untold else {
+        return ok.put_for_client(out, seq, false, |_, _| false);
+    };
+    if occasion == Occasion::Login {
+        untold.clear();
+        return ok.put_for_client(out, seq, true, shown_at_login);
+    }
+    if ok.status & status::MORE_RESULTS != 0 && ok.state.is_empty() {
+        // Between results the kernel uses the layout of its proxy mode for everybody.
+        return put_packet(out, seq, |b| b.extend_from_slice(payload));
+    }
+    if untold.is_empty() {
+        return ok.put_for_client(out, seq, true, |_, name| !is_for_proxies(name));
+    }
+    let state = untold.merge(ok);
+    OkPacket {
+        state: &state,
+        ..*ok
+    }
+    .put_for_client(out, seq, true, |_, _| true);
+}
+
+/// System variables that servers report to proxies only. A direct client does see
+/// `ob_proxy_set_trx_executed`.
+fn is_for_proxies(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"ob_statement_trace_id"
+            | b"ob_proxy_partition_hit"
+            | b"ob_proxy_user_privilege"
+            | b"ob_proxy_global_variables_version"
+    ) || name.starts_with(b"_ob_proxy_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ok(state: &[u8]) -> OkPacket<'_> {
+        OkPacket {
+            affected: 0,
+            last_insert_id: 0,
+            status: 0x22,
+            warnings: 0,
+            message: b"",
+            state,
+        }
+    }
+
+    fn block(pairs: &[(&str, &str)]) -> Vec<u8> {
+        let mut data = vec![];
+        for (n, v) in pairs {
+            put_lenenc_bytes(&mut data, n.as_bytes());
+            put_lenenc_bytes(&mut data, v.as_bytes());
+        }
+        let mut state = vec![TRACK_VARIABLES];
+        put_lenenc_bytes(&mut state, &data);
+        state
+    }
+
+    #[test]
+    fn what_a_result_set_changed_is_told_with_the_next_ok() {
+        let mut untold = Untold::default();
+        untold.keep(&ok(&block(&[
+            ("a", "1"),
+            ("ob_statement_trace_id", "x"),
+            ("b", "2"),
+        ])));
+        untold.keep(&ok(&block(&[
+            ("a", "3"),
+            ("__NULL", "__NULL"),
+            ("user", "4"),
+        ])));
+        let mut out = vec![];
+        let state = block(&[("c", "5")]);
+        let payload = [0, 0, 0, 0x22, 0, 0, 0, 0];
+        let mut put = |untold: &mut Untold, state: &[u8]| {
+            out.clear();
+            put_ok(
+                &mut out,
+                1,
+                &payload,
+                &ok(state),
+                Occasion::Statement,
+                Some(untold),
+            );
+            out.clone()
+        };
+        let told = put(&mut untold, &state);
+        let want = b"\0\x04\x01a\x013\0\x04\x01b\x012\0\x04\x01c\x015\x02\x02\x011";
+        assert!(told.ends_with(want), "{told:x?}");
+        assert_eq!(told[7..9], [0x22, 0x40]);
+        // Told once.
+        assert_eq!(put(&mut untold, &[]).len(), 11);
+    }
+
+    #[test]
+    fn the_memory_for_untold_changes_is_bounded() {
+        let mut untold = Untold::default();
+        for n in 0..100 {
+            let (name, value) = (n.to_string(), "v".repeat(1_000));
+            untold.keep(&ok(&block(&[(&name, &value)])));
+        }
+        assert!(untold.bytes() <= KEPT_BYTES_MAX && untold.variables.len() > 10);
+    }
+}
