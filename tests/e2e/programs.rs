@@ -94,7 +94,7 @@ fn client_programs_see_the_same_directly_and_through_obring() {
     for sql in [
         "drop user if exists e2e_client",
         "create user e2e_client identified by 'e2e Pw-1'",
-        "grant all on *.* to e2e_client",
+        "grant all on *.* to e2e_client with grant option",
     ] {
         c.run(sql).expect(sql);
     }
