@@ -2,7 +2,6 @@
 //! canned server, and the acceptance lines.
 
 pub mod accept;
-pub mod canned;
 pub mod checks;
 pub mod clock;
 pub mod norm;

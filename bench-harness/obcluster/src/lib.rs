@@ -1,1 +1,7 @@
-//! Model cluster.
+//! A model OceanBase cluster for tests, demos and benchmarks. It depends on `obring-wire` only, so
+//! that it cannot judge obring with obring's own code.
+//!
+//! * [`canned`]: one OBServer in proxy mode that answers from memory. The model of whole clusters
+//!   (servers, leaders, faults, verdicts) grows from here.
+
+pub mod canned;

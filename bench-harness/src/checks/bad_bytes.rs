@@ -1,10 +1,10 @@
 //! Clients that do not speak the protocol, or do not speak at all.
 
 use super::{Saw, Setup, ensure};
-use crate::canned::Canned;
 use crate::clock::{Deadline, Watch, wait_for};
 use crate::process::{Obring, Options};
 use crate::raw::{Conn, Got, Login, framed};
+use obcluster::canned::Canned;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! Memory and descriptors: many logins one after another, many idle sessions.
 
 use super::{Saw, Setup, ensure};
-use crate::canned::Canned;
 use crate::clock::{Deadline, wait_for};
 use crate::process::{Obring, Options};
 use crate::raw::{Conn, Login};
+use obcluster::canned::Canned;
 use std::sync::atomic::Ordering;
 
 /// Growth of resident memory allowed from the middle to the end of the cycles.

@@ -1,10 +1,10 @@
 //! Clients that ask for much and do not read.
 
 use super::{Setup, ensure};
-use crate::canned::{Canned, ROW_LEN, row_text};
 use crate::clock::{Deadline, Watch, wait_for};
 use crate::process::{Obring, Options};
 use crate::raw::{Conn, Login, framed};
+use obcluster::canned::{Canned, ROW_LEN, row_text};
 use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;

@@ -1,11 +1,11 @@
 //! Starts that must fail with one clear line, and one that must not fail.
 
 use super::{Saw, Setup, complaints, ensure};
-use crate::canned::Canned;
 use crate::clock::{Deadline, Watch, wait_for};
 use crate::process::{Obring, Options, free_port};
 use crate::raw::{Conn, Login};
 use crate::relay::Relay;
+use obcluster::canned::Canned;
 use std::net::{SocketAddr, TcpListener};
 
 /// A start that fails: ends soon, not with 0, and says one line that contains `words`.

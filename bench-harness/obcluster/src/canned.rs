@@ -2,7 +2,6 @@
 //! the server's own view of what it could send. A real kernel pays 0.28 MB per connection and does
 //! not show when its sends block.
 
-use crate::relay::spawn;
 use obring_wire::base::{put_lenenc, put_lenenc_bytes};
 use obring_wire::protocol::capability;
 use obring_wire::protocol::mysql::{
@@ -48,7 +47,7 @@ impl Canned {
         let address = listener.local_addr()?;
         let counts = Arc::new(Counts::default());
         let mine = counts.clone();
-        spawn("canned", move || {
+        thread("canned", move || {
             for stream in listener.incoming() {
                 if mine.stop.load(Ordering::SeqCst) {
                     return;
@@ -56,7 +55,7 @@ impl Canned {
                 let Ok(stream) = stream else { continue };
                 let id = mine.accepted.fetch_add(1, Ordering::SeqCst) as u32;
                 let counts = mine.clone();
-                let _ = spawn("canned-session", move || {
+                let _ = thread("canned-session", move || {
                     counts.open.fetch_add(1, Ordering::SeqCst);
                     let mut s = Serving {
                         stream,
@@ -83,6 +82,14 @@ impl Canned {
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
+}
+
+/// A named thread of its own.
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map(|_| ())
 }
 
 impl Drop for Canned {
@@ -276,44 +283,4 @@ fn head(out: &mut Vec<u8>, seq: u8) -> u8 {
 
 fn eof(b: &mut Vec<u8>) {
     b.extend_from_slice(&[0xFE, 0, 0, 2, 0]);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::raw::Conn;
-
-    #[test]
-    fn a_direct_client_gets_one_cell_and_many_rows() {
-        let server = Canned::start(false).unwrap();
-        let mut c = Conn::login(server.address(), &crate::raw::Login::default()).unwrap();
-        assert_eq!(c.cell("select 1"), Ok("1".into()));
-        c.run("set autocommit=1").unwrap();
-        c.query("rows 100").unwrap();
-        for _ in 0..3 {
-            c.receive();
-        }
-        for n in 0..100 {
-            let got = c.receive();
-            let p = got.packet().unwrap();
-            assert_eq!(p.payload[3..], row_text(n));
-            assert_eq!(p.payload.len() + HEADER_LEN, ROW_LEN);
-        }
-        assert_eq!(server.counts().logins.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn a_proxy_gets_terminal_oks_and_proxyro_can_be_denied() {
-        let server = Canned::start(true).unwrap();
-        let proxy = |user: &str| {
-            let login =
-                crate::raw::Login::user(user, "").attribute("__mysql_client_type", "__ob_proxy");
-            Conn::login(server.address(), &login)
-        };
-        assert!(proxy("proxyro@sys").unwrap_err().contains("1045"));
-        let mut c = proxy("root@sys").unwrap();
-        c.query("select 1").unwrap();
-        let seqs: Vec<_> = (0..6).map(|_| c.receive().packet().unwrap().seq).collect();
-        assert_eq!(seqs, [1, 2, 3, 4, 5, 6]);
-    }
 }
