@@ -94,7 +94,8 @@ pub(super) fn launch(settings: &Settings) -> Result<Running, Failure> {
         serving_cores: cores,
         is_pinned: settings.is_pinned,
         clients_max: settings.client_max_connections,
-        spill_bytes_max: usize::try_from(settings.spill_memory_limited).unwrap_or(usize::MAX),
+        spill_bytes_max: usize::try_from(settings.spill_memory_limited).unwrap_or(usize::MAX)
+            / usize::from(cores.max(1)),
         linger_ms: LINGER_MS,
     };
     let for_sessions = session::Settings {

@@ -1,0 +1,162 @@
+//! What a statement costs the session machine alone. `cargo bench --bench session`.
+#![allow(missing_docs, reason = "a benchmark")]
+
+use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Machines, Out, Side, Tick};
+use obring::protocol::mysql::{Command, Greeting, Login, client, put_packet};
+use obring::routing::{Cluster, Health, Mail, Replica};
+use obring::session::{SessionIds, Sessions, Settings};
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Long enough for a steady figure, short enough to be run often.
+const RUN: Duration = Duration::from_millis(500);
+const HOME: Side = Side::Server(LinkId(0));
+
+/// A logged-in session and the core's buffers.
+struct Bench {
+    sessions: Sessions,
+    key: Key,
+    arena: Vec<u8>,
+    list: Vec<obring::base::Output<Mail>>,
+    pool: BufferPool,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 2881));
+        let mut replica = Replica::default();
+        replica.install(Arc::new(Cluster {
+            name: "bench".into(),
+            is_named: false,
+            version: 1,
+            servers: Arc::new([any]),
+            health: Health::Ready,
+            confirmed: None,
+        }));
+        replica.prime();
+        let mut sessions = Sessions::new(Settings::default(), SessionIds::new(1, 0, 1), replica);
+        let accepted = Accepted {
+            peer: any,
+            local: any,
+            unix_us: 0,
+            entropy: [7; 32],
+            is_over_limit: false,
+        };
+        let key = sessions.accept(Tick(0), accepted).expect("a place");
+        let mut bench = Self {
+            sessions,
+            key,
+            arena: vec![],
+            list: vec![],
+            pool: BufferPool::default(),
+        };
+        bench.call(Input::Wake);
+        bench.bytes(Side::Client, &packet(1, |b| login().put(b)));
+        bench.call(Input::Connected(LinkId(0)));
+        let mut greeting = vec![];
+        Greeting {
+            version: b"5.7.25".to_vec(),
+            connection_id: 1,
+            capabilities: Greeting::OFFERED,
+            charset: Greeting::CHARSET,
+            scramble: [b'x'; 20],
+        }
+        .put(&mut greeting);
+        bench.bytes(HOME, &greeting);
+        bench.bytes(
+            HOME,
+            &packet(2, |b| b.extend_from_slice(&[0, 0, 0, 2, 0, 0, 0, 0])),
+        );
+        bench
+    }
+
+    fn call(&mut self, input: Input<'_>) {
+        let mut out = Out {
+            arena: &mut self.arena,
+            list: &mut self.list,
+            pool: &mut self.pool,
+        };
+        self.sessions.handle(Tick(1), self.key, input, &mut out);
+        black_box(&self.list);
+        self.list.clear();
+        self.arena.clear();
+    }
+
+    fn bytes(&mut self, side: Side, bytes: &[u8]) {
+        for slice in bytes.chunks(64 << 10) {
+            self.call(Input::Bytes(side, slice));
+        }
+    }
+}
+
+fn login() -> Login<'static> {
+    Login {
+        capabilities: client::PROTOCOL_41 | client::SECURE_CONNECTION,
+        max_packet: 1 << 24,
+        charset: 45,
+        user: b"root@sys",
+        auth: b"",
+        database: None,
+        plugin: None,
+        attributes: b"",
+    }
+}
+
+fn packet(seq: u8, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = vec![];
+    put_packet(&mut out, seq, write);
+    out
+}
+
+/// A reply of `rows` rows of `len` bytes, terminal OK included.
+fn reply(rows: usize, len: usize) -> Vec<u8> {
+    let eof = |b: &mut Vec<u8>| b.extend_from_slice(&[0xFE, 0, 0, 2, 0]);
+    let mut seq = 0u8;
+    let mut next = || {
+        seq = seq.wrapping_add(1);
+        seq
+    };
+    let mut out = packet(next(), |b| b.push(1));
+    put_packet(&mut out, next(), |b| b.extend_from_slice(b"\x03def"));
+    put_packet(&mut out, next(), eof);
+    for _ in 0..rows {
+        put_packet(&mut out, next(), |b| {
+            b.extend(std::iter::repeat_n(b'r', len));
+        });
+    }
+    put_packet(&mut out, next(), eof);
+    put_packet(&mut out, next(), |b| {
+        b.extend_from_slice(&[0, 0, 0, 2, 0, 0, 0, 0])
+    });
+    out
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn measure(name: &str, unit: u64, reply: &[u8]) {
+    let mut bench = Bench::new();
+    let select = packet(0, |b| {
+        b.push(Command::QUERY.0);
+        b.extend_from_slice(b"select v from kv where id=5");
+    });
+    let start = Instant::now();
+    let mut statements = 0u64;
+    while start.elapsed() < RUN {
+        for _ in 0..64 {
+            bench.bytes(Side::Client, &select);
+            bench.bytes(HOME, reply);
+            statements += 1;
+        }
+    }
+    let each = start.elapsed().as_nanos() as u64 / statements;
+    println!(
+        "{name:<14} {each:>9} ns per statement {:>7} ns per row",
+        each / unit
+    );
+}
+
+fn main() {
+    measure("point_select", 1, &reply(1, 100));
+    measure("large_reply", 1_024, &reply(1_024, 1_020));
+}
