@@ -380,13 +380,13 @@ impl Bytes<'_> {
     }
 }
 
-/// Sends an error packet that the proxy makes itself.
+/// Sends an error packet that the proxy makes itself. Number 0 stands in place of the greeting.
 pub(super) fn put_error(seq: u8, fault: Fault, text: &str, out: &mut Out<'_, Mail>) {
     let (code, sqlstate) = fault.code();
     out.own(Side::Client, |b| {
         ErrPacket {
             code,
-            sqlstate,
+            sqlstate: if seq == 0 { b"" } else { sqlstate },
             message: text.as_bytes(),
         }
         .put(b, seq);

@@ -256,7 +256,7 @@ impl<'a> Iterator for Variables<'a> {
 pub struct ErrPacket<'a> {
     /// Error number.
     pub code: u16,
-    /// SQLSTATE.
+    /// SQLSTATE; empty in place of a greeting, where a client does not expect one.
     pub sqlstate: &'a [u8],
     /// Text, in the server's language and the connection's character set.
     pub message: &'a [u8],
@@ -293,8 +293,10 @@ impl<'a> ErrPacket<'a> {
         put_packet(out, seq, |b| {
             b.push(0xFF);
             b.extend_from_slice(&self.code.to_le_bytes());
-            b.push(b'#');
-            b.extend_from_slice(self.sqlstate);
+            if !self.sqlstate.is_empty() {
+                b.push(b'#');
+                b.extend_from_slice(self.sqlstate);
+            }
             b.extend_from_slice(self.message);
         });
     }
