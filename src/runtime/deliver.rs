@@ -70,6 +70,7 @@ impl<P: Machines> Shell<P> {
             slot.recv = Recv::Idle;
         }
         slot.is_nonempty = completion.is_nonempty();
+        let is_used_up = !completion.is_more() && completion.res > 0;
         match (completion.res, loan) {
             (n, Some(loan)) if n > 0 => self.bytes(index, loan),
             (res, loan) => {
@@ -85,8 +86,24 @@ impl<P: Machines> Shell<P> {
                 }
             }
         }
-        self.review_recv(index);
+        if is_used_up && self.features.recv_limit {
+            // The other side must have taken these bytes before more are asked for: armed again at
+            // once, the receive would bring another limit's worth before a slow reader shows.
+            self.is_hurried = true;
+            self.used_up.push(index);
+        } else {
+            self.review_recv(index);
+        }
         self.advance(index);
+    }
+
+    /// After the sends of a turn are settled: receives whose limit was used up may go on.
+    pub(super) fn review_used_up(&mut self) {
+        let mut used_up = std::mem::take(&mut self.used_up);
+        for index in used_up.drain(..) {
+            self.review_recv(index);
+        }
+        self.used_up = used_up;
     }
 
     fn bytes(&mut self, index: u32, loan: Loan) {

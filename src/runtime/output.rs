@@ -193,7 +193,8 @@ impl<P: Machines> Shell<P> {
         slot.pieces = PIECES_MAX;
     }
 
-    fn output_bytes(&self, index: u32) -> usize {
+    /// Bytes of a socket's output.
+    pub(super) fn output_bytes(&self, index: u32) -> usize {
         let mut bytes = 0;
         let mut at = self.slots[index].first;
         while at != NONE {

@@ -119,6 +119,8 @@ pub(super) struct Shell<P: Machines> {
     pub(super) buffers: BufferPool,
     /// Slots whose receive may have to be armed.
     pub(super) rearm: Vec<u32>,
+    /// Slots whose receive has brought all that its limit allows.
+    pub(super) used_up: Vec<u32>,
     /// Slots whose receive found no buffer.
     pub(super) starved: Vec<u32>,
     pub(super) late: Vec<Late>,
@@ -192,6 +194,7 @@ impl<P: Machines> Shell<P> {
             outputs: Vec::new(),
             buffers: BufferPool::default(),
             rearm: Vec::new(),
+            used_up: Vec::new(),
             starved: Vec::new(),
             late: Vec::new(),
             keys: Vec::new(),
@@ -243,6 +246,7 @@ impl<P: Machines> Shell<P> {
         }
         self.is_hurried = false;
         self.settle();
+        self.review_used_up();
         for completion in done.drain(..) {
             self.complete(completion);
         }

@@ -5,6 +5,7 @@ use super::shell::Shell;
 use super::slot::{Life, NONE};
 use super::uring::{Completion, Op};
 use crate::base::{CloseReason, Errno, Event, Linger, Machines};
+use std::collections::VecDeque;
 
 /// What is left for one peer.
 #[derive(Debug)]
@@ -13,14 +14,18 @@ pub(super) struct Spill {
     flying: usize,
     /// Of those, how many have been sent.
     sent: usize,
-    /// What came meanwhile.
-    tail: Vec<u8>,
+    /// What came meanwhile: pieces of their exact size, so that memory is what `bytes` says.
+    tail: VecDeque<Vec<u8>>,
+    tail_bytes: usize,
 }
+
+/// Output of a turn that is smaller than this joins the piece before it, if that is small as well.
+const JOINED_BYTES_MAX: usize = 4 << 10;
 
 impl Spill {
     /// Bytes that count against the limit.
     pub(super) const fn bytes(&self) -> usize {
-        self.flying + self.tail.len()
+        self.flying + self.tail_bytes
     }
 }
 
@@ -42,7 +47,8 @@ impl<P: Machines> Shell<P> {
         slot.spill = Some(Box::new(Spill {
             flying: rest.len(),
             sent: 0,
-            tail: Vec::new(),
+            tail: VecDeque::new(),
+            tail_bytes: 0,
         }));
         slot.inflight += 1;
         let seat = slot.seat;
@@ -52,11 +58,22 @@ impl<P: Machines> Shell<P> {
 
     /// Output of this turn for a peer that is behind already.
     pub(super) fn append_spill(&mut self, index: u32) {
-        let mut added = 0;
-        if let Some(mut spill) = self.slots[index].spill.take() {
-            added = self.copy_output(index, 0, &mut spill.tail);
-            self.slots[index].spill = Some(spill);
+        let added = self.output_bytes(index);
+        let Some(mut spill) = self.slots[index].spill.take() else {
+            return;
+        };
+        match spill.tail.back_mut() {
+            Some(last) if last.len() + added <= JOINED_BYTES_MAX => {
+                self.copy_output(index, 0, last);
+            }
+            _ => {
+                let mut piece = Vec::with_capacity(added);
+                self.copy_output(index, 0, &mut piece);
+                spill.tail.push_back(piece);
+            }
         }
+        spill.tail_bytes += added;
+        self.slots[index].spill = Some(spill);
         self.add_spill_bytes(added);
     }
 
@@ -86,14 +103,14 @@ impl<P: Machines> Shell<P> {
             return;
         }
         self.drop_spill_bytes(spill.flying);
-        if spill.tail.is_empty() {
+        let Some(head) = spill.tail.pop_front() else {
             let seat = self.slots[index].seat;
             self.press(seat);
             self.advance(index);
             return;
-        }
-        let head = std::mem::take(&mut spill.tail);
+        };
         (spill.flying, spill.sent) = (head.len(), 0);
+        spill.tail_bytes -= head.len();
         let slot = &mut self.slots[index];
         slot.inflight += 1;
         slot.spill = Some(spill);
