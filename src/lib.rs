@@ -13,6 +13,8 @@ pub mod routing;
 pub mod runtime;
 pub mod server;
 pub mod session;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod sql;
 pub mod telemetry;
 pub use obring_wire::protocol;

@@ -42,9 +42,11 @@ impl ClientLogin {
         self.seq.is_none() && !self.gather.is_partial()
     }
 
-    /// Sequence number of the next packet to the client.
+    /// Sequence number that the client expects of the next packet. After an auth switch that is the
+    /// one behind its answer, whether it has come or not.
     pub(super) fn reply_seq(&self) -> u8 {
-        self.seq.map_or(0, |s| s.wrapping_add(1)).max(1)
+        let ahead = if self.parsed.is_some() { 3 } else { 1 };
+        self.seq.map_or(2, |s| s.wrapping_add(ahead))
     }
 }
 

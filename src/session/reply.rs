@@ -1,7 +1,7 @@
 //! What the server answers: what passes, what is rebuilt, what is learnt, and what a lost
 //! connection means.
 
-use super::state::{Ctx, Phase, Session, UNASKED_SEQ, put_error};
+use super::state::{Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, Untold, put_ok};
 use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Side, Tick};
 use crate::protocol::capability;
@@ -74,15 +74,19 @@ struct Relay<'r, 'o> {
     error: Option<u16>,
     turn: Option<ClientTurn>,
     is_malformed: bool,
+    /// The client got something.
+    has_passed: bool,
 }
 
 impl ReplySink for Relay<'_, '_> {
     fn pass(&mut self, start: usize, end: usize) {
+        self.has_passed = true;
         self.out
             .forward(Side::Client, self.base + start, self.base + end);
     }
 
     fn pass_held(&mut self, bytes: &[u8]) {
+        self.has_passed = true;
         self.out.own(Side::Client, |b| b.extend_from_slice(bytes));
     }
 
@@ -91,6 +95,7 @@ impl ReplySink for Relay<'_, '_> {
             self.is_malformed = true;
             return;
         };
+        self.has_passed = true;
         self.facts.learn(&ok);
         let untold = self.facts.untold.as_deref_mut();
         let occasion = self.occasion;
@@ -177,18 +182,19 @@ impl Session {
             error: None,
             turn: None,
             is_malformed: false,
+            has_passed: false,
         };
-        let (seq_before, was_unbegun) = (reply.seq(), reply.is_unbegun());
         let fed = reply.feed(data.get(at..).unwrap_or_default(), &mut relay);
         let Relay {
             error,
             turn,
             is_malformed,
+            has_passed,
             ..
         } = relay;
         let done = reply.is_done();
-        if reply.seq() != seq_before || (was_unbegun && !reply.is_unbegun()) {
-            running.next_seq = reply.seq().wrapping_add(1);
+        if has_passed {
+            running.next_seq = reply.next_seq();
         }
         if let Some(code) = error {
             out.count(Event::ReplyError);
@@ -299,7 +305,9 @@ impl Session {
                 } else if is_timeout {
                     self.end(CloseReason::ServerIdleTimeout, Linger::Flush, out);
                 } else {
-                    self.lost_idle(what, out);
+                    let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
+                    let text = format!("lost the connection to server {server}: {what}");
+                    self.lost_idle(&text, out);
                 }
             }
             Phase::Running(_) => {
@@ -314,16 +322,12 @@ impl Session {
 
     /// The server is gone while nothing ran. The error packet waits in the client's socket until
     /// its next statement; a driver that looks at the socket first sees the end at once.
-    fn lost_idle(&mut self, what: &str, out: &mut Out<'_, Mail>) {
-        let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
+    fn lost_idle(&mut self, text: &str, out: &mut Out<'_, Mail>) {
         let lost = match self.facts.status & status::IN_TRANSACTION {
             0 => "",
             _ => "; the open transaction is rolled back",
         };
-        let text = format!(
-            "lost the connection to server {server} while the session was idle: {what}{lost} \
-             [not run]"
-        );
+        let text = format!("{text} while the session was idle{lost} [not run]");
         let reason = CloseReason::ServerLostIdle;
         self.fail(UNASKED_SEQ, Fault::LostBeforeReply, &text, reason, out);
     }
@@ -351,11 +355,16 @@ impl Session {
             self.end(CloseReason::Killed, Linger::Flush, out);
             return;
         }
-        let seq = match &self.phase {
-            Phase::Running(r) if r.is_asked => r.next_seq,
-            _ => self.request.seq().wrapping_add(1),
+        let Phase::Running(r) = &self.phase else {
+            return;
         };
-        let (fault, outcome) = match self.link_mut(id).and_then(|l| l.reply()) {
+        let (seq, is_sending, is_told) = (r.next_seq, r.wants_client(), r.is_replied);
+        let reply = self.link_mut(id).and_then(|l| l.reply());
+        let is_told = is_told || reply.as_ref().is_some_and(|r| r.is_told());
+        let (fault, outcome) = match reply {
+            // The client has its answer but still sends: it has to see the close.
+            _ if is_told && is_sending => return self.end(reason, Linger::Flush, out),
+            _ if is_told => return self.lost_idle(text, out),
             // Nothing was sent: the proxy was still reading a request that it handles itself.
             None => (Fault::LostBeforeReply, "[not run]"),
             Some(r) if r.is_unbegun() => (Fault::LostBeforeReply, "[unknown]"),
@@ -363,7 +372,15 @@ impl Session {
             // Inside a packet no error can be told.
             Some(_) => return self.end(reason, Linger::Flush, out),
         };
-        put_error(seq, fault, &format!("{text} {outcome}"), out);
-        self.end(reason, Linger::Flush, out);
+        let text = format!("{text} {outcome}");
+        if is_sending {
+            out.list.push(Output::Close(id, Linger::Abort));
+            if let Some(link) = self.links.get_mut(usize::from(id.0)) {
+                *link = None;
+            }
+            self.break_request(ctx, fault, text, reason);
+        } else {
+            self.fail(seq, fault, &text, reason, out);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::server_login::HOME;
 use super::state::{Bytes, Ctx, Phase, Session, put_error};
 use crate::auth::LoginName;
-use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side};
+use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side, Tick};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
     ChangeUser, ClientTurn, Command, HEADER_LEN, Request, RequestStep, Shape, client, put_packet,
@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 /// A COM_CHANGE_USER longer than this is refused: it must be seen whole.
 const CHANGE_USER_MAX: usize = 64 << 10;
+
+/// A client that sends a request whose server is lost may pause this long.
+const BROKEN_PAUSE_MS: u64 = 10_000;
 
 /// Cursor types in the flags of COM_STMT_EXECUTE.
 const CURSOR_FLAGS: u8 = 0x07;
@@ -36,6 +39,7 @@ pub(super) enum Route {
 /// asking (client sends) ── end of request ──> asked ── end of reply ──> Idle
 ///    reply may begin, and even end, while the client still sends
 ///    asked ── 0xFB / auth switch ──> turn: the client sends again ──> asked
+///    asking, turn ── server lost ──> broken: the rest is thrown away ──> ERR, over
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Running {
@@ -53,6 +57,19 @@ pub(super) struct Running {
     is_last: bool,
     /// A COM_CHANGE_USER, until its reply.
     pub(super) new_user: Option<Box<LoginName>>,
+    /// The server was lost while the client still sends.
+    pub(super) broken: Option<Box<Broken>>,
+}
+
+/// What a client is told once it has sent what it is sending: only then it reads, and only then
+/// the number of the error packet is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Broken {
+    pub(super) fault: Fault,
+    pub(super) text: String,
+    pub(super) reason: CloseReason,
+    /// The client is told anyway when nothing came until then.
+    pub(super) deadline: Tick,
 }
 
 impl Running {
@@ -73,6 +90,13 @@ impl Session {
     ) -> usize {
         let from = at;
         let mut at = at;
+        if let Phase::Running(Running {
+            broken: Some(broken),
+            ..
+        }) = &mut self.phase
+        {
+            broken.deadline = ctx.now.after_ms(BROKEN_PAUSE_MS);
+        }
         match self
             .request
             .step(bytes.data.get(at..).unwrap_or_default(), &mut at)
@@ -155,6 +179,7 @@ impl Session {
             turn: None,
             is_last: false,
             new_user: None,
+            broken: None,
         });
     }
 
@@ -228,6 +253,13 @@ impl Session {
             return;
         };
         r.next_seq = seq.wrapping_add(1);
+        if r.broken.is_some() {
+            if r.turn.is_none() || r.is_last {
+                let seq = r.next_seq;
+                self.tell_broken(seq, out);
+            }
+            return;
+        }
         if r.turn.is_some() {
             if r.is_last {
                 r.turn = None;
@@ -253,6 +285,35 @@ impl Session {
             }
         }
         self.finish_if_done(ctx, out);
+    }
+
+    /// The server of a request is lost while the client still sends it. The rest is thrown away,
+    /// then the client is told.
+    pub(super) fn break_request(
+        &mut self,
+        ctx: &Ctx<'_>,
+        fault: Fault,
+        text: String,
+        reason: CloseReason,
+    ) {
+        if let Phase::Running(r) = &mut self.phase {
+            r.route = Route::Local;
+            r.broken = Some(Box::new(Broken {
+                fault,
+                text,
+                reason,
+                deadline: ctx.now.after_ms(BROKEN_PAUSE_MS),
+            }));
+        }
+    }
+
+    /// Tells the client what became of its request, and ends.
+    pub(super) fn tell_broken(&mut self, seq: u8, out: &mut Out<'_, Mail>) {
+        if let Phase::Running(r) = &mut self.phase
+            && let Some(broken) = r.broken.take()
+        {
+            self.fail(seq, broken.fault, &broken.text, broken.reason, out);
+        }
     }
 
     /// Sends COM_CHANGE_USER on with the name that servers know.

@@ -187,11 +187,12 @@ impl Session {
     /// When the next `Timer` is wanted.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Tick> {
-        let attempt = match &self.phase {
+        let phase = match &self.phase {
             Phase::ServerLogin(l) => l.attempt_deadline,
+            Phase::Running(r) => r.broken.as_ref().map(|b| b.deadline),
             _ => None,
         };
-        match (self.login_deadline, attempt) {
+        match (self.login_deadline, phase) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
@@ -215,7 +216,18 @@ impl Session {
             );
             return;
         }
-        self.server_login_timer(ctx, out);
+        match &self.phase {
+            Phase::Running(r) => {
+                let seq = match self.request.is_fresh() {
+                    true => r.next_seq,
+                    false => self.request.seq().wrapping_add(1),
+                };
+                if r.broken.as_ref().is_some_and(|b| b.deadline <= ctx.now) {
+                    self.tell_broken(seq, out);
+                }
+            }
+            _ => self.server_login_timer(ctx, out),
+        }
     }
 
     /// Ends the session if the process is draining and the client is at a safe point.

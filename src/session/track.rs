@@ -22,11 +22,13 @@ pub(super) struct Untold {
     variables: Vec<(Vec<u8>, Vec<u8>)>,
     /// The database, if it changed.
     schema: Option<Vec<u8>>,
+    /// Something changed; user variables are not told by name, only that.
+    is_changed: bool,
 }
 
 impl Untold {
     const fn is_empty(&self) -> bool {
-        self.variables.is_empty() && self.schema.is_none()
+        !self.is_changed
     }
 
     /// Takes the changes of an OK that the client does not see.
@@ -36,13 +38,17 @@ impl Untold {
             match block.kind {
                 TRACK_VARIABLES => {
                     for (name, value, is_user) in block.variables() {
+                        self.is_changed |= is_user || !is_for_proxies(name);
                         if !is_user && !is_for_proxies(name) && name.len() + value.len() <= room {
                             room -= name.len() + value.len();
                             self.set(name, value);
                         }
                     }
                 }
-                TRACK_SCHEMA => self.schema = Some(block.data.to_vec()),
+                TRACK_SCHEMA => {
+                    self.is_changed = true;
+                    self.schema = Some(block.data.to_vec());
+                }
                 _ => {}
             }
         }
@@ -68,7 +74,9 @@ impl Untold {
     /// Appends the state of an OK with everything untold in front, in proxy-mode layout.
     fn merge(&mut self, ok: &OkPacket<'_>) -> Vec<u8> {
         self.keep(ok);
-        let Self { variables, schema } = std::mem::take(self);
+        let Self {
+            variables, schema, ..
+        } = std::mem::take(self);
         let mut pairs = vec![];
         for (name, value) in variables {
             put_lenenc_bytes(&mut pairs, &name);

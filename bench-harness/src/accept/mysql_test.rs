@@ -66,8 +66,8 @@ pub fn run(setup: &Setup, dir: &Path) -> Saw {
     if differ == 0 { Ok(figure) } else { Err(figure) }
 }
 
-/// Repeats both runs: true once an output through obring equals a direct one, or equals it where two
-/// direct runs agree.
+/// Repeats both runs: true once an output through obring equals a direct one, or equals it where
+/// two direct runs agree.
 fn agrees_in_more_runs(
     setup: &Setup,
     proxy: &Obring,

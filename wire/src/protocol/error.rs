@@ -3,8 +3,10 @@
 //! Codes and SQLSTATEs are those of MySQL where MySQL has one, else OBProxy's internal numbers
 //! (10001 and up), which tools know. The texts are ours.
 
+use serde::{Deserialize, Serialize};
+
 /// What went wrong, for an error packet made by the proxy.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Fault {
     /// User, tenant or cluster part of the login name is missing or malformed, or the login is not
     /// allowed from outside.

@@ -153,6 +153,8 @@ pub struct Reply {
     seq: u8,
     /// Something was passed to the client.
     begun: bool,
+    /// Number of the packet after the last one that the client got.
+    next_seq: u8,
 }
 
 /// serde has arrays up to 32 elements built in; this keeps the field a fixed array.
@@ -200,6 +202,7 @@ impl Reply {
             gathered: Vec::new(),
             seq: 0,
             begun: false,
+            next_seq: 0,
         }
     }
 
@@ -216,16 +219,22 @@ impl Reply {
     }
 
     /// True when what was passed to the client ends at a packet boundary: an ERR packet with
-    /// number [`Self::seq`] + 1 may follow.
+    /// number [`Self::next_seq`] may follow.
     #[must_use]
     pub const fn is_at_boundary(&self) -> bool {
         (self.left == 0 || !matches!(self.flow, Flow::Pass)) && !self.continued
     }
 
-    /// Sequence number of the last packet that was classified.
+    /// True when the client has all of the reply: at most the terminal OK is missing.
     #[must_use]
-    pub const fn seq(&self) -> u8 {
-        self.seq
+    pub const fn is_told(&self) -> bool {
+        self.is_done() || matches!(self.expect, Expect::Terminal) && self.is_at_boundary()
+    }
+
+    /// Sequence number of the packet after the last one that was passed, or is being passed.
+    #[must_use]
+    pub const fn next_seq(&self) -> u8 {
+        self.next_seq
     }
 
     /// Reads on. Returns how many bytes of `bytes` belong to this reply: all of them unless the
@@ -379,7 +388,21 @@ impl Reply {
     }
 
     /// Decides what a packet is and where its bytes go, and what follows it.
+    /// A packet that cannot stand there changes nothing: the client is still at a boundary.
     fn classify(
+        &mut self,
+        len: u32,
+        seq: u8,
+        peek: &[u8],
+        sink: &mut impl ReplySink,
+    ) -> Result<(), BadReply> {
+        let seq_before = self.seq;
+        self.place(len, seq, peek, sink).inspect_err(|_| {
+            (self.seq, self.left, self.continued) = (seq_before, 0, false);
+        })
+    }
+
+    fn place(
         &mut self,
         len: u32,
         seq: u8,
@@ -394,6 +417,8 @@ impl Reply {
             if matches!(self.flow, Flow::Gather) && len == 0 {
                 let whole = std::mem::take(&mut self.gathered);
                 self.whole_ok(&whole, sink);
+            } else if matches!(self.flow, Flow::Pass) {
+                self.next_seq = seq.wrapping_add(1);
             }
             return Ok(());
         }
@@ -404,7 +429,7 @@ impl Reply {
             let mut c = Cursor::new(peek);
             let code = c.u8().and_then(|_| c.u16()).unwrap_or_default();
             sink.error(code);
-            self.begun = true;
+            self.passes();
             self.terminal();
             return Ok(());
         }
@@ -501,8 +526,14 @@ impl Reply {
             Expect::Terminal => return bad("the terminal OK"),
             Expect::Done => return bad("nothing"),
         }
-        self.begun = true;
+        self.passes();
         Ok(())
+    }
+
+    /// The packet that was just classified goes to the client.
+    const fn passes(&mut self) {
+        self.begun = true;
+        self.next_seq = self.seq.wrapping_add(1);
     }
 
     fn terminal(&mut self) {
@@ -519,7 +550,7 @@ impl Reply {
             sink.terminal_ok(payload);
             return;
         }
-        self.begun = true;
+        self.passes();
         let more = OkPacket::parse(payload).is_ok_and(|ok| ok.status & status::MORE_RESULTS != 0);
         self.expect = if more { Expect::First } else { Expect::Done };
         sink.ok(self.seq, payload);

@@ -1,0 +1,486 @@
+//! A scripted client that knows what a direct one would see, and judges what it gets.
+
+use super::script::{self, Pending};
+use super::server::{PASSWORD, statement, status_after};
+use crate::base::{Rng, put_lenenc_bytes};
+use crate::protocol::mysql::{Greeting, Login, NATIVE_PASSWORD, client};
+use sha1::{Digest, Sha1};
+use std::collections::VecDeque;
+
+/// What came of a client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Everything that a direct client would have seen.
+    Whole,
+    /// A prefix of it, then an error packet with this text.
+    Told(String),
+    /// A prefix of it, cut inside a packet.
+    CutInside,
+    /// A prefix of it, then the end without a word at a packet boundary.
+    Bare,
+    /// Something else.
+    Wrong(String),
+}
+
+/// How a client behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Manner {
+    /// Logs in and works.
+    Works,
+    /// Reads the greeting and leaves.
+    Probes,
+    /// Sends half a login and waits.
+    Stalls,
+    /// Sends nonsense.
+    Babbles,
+    /// Has a wrong password.
+    Guesses,
+    /// Works, and leaves in the middle.
+    Vanishes,
+}
+
+/// What the client expects or does next.
+enum Step {
+    /// These packets; so many bytes of the first have come.
+    Expect(VecDeque<Vec<u8>>, usize),
+    /// Sends when everything before has come.
+    Send(Vec<u8>),
+    /// Leaves.
+    Leave,
+}
+
+/// One client.
+pub(super) struct Client {
+    pub(super) manner: Manner,
+    rng: Rng,
+    steps: VecDeque<Step>,
+    /// Received and not yet accounted for.
+    got: Vec<u8>,
+    scramble: [u8; 20],
+    status: u16,
+    pending: Option<Pending>,
+    statements: u64,
+    /// Sent more than it has answers for.
+    pub(super) is_greeted: bool,
+    is_done: bool,
+    fault: Option<String>,
+    big: bool,
+}
+
+fn native(password: &[u8], scramble: &[u8]) -> Vec<u8> {
+    let one = Sha1::digest(password);
+    let two = Sha1::digest(one);
+    let mixed = Sha1::new()
+        .chain_update(scramble)
+        .chain_update(two)
+        .finalize();
+    mixed.iter().zip(&one).map(|(a, b)| a ^ b).collect()
+}
+
+/// Cuts a stream into its packets.
+fn packets(stream: &[u8]) -> VecDeque<Vec<u8>> {
+    let (mut out, mut at) = (VecDeque::new(), 0);
+    while let Some(h) = stream.get(at..at + 4) {
+        let len = usize::from(h[0]) | usize::from(h[1]) << 8 | usize::from(h[2]) << 16;
+        let end = (at + 4 + len).min(stream.len());
+        out.push_back(stream[at..end].to_vec());
+        at = end;
+    }
+    out
+}
+
+impl Client {
+    pub(super) fn new(mut rng: Rng, big: bool) -> Self {
+        let manner = match rng.below(16) {
+            0 => Manner::Probes,
+            1 => Manner::Stalls,
+            2 => Manner::Babbles,
+            3 => Manner::Guesses,
+            4 => Manner::Vanishes,
+            _ => Manner::Works,
+        };
+        let statements = 1 + rng.below(12);
+        Self {
+            manner,
+            pending: rng.chance(1, 2).then(Pending::default),
+            rng,
+            steps: VecDeque::new(),
+            got: vec![],
+            scramble: [0; 20],
+            status: 0x22,
+            statements,
+            is_greeted: false,
+            is_done: false,
+            fault: None,
+            big,
+        }
+    }
+
+    /// Bytes came; what is sent in answer.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.got.extend_from_slice(bytes);
+        if !self.is_greeted {
+            return self.greeted();
+        }
+        self.advance()
+    }
+
+    fn greeted(&mut self) -> Vec<u8> {
+        let Some(len) = self.got.first().map(|&n| usize::from(n) + 4) else {
+            return vec![];
+        };
+        if self.got.len() < len {
+            return vec![];
+        }
+        let packet: Vec<u8> = self.got.drain(..len).collect();
+        let Ok(greeting) = Greeting::parse(packet.get(4..).unwrap_or_default()) else {
+            // Refused in place of the greeting.
+            self.got = packet;
+            return vec![];
+        };
+        self.scramble = greeting.scramble;
+        self.is_greeted = true;
+        match self.manner {
+            Manner::Probes => {
+                self.is_done = true;
+                script::packet(self.rng.below(2) as u8, &[1])
+            }
+            Manner::Stalls => vec![40, 0, 0, 1, 5],
+            Manner::Babbles => {
+                let n = 5 + self.rng.below(60) as usize;
+                (0..n).map(|_| self.rng.next_u64() as u8).collect()
+            }
+            Manner::Works | Manner::Guesses | Manner::Vanishes => self.log_in(),
+        }
+    }
+
+    fn log_in(&mut self) -> Vec<u8> {
+        let password = if self.manner == Manner::Guesses {
+            b"wrong"
+        } else {
+            PASSWORD
+        };
+        let answer = native(password, &self.scramble);
+        let switches = self.rng.chance(1, 3);
+        let mut capabilities =
+            client::PROTOCOL_41 | client::SECURE_CONNECTION | client::PLUGIN_AUTH;
+        if self.pending.is_some() {
+            capabilities |= client::SESSION_TRACK;
+        }
+        let mut attributes = vec![];
+        if self.rng.chance(1, 2) {
+            capabilities |= client::CONNECT_ATTRS;
+            put_lenenc_bytes(&mut attributes, b"_os");
+            put_lenenc_bytes(&mut attributes, b"sim");
+        }
+        let mut payload = vec![];
+        Login {
+            capabilities,
+            max_packet: 1 << 24,
+            charset: 45,
+            user: b"app@sys#sim",
+            auth: if switches { b"0123456789" } else { &answer },
+            database: None,
+            plugin: Some(if switches {
+                b"caching_sha2_password"
+            } else {
+                NATIVE_PASSWORD
+            }),
+            attributes: &attributes,
+        }
+        .put(&mut payload);
+        let mut seq = 2;
+        if switches {
+            let mut p = b"\xfemysql_native_password\0".to_vec();
+            p.extend_from_slice(&self.scramble);
+            p.push(0);
+            self.expect_next(script::packet(2, &p));
+            self.steps.push_back(Step::Send(script::packet(3, &answer)));
+            seq = 4;
+        }
+        if self.manner == Manner::Guesses {
+            let refused = b"\xff\x15\x04#HY000refused by the script";
+            self.expect_next(script::packet(seq, refused));
+        } else {
+            self.expect_next(script::packet(seq, &self.login_ok()));
+        }
+        let mut out = script::packet(1, &payload);
+        if self.manner != Manner::Guesses {
+            // Sometimes the first statements are glued to the login.
+            if !switches && self.rng.chance(1, 4) {
+                out.extend_from_slice(&self.burst());
+            } else {
+                self.steps.push_back(Self::next_burst());
+            }
+        }
+        out
+    }
+
+    /// What a direct client gets at login and after COM_CHANGE_USER.
+    fn login_ok(&self) -> Vec<u8> {
+        if self.pending.is_none() {
+            return vec![0, 0, 0, 0x22, 0, 0, 0];
+        }
+        let mut state = vec![];
+        for name in [
+            "nls_date_format",
+            "nls_timestamp_format",
+            "nls_timestamp_tz_format",
+        ] {
+            let mut data = vec![];
+            put_lenenc_bytes(&mut data, name.as_bytes());
+            put_lenenc_bytes(&mut data, b"X");
+            state.push(0);
+            put_lenenc_bytes(&mut state, &data);
+        }
+        let mut p = vec![0, 0, 0, 0x22, 0x40, 0, 0, 0];
+        put_lenenc_bytes(&mut p, &state);
+        p
+    }
+
+    /// One or several requests in one write, and what they will bring.
+    fn burst(&mut self) -> Vec<u8> {
+        let mut out = vec![];
+        let n = if self.rng.chance(1, 4) { 3 } else { 1 };
+        for _ in 0..n {
+            if self.statements == 0 {
+                break;
+            }
+            self.statements -= 1;
+            let turn = self.request(&mut out);
+            if turn {
+                return out;
+            }
+        }
+        if self.statements == 0 {
+            if self.rng.chance(1, 2) {
+                out.extend_from_slice(&script::packet(0, &[1]));
+            }
+            self.steps.push_back(Step::Leave);
+        } else {
+            self.steps.push_back(Self::next_burst());
+        }
+        out
+    }
+
+    /// The next burst is made when its turn comes: its expectations depend on what was before.
+    const fn next_burst() -> Step {
+        Step::Send(vec![])
+    }
+
+    /// Appends one request; true if the client has a turn inside its reply.
+    fn request(&mut self, out: &mut Vec<u8>) -> bool {
+        let seed = self.rng.next_u64();
+        let seq = if self.rng.chance(1, 8) {
+            self.rng.below(250) as u8
+        } else {
+            0
+        };
+        let commands = [
+            3u8, 3, 3, 3, 0x0E, 0x16, 0x17, 0xF0, 0x1C, 0x04, 0x09, 0x0D, 0x1B, 0x02,
+        ];
+        let command = match self.rng.below(22) {
+            0 => 0x11,
+            1 => 0xFB,
+            2 => 0x19,
+            3 => 0x1F,
+            n => commands[n as usize % commands.len()],
+        };
+        let mut payload = vec![if command == 0xF0 { 0x17 } else { command }];
+        match command {
+            0x17 | 0xF0 => {
+                payload.extend_from_slice(&[7, 0, 0, 0, u8::from(command == 0xF0), 1, 0, 0, 0]);
+                payload.extend_from_slice(&seed.to_le_bytes());
+            }
+            0x11 => return self.change_user(seq, out),
+            0xFB => return self.load(seq, out),
+            0x0E => {
+                let [a, b] = (self.status & 3 | 0x20).to_le_bytes();
+                let ok = [0, 0, 0, a, b, 0, 0];
+                self.expect(script::packet(seq.wrapping_add(1), &ok));
+            }
+            _ => payload.extend_from_slice(&seed.to_le_bytes()),
+        }
+        if command == 0x03 && self.rng.chance(1, 10) {
+            // A long statement: the rest is ignored by the server.
+            let len = if self.big { 17 << 20 } else { 90_000 };
+            payload.resize(payload.len() + len, b' ');
+        }
+        let mut packets = script::Packets::new(seq);
+        packets.put(&payload);
+        let parts = 1 + payload.len() / 0xFF_FFFF;
+        out.extend_from_slice(&packets.bytes);
+        if !matches!(command, 0x0E | 0x19) {
+            let (c, s) = statement(payload[0], payload.get(1..).unwrap_or_default());
+            self.status = status_after(c, s, self.status);
+            let effect = script::effect(c, s, self.status, self.big);
+            let first = seq.wrapping_add(parts as u8);
+            let bytes = script::for_direct(&effect, first, self.pending.as_mut());
+            self.expect(bytes);
+        }
+        false
+    }
+
+    fn expect(&mut self, bytes: Vec<u8>) {
+        match self.steps.back_mut() {
+            Some(Step::Expect(e, _)) => e.extend(packets(&bytes)),
+            _ => self.expect_next(bytes),
+        }
+    }
+
+    fn expect_next(&mut self, bytes: Vec<u8>) {
+        self.steps.push_back(Step::Expect(packets(&bytes), 0));
+    }
+
+    fn change_user(&mut self, seq: u8, out: &mut Vec<u8>) -> bool {
+        let mut p = b"\x11app@sys#sim\0\x14".to_vec();
+        p.extend_from_slice(&native(PASSWORD, &self.scramble));
+        p.extend_from_slice(b"test\0\x2d\0mysql_native_password\0");
+        out.extend_from_slice(&script::packet(seq, &p));
+        let mut switch = b"\xfemysql_native_password\0".to_vec();
+        switch.extend_from_slice(&self.scramble);
+        switch.push(0);
+        self.expect(script::packet(seq.wrapping_add(1), &switch));
+        let answer = native(PASSWORD, &self.scramble);
+        self.steps
+            .push_back(Step::Send(script::packet(seq.wrapping_add(2), &answer)));
+        let ok = self.login_ok();
+        self.expect_next(script::packet(seq.wrapping_add(3), &ok));
+        if let Some(p) = &mut self.pending {
+            *p = Pending::default();
+        }
+        self.status = self.status & !1 | 0x22;
+        self.after_turn();
+        true
+    }
+
+    fn load(&mut self, seq: u8, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(&script::packet(seq, b"\x03load data"));
+        self.expect(script::packet(seq.wrapping_add(1), b"\xfbfile"));
+        let mut file = vec![];
+        let mut at = seq.wrapping_add(2);
+        for _ in 0..self.rng.below(4) {
+            let data = vec![b'd'; 1 + self.rng.below(5_000) as usize];
+            file.extend_from_slice(&script::packet(at, &data));
+            at = at.wrapping_add(1);
+        }
+        file.extend_from_slice(&script::packet(at, b""));
+        self.steps.push_back(Step::Send(file));
+        let effect = script::effect(0xFF, 7, self.status, false);
+        let bytes = script::for_direct(&effect, at.wrapping_add(1), self.pending.as_mut());
+        self.expect_next(bytes);
+        self.after_turn();
+        true
+    }
+
+    fn after_turn(&mut self) {
+        if self.statements == 0 {
+            self.steps.push_back(Step::Leave);
+        } else {
+            self.steps.push_back(Self::next_burst());
+        }
+    }
+
+    /// Accounts for what came, as far as it goes.
+    fn advance(&mut self) -> Vec<u8> {
+        let mut out = vec![];
+        loop {
+            match self.steps.front_mut() {
+                Some(Step::Expect(want, at)) => {
+                    let Some(packet) = want.front() else {
+                        self.steps.pop_front();
+                        continue;
+                    };
+                    // Only whole packets are taken out: an error of the proxy may begin like the
+                    // packet that is expected.
+                    let n = packet.len().min(self.got.len());
+                    if packet[*at..n] != self.got[*at..n] {
+                        return out;
+                    }
+                    *at = n;
+                    if n < packet.len() {
+                        return out;
+                    }
+                    self.got.drain(..n);
+                    *at = 0;
+                    want.pop_front();
+                }
+                Some(Step::Send(bytes)) => {
+                    let bytes = std::mem::take(bytes);
+                    self.steps.pop_front();
+                    if bytes.is_empty() {
+                        let burst = self.burst();
+                        out.extend_from_slice(&burst);
+                    } else {
+                        out.extend_from_slice(&bytes);
+                    }
+                }
+                Some(Step::Leave) => {
+                    self.is_done = true;
+                    return out;
+                }
+                None => {
+                    if self.manner == Manner::Guesses {
+                        self.is_done = true;
+                    }
+                    return out;
+                }
+            }
+        }
+    }
+
+    /// True: the client has all it wants and leaves.
+    pub(super) const fn wants_to_leave(&self) -> bool {
+        self.is_done
+    }
+
+    /// True: the client leaves now, whatever is under way.
+    pub(super) fn vanishes(&mut self) -> bool {
+        self.manner == Manner::Vanishes && self.is_greeted && self.rng.chance(1, 12)
+    }
+
+    /// The connection is over: what came of it.
+    pub(super) fn verdict(&self) -> Verdict {
+        if let Some(fault) = &self.fault {
+            return Verdict::Wrong(fault.clone());
+        }
+        if self.is_done && self.got.is_empty() {
+            return Verdict::Whole;
+        }
+        let rest = &self.got;
+        if rest.is_empty() {
+            return Verdict::Bare;
+        }
+        let (want, at) = match self.steps.front() {
+            Some(Step::Expect(e, at)) => (e.front().map_or(&[][..], Vec::as_slice), *at),
+            _ => (&[][..], 0),
+        };
+        if at == rest.len() {
+            return Verdict::CutInside;
+        }
+        let len = rest.first().map_or(0, |&a| usize::from(a));
+        let len = len | rest.get(1).map_or(0, |&b| usize::from(b)) << 8;
+        match script::error_text(rest) {
+            Some(text) if len + 4 == rest.len() => Verdict::Told(text),
+            _ => {
+                let shown = |b: &[u8]| format!("{:02x?}", b.get(..b.len().min(60)).unwrap_or(b));
+                Verdict::Wrong(format!(
+                    "{} bytes that no direct client gets, the first {at} as expected: {} for {}",
+                    rest.len(),
+                    shown(rest),
+                    shown(want)
+                ))
+            }
+        }
+    }
+
+    /// The number that an error packet must have.
+    pub(super) fn sequence_of_error(&self) -> Option<(u8, Option<u8>)> {
+        let got = *self.got.get(3)?;
+        let want = match self.steps.front() {
+            Some(Step::Expect(e, _)) => e.front().and_then(|p| p.get(3).copied()),
+            _ => None,
+        };
+        Some((got, want))
+    }
+}

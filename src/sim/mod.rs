@@ -1,0 +1,19 @@
+//! A second shell for the machines: a seeded world with virtual time, for tests only.
+//!
+//! The very same [`Sessions`](crate::session::Sessions) and
+//! [`Metadata`](crate::metadata::Metadata) as in production run here between scripted clients and
+//! scripted servers. Bytes arrive in random pieces after random delays; servers refuse, hang, talk
+//! nonsense and die. Each client knows what a direct client would see and judges what it gets.
+//! The same seed gives the same trace.
+//!
+//! * [`script`]: statements, what a server answers a proxy, and what a direct client would see.
+//! * `server.rs`: an OBServer in proxy mode; `client.rs`: a client that judges.
+//! * [`World`]: the event queue, the pipes, the faults.
+
+mod client;
+pub mod script;
+mod server;
+mod world;
+
+pub use client::Verdict;
+pub use world::{Faults, Sabotage, World};

@@ -1,0 +1,338 @@
+//! An OBServer in proxy mode, as far as one connection sees it. Shares no code with links or
+//! sessions.
+
+use super::script::{self, Packets};
+use crate::base::{Cursor, Rng};
+use crate::protocol::mysql::{Greeting, Login};
+use sha1::{Digest, Sha1};
+
+/// Password of every user of the world.
+pub(super) const PASSWORD: &[u8] = b"secret";
+
+/// What goes wrong on one connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Trouble {
+    /// In place of the greeting: this error.
+    pub(super) greeting_error: Option<u16>,
+    /// Says nothing at all.
+    pub(super) is_silent: bool,
+    /// In place of the greeting: bytes that are not MySQL.
+    pub(super) is_stranger: bool,
+    /// Answers the login with this error.
+    pub(super) login_error: Option<u16>,
+    /// The connection breaks after so many bytes of replies.
+    pub(super) breaks_after: Option<usize>,
+    /// The first reply begins with an impossible packet.
+    pub(super) is_garbled: bool,
+}
+
+enum State {
+    New,
+    Login,
+    Ready,
+    /// COM_CHANGE_USER waits for the answer to its switch.
+    Switch,
+    /// LOAD DATA LOCAL waits for the file: sequence number of the next answer.
+    File,
+    Ended,
+}
+
+/// One connection of a server.
+pub(super) struct Server {
+    id: u32,
+    scramble: [u8; 20],
+    state: State,
+    input: Vec<u8>,
+    /// Scramble that the client answered, told by the proxy.
+    asked: [u8; 20],
+    trouble: Trouble,
+    /// Status bits, set by `begin` and `commit`.
+    pub(super) status: u16,
+    cluster: Cluster,
+}
+
+/// What all servers of a world have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cluster {
+    /// `proxyro` may log in.
+    pub(super) proxyro_ok: bool,
+    /// There is a view of the servers.
+    pub(super) has_views: bool,
+    /// Packets above 16 MB occur.
+    pub(super) is_big: bool,
+}
+
+/// What the server does after some input.
+pub(super) enum Act {
+    /// Sends bytes.
+    Send(Vec<u8>),
+    /// Closes.
+    Close,
+}
+
+fn native(password: &[u8], scramble: &[u8]) -> Vec<u8> {
+    let one = Sha1::digest(password);
+    let two = Sha1::digest(one);
+    let mixed = Sha1::new()
+        .chain_update(scramble)
+        .chain_update(two)
+        .finalize();
+    mixed.iter().zip(&one).map(|(a, b)| a ^ b).collect()
+}
+
+impl Server {
+    pub(super) fn new(id: u32, rng: &mut Rng, trouble: Trouble, cluster: Cluster) -> Self {
+        let mut scramble = [0; 20];
+        scramble.fill_with(|| b'A' + rng.below(26) as u8);
+        Self {
+            id,
+            scramble,
+            state: State::New,
+            input: vec![],
+            asked: [0; 20],
+            trouble,
+            status: 0x22,
+            cluster,
+        }
+    }
+
+    /// The connection stands.
+    pub(super) fn open(&mut self) -> Vec<Act> {
+        self.state = State::Login;
+        if self.trouble.is_silent {
+            self.state = State::Ended;
+            return vec![];
+        }
+        if self.trouble.is_stranger {
+            self.state = State::Ended;
+            return vec![Act::Send(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec())];
+        }
+        if let Some(code) = self.trouble.greeting_error {
+            self.state = State::Ended;
+            return vec![Act::Send(error(0, code)), Act::Close];
+        }
+        let mut out = vec![];
+        Greeting {
+            version: b"5.7.25".to_vec(),
+            connection_id: 0xC000_0000 | self.id,
+            capabilities: 0x309C_F7DF,
+            charset: 46,
+            scramble: self.scramble,
+        }
+        .put(&mut out);
+        vec![Act::Send(out)]
+    }
+
+    /// Bytes came.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Vec<Act> {
+        self.input.extend_from_slice(bytes);
+        let mut acts = vec![];
+        while let Some((seq, payload)) = self.take() {
+            self.request(seq, &payload, &mut acts);
+        }
+        acts
+    }
+
+    /// A whole logical packet and the number of its last part.
+    fn take(&mut self) -> Option<(u8, Vec<u8>)> {
+        let (mut at, mut payload) = (0, vec![]);
+        loop {
+            let mut c = Cursor::new(self.input.get(at..)?);
+            let len = c.u24().ok()? as usize;
+            let seq = c.u8().ok()?;
+            payload.extend_from_slice(c.take(len).ok()?);
+            at += 4 + len;
+            if len < 0xFF_FFFF {
+                self.input.drain(..at);
+                return Some((seq, payload));
+            }
+        }
+    }
+
+    fn request(&mut self, seq: u8, payload: &[u8], acts: &mut Vec<Act>) {
+        let next = seq.wrapping_add(1);
+        match self.state {
+            State::New | State::Ended => {}
+            State::Login => self.login(next, payload, acts),
+            State::Switch => {
+                self.state = State::Ready;
+                if payload == native(PASSWORD, &self.asked) {
+                    self.status = 0x22;
+                    acts.push(Act::Send(script::packet(next, &login_ok())));
+                } else {
+                    acts.push(Act::Send(denied(next)));
+                    acts.push(Act::Close);
+                    self.state = State::Ended;
+                }
+            }
+            State::File => {
+                if payload.is_empty() {
+                    self.state = State::Ready;
+                    let effect = script::effect(0xFF, 7, self.status, false);
+                    acts.push(Act::Send(script::for_proxy(&effect, next)));
+                }
+            }
+            State::Ready => self.command(next, payload, acts),
+        }
+    }
+
+    fn login(&mut self, next: u8, payload: &[u8], acts: &mut Vec<Act>) {
+        let refuse = |this: &mut Self, acts: &mut Vec<Act>, code| {
+            this.state = State::Ended;
+            acts.push(Act::Send(error_and_ok(next, code)));
+            acts.push(Act::Close);
+        };
+        let Ok(login) = Login::parse(payload) else {
+            return refuse(self, acts, 1043);
+        };
+        if let Some(code) = self.trouble.login_error {
+            return refuse(self, acts, code);
+        }
+        let value = |key: &[u8]| login.attributes().find(|(k, _)| *k == key).map(|(_, v)| v);
+        if value(b"__mysql_client_type") != Some(b"__ob_proxy") {
+            return refuse(self, acts, 1045);
+        }
+        self.asked = self.scramble;
+        if let Some(x) = value(b"__proxy_scramble") {
+            for (a, x) in self.asked.iter_mut().zip(x) {
+                *a ^= x;
+            }
+        }
+        let user = login.user;
+        let is_right = login.auth == native(PASSWORD, &self.asked);
+        let is_known = user == b"app@sys" || (user == b"proxyro@sys" && self.cluster.proxyro_ok);
+        if !is_right || !is_known {
+            return refuse(self, acts, 1045);
+        }
+        self.state = State::Ready;
+        acts.push(Act::Send(script::packet(next, &login_ok())));
+    }
+
+    fn command(&mut self, next: u8, payload: &[u8], acts: &mut Vec<Act>) {
+        let Some((&command, rest)) = payload.split_first() else {
+            return;
+        };
+        // Other replies may begin with an EOF.
+        if matches!(command, 0x03 | 0x16 | 0x17) && std::mem::take(&mut self.trouble.is_garbled) {
+            acts.push(Act::Send(script::packet(next, &[0xFE, 0, 0, 2, 0])));
+            return;
+        }
+        match command {
+            0x01 => {
+                self.state = State::Ended;
+                acts.push(Act::Close);
+            }
+            0x18 | 0x19 => {}
+            0x11 => {
+                self.state = State::Switch;
+                let mut p = b"\xfemysql_native_password\0".to_vec();
+                p.extend_from_slice(&self.asked);
+                p.push(0);
+                acts.push(Act::Send(script::packet(next, &p)));
+            }
+            0x03 if rest.starts_with(b"load") => {
+                self.state = State::File;
+                acts.push(Act::Send(script::packet(next, b"\xfbfile")));
+            }
+            0x03 if rest.starts_with(b"SELECT /* obring */") => {
+                let mut out = Packets::new(next);
+                if self.cluster.has_views {
+                    out.put(&[2]);
+                    for _ in 0..2 {
+                        out.put(b"\x03def");
+                    }
+                    out.put(&[0xFE, 0, 0, 2, 0]);
+                    for n in 1..=3 {
+                        let mut row = vec![9];
+                        row.extend_from_slice(format!("127.0.0.{n}").as_bytes());
+                        row.extend_from_slice(b"\x042881");
+                        out.put(&row);
+                    }
+                    out.put(&[0xFE, 0, 0, 2, 0]);
+                    out.put(&script::proxy_ok(0, 2, "", &[], &[], None));
+                    acts.push(Act::Send(out.bytes));
+                } else {
+                    acts.push(Act::Send(error_and_ok(next, 1146)));
+                }
+            }
+            _ => {
+                let (command, seed) = statement(command, rest);
+                self.status = status_after(command, seed, self.status);
+                let effect = script::effect(command, seed, self.status, self.cluster.is_big);
+                acts.push(Act::Send(script::for_proxy(&effect, next)));
+            }
+        }
+    }
+
+    /// Cuts replies where this connection is to break; true: it breaks now.
+    pub(super) fn cut(&mut self, bytes: &mut Vec<u8>) -> bool {
+        let Some(left) = &mut self.trouble.breaks_after else {
+            return false;
+        };
+        if bytes.len() <= *left {
+            *left -= bytes.len();
+            return false;
+        }
+        bytes.truncate(*left);
+        self.state = State::Ended;
+        true
+    }
+}
+
+/// The command of the world and its seed, out of a request.
+pub(super) fn statement(command: u8, rest: &[u8]) -> (u8, u64) {
+    // EXECUTE: id u32, flags u8, iterations u32, seed. Others: seed.
+    let (command, at) = match (command, rest.get(4)) {
+        (0x17, Some(&flags)) if flags & 1 != 0 => (0xF0, 9),
+        (0x17, _) => (0x17, 9),
+        (c, _) => (c, 0),
+    };
+    let seed = Cursor::new(rest.get(at..).unwrap_or_default())
+        .u64()
+        .unwrap_or(1);
+    (command, seed)
+}
+
+/// Some COM_QUERYs open a transaction, some end one.
+pub(super) fn status_after(command: u8, seed: u64, status: u16) -> u16 {
+    match (command, seed % 16) {
+        (0x03, 0) => status | 1,
+        (0x03, 1) => status & !1,
+        _ => status,
+    }
+}
+
+fn error(seq: u8, code: u16) -> Vec<u8> {
+    let mut p = vec![0xFF];
+    p.extend_from_slice(&code.to_le_bytes());
+    p.extend_from_slice(b"#HY000refused by the script");
+    script::packet(seq, &p)
+}
+
+fn error_and_ok(seq: u8, code: u16) -> Vec<u8> {
+    let mut out = error(seq, code);
+    let ok = script::proxy_ok(0, 2, "", &[], &[], None);
+    out.extend_from_slice(&script::packet(seq.wrapping_add(1), &ok));
+    out
+}
+
+fn denied(seq: u8) -> Vec<u8> {
+    error_and_ok(seq, 1045)
+}
+
+/// A login OK of the real size: some 800 variables.
+fn login_ok() -> Vec<u8> {
+    let mut system: Vec<(String, String)> = (0..800)
+        .map(|n| (format!("some_session_variable_{n}"), n.to_string()))
+        .collect();
+    system.push(("ob_capability_flag".into(), (1 << 9 | 1 << 21).to_string()));
+    for name in [
+        "nls_date_format",
+        "nls_timestamp_format",
+        "nls_timestamp_tz_format",
+    ] {
+        system.push((name.into(), "X".into()));
+    }
+    let user = [("_min_cluster_version".to_owned(), "'1'".to_owned())];
+    script::proxy_ok(0, 0x22, "", &system, &user, Some("test"))
+}

@@ -1,0 +1,796 @@
+//! The world: virtual time, pipes, faults, and the machines in the middle.
+
+use super::client::{Client, Manner, Verdict};
+use super::server::{Act, PASSWORD, Server, Trouble};
+use crate::auth::stage1;
+use crate::base::{
+    Accepted, Appetite, BufferPool, CloseReason, CoreId, Errno, Input, Key, Linger, LinkId,
+    Machines, Out, Output, Rng, Side, Tick,
+};
+use crate::metadata::{self, ClusterConfig, Metadata};
+use crate::routing::{Mail, Replica};
+use crate::session::{self, Session, SessionIds, Sessions};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+/// Serving cores of a world.
+const CORES: u16 = 2;
+/// After this time clients have come and gone; only rounds of the metadata core go on.
+const QUIET_US: u64 = 60_000_000;
+/// Lines that are kept for a failure.
+const TRACE_LINES: usize = 400;
+/// ECONNREFUSED, ETIMEDOUT, ECONNRESET.
+const REFUSED: Errno = Errno(111);
+const TIMED_OUT: Errno = Errno(110);
+const RESET: Errno = Errno(104);
+
+/// What may go wrong in a world.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// Servers refuse, hang, answer errors, break; metadata fails.
+    pub servers: bool,
+    /// The process drains in mid life.
+    pub drains: bool,
+    /// Sessions are written to bytes and rebuilt between inputs.
+    pub rebuilds: bool,
+    /// Packets above 16 MB occur.
+    pub big: bool,
+}
+
+/// A defect put into the world itself, to see that the judge finds it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sabotage {
+    /// None.
+    No,
+    /// One byte on its way to a client is changed.
+    ChangedByte,
+    /// One byte on its way to a client is lost.
+    LostByte,
+    /// One byte on its way to a client comes twice.
+    DoubledByte,
+}
+
+/// One direction of a connection.
+#[derive(Default)]
+struct Pipe {
+    bytes: VecDeque<u8>,
+    is_scheduled: bool,
+    /// The sender has closed; what is in the pipe still arrives.
+    eof: bool,
+    is_held: bool,
+}
+
+enum Peer {
+    Client(Box<Client>),
+    Server(Box<Server>),
+}
+
+struct Conn {
+    core: usize,
+    key: Key,
+    side: Side,
+    peer: Peer,
+    to_proxy: Pipe,
+    to_peer: Pipe,
+    /// The machine hears of it.
+    is_attached: bool,
+    /// The peer hears of it.
+    peer_open: bool,
+    is_connected: bool,
+    faulty: bool,
+    /// Bytes that the proxy has sent.
+    sent: usize,
+    reason: Option<CloseReason>,
+    verdict: Option<Verdict>,
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Arrive,
+    Connect(usize, Option<Errno>),
+    ToProxy(usize),
+    ToPeer(usize),
+    Timer(usize, Key),
+    Mail(usize, Mail),
+    Reset(usize),
+    Drain,
+}
+
+/// A seeded world.
+pub struct World {
+    now: u64,
+    sequence: u64,
+    queue: BTreeMap<(u64, u64), Event>,
+    rng: Rng,
+    cores: Vec<Sessions>,
+    metadata: Metadata,
+    conns: Vec<Conn>,
+    links: BTreeMap<(usize, Key, LinkId), usize>,
+    timers: BTreeSet<(usize, Key)>,
+    pool: BufferPool,
+    faults: Faults,
+    sabotage: Sabotage,
+    cluster: super::server::Cluster,
+    is_draining: bool,
+    arrivals: u64,
+    /// When the last letter from a core to another arrives.
+    mail_order: BTreeMap<(usize, usize), u64>,
+    hash: u64,
+    trace: VecDeque<String>,
+}
+
+impl World {
+    /// A world of `clients` clients.
+    #[must_use]
+    pub fn new(seed: u64, clients: u64, faults: Faults, sabotage: Sabotage) -> Self {
+        let mut rng = Rng::new(seed);
+        let servers: Vec<SocketAddr> = (1..=3)
+            .map(|n| SocketAddr::from(([127, 0, 0, n], 2881)))
+            .collect();
+        let cores = (0..CORES)
+            .map(|core| {
+                let ids = SessionIds::new(1, core, CORES);
+                Sessions::new(session::Settings::default(), ids, Replica::default())
+            })
+            .collect();
+        let settings = metadata::Settings {
+            interval_ms: 20_000,
+            connect_timeout_ms: 1_000,
+            answer_timeout_ms: 5_000,
+            proxy_version: "4.3.4.0".into(),
+        };
+        let cluster = ClusterConfig {
+            name: "sim".into(),
+            is_named: true,
+            root_servers: servers,
+            passwords: vec![stage1(PASSWORD)],
+        };
+        let metadata = Metadata::new(settings, vec![cluster], CORES, rng.next_u64());
+        let has_views = rng.chance(1, 2);
+        let proxyro_ok = !faults.servers || rng.chance(3, 4);
+        let mut world = Self {
+            now: 1_000,
+            sequence: 0,
+            queue: BTreeMap::new(),
+            cores,
+            metadata,
+            conns: vec![],
+            links: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            pool: BufferPool::default(),
+            faults,
+            sabotage,
+            cluster: super::server::Cluster {
+                proxyro_ok,
+                has_views,
+                is_big: faults.big,
+            },
+            is_draining: false,
+            arrivals: clients,
+            mail_order: BTreeMap::new(),
+            hash: 0,
+            trace: VecDeque::new(),
+            rng,
+        };
+        let meta = usize::from(CORES);
+        world.call(meta, Metadata::KEY, Input::Wake);
+        world.at(0, Event::Arrive);
+        if faults.drains {
+            let when = world.rng.below(400_000);
+            world.at(when, Event::Drain);
+        }
+        world
+    }
+
+    fn at(&mut self, delay: u64, event: Event) {
+        self.sequence += 1;
+        self.queue.insert((self.now + delay, self.sequence), event);
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        let line = line();
+        for b in line.bytes() {
+            self.hash = (self.hash ^ u64::from(b)).wrapping_mul(0x100_0000_01B3);
+        }
+        self.hash = (self.hash ^ self.now).wrapping_mul(0x100_0000_01B3);
+        // Metadata rounds go on for ever and would push everything else out.
+        if self.now > QUIET_US {
+            return;
+        }
+        if self.trace.len() == TRACE_LINES {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(format!("{:>10} {line}", self.now));
+    }
+
+    /// The last lines of the trace.
+    #[must_use]
+    pub fn trace(&self) -> String {
+        self.trace.iter().fold(String::new(), |mut all, line| {
+            all.push_str(line);
+            all.push('\n');
+            all
+        })
+    }
+
+    /// A hash over everything that happened.
+    #[must_use]
+    pub const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Runs until nothing happens any more, or `minutes` of virtual time are over.
+    ///
+    /// # Errors
+    /// What was not as it should be.
+    pub fn run(&mut self, minutes: u64) -> Result<(), String> {
+        let end = minutes * 60_000_000;
+        while let Some((&(at, n), _)) = self.queue.first_key_value()
+            && at < end
+        {
+            let Some(event) = self.queue.remove(&(at, n)) else {
+                break;
+            };
+            self.now = at;
+            self.event(event);
+            self.judge_ended()?;
+        }
+        self.judge_world()
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Arrive => self.arrive(),
+            Event::Connect(n, error) => self.connected(n, error),
+            Event::ToProxy(n) => self.deliver_to_proxy(n),
+            Event::ToPeer(n) => self.deliver_to_peer(n),
+            Event::Timer(core, key) => {
+                self.timers.remove(&(core, key));
+                let due = self.machines(core).poll_timeout(key);
+                if due.is_some_and(|d| d.0 <= self.now) {
+                    self.note(|| format!("timer core {core} {key:?}"));
+                    self.call(core, key, Input::Timer);
+                    let again = self.machines(core).poll_timeout(key);
+                    assert!(
+                        again.is_none_or(|d| d.0 > self.now),
+                        "a due timer stays due"
+                    );
+                }
+                self.schedule(core, key);
+            }
+            Event::Mail(core, mail) => {
+                let mut wake = vec![];
+                let now = Tick(self.now);
+                self.machines(core).mail(now, mail, &mut wake);
+                for key in wake {
+                    self.call(core, key, Input::Wake);
+                }
+            }
+            Event::Reset(n) => self.reset(n),
+            Event::Drain => {
+                self.is_draining = true;
+                self.note(|| "drain".into());
+                for core in 0..usize::from(CORES) {
+                    let mut keys = vec![];
+                    self.cores[core].ids(&mut keys);
+                    for key in keys {
+                        let deadline = Tick(self.now + 30_000_000);
+                        self.call(core, key, Input::Drain { deadline });
+                    }
+                }
+            }
+        }
+    }
+
+    fn machines(&mut self, core: usize) -> &mut dyn Machines<Mail = Mail> {
+        match self.cores.get_mut(core) {
+            Some(sessions) => sessions,
+            None => &mut self.metadata,
+        }
+    }
+
+    fn arrive(&mut self) {
+        if self.arrivals == 0 || self.is_draining {
+            return;
+        }
+        self.arrivals -= 1;
+        let gap = self.rng.below(60_000);
+        self.at(gap, Event::Arrive);
+        let core = self.rng.below(u64::from(CORES)) as usize;
+        let mut entropy = [0; 32];
+        entropy.fill_with(|| self.rng.next_u64() as u8);
+        let accepted = Accepted {
+            peer: SocketAddr::from(([127, 0, 0, 9], 40_000 + self.conns.len() as u16)),
+            local: SocketAddr::from(([127, 0, 0, 1], 2883)),
+            unix_us: self.now,
+            entropy,
+            is_over_limit: self.rng.chance(1, 40),
+        };
+        let now = Tick(self.now);
+        let Some(key) = self.cores[core].accept(now, accepted) else {
+            return;
+        };
+        let seed = self.rng.next_u64();
+        let client = Client::new(Rng::new(seed), self.faults.big);
+        let manner = client.manner;
+        let n = self.conns.len();
+        self.note(|| format!("client {n} {manner:?} on core {core}"));
+        let mut conn = Conn::new(core, key, Side::Client, Peer::Client(Box::new(client)));
+        conn.is_connected = true;
+        conn.faulty = accepted.is_over_limit;
+        self.conns.push(conn);
+        self.call(core, key, Input::Wake);
+    }
+
+    /// Calls a machine and carries out what it says.
+    fn call(&mut self, core: usize, key: Key, input: Input<'_>) {
+        let (mut arena, mut list) = (vec![], vec![]);
+        if self.faults.rebuilds && core < self.cores.len() && self.rng.chance(1, 4) {
+            self.cores[core].rebuild(key, rebuilt);
+        }
+        let mut pool = std::mem::take(&mut self.pool);
+        let now = Tick(self.now);
+        let mut out = Out {
+            arena: &mut arena,
+            list: &mut list,
+            pool: &mut pool,
+        };
+        self.machines(core).handle(now, key, input, &mut out);
+        self.pool = pool;
+        let slice = match input {
+            Input::Bytes(_, slice) => slice,
+            _ => &[],
+        };
+        let mut end = None;
+        for output in list {
+            assert!(
+                end.is_none() || matches!(output, Output::Count(_)),
+                "output after the end"
+            );
+            match output {
+                Output::Forward(side, span) => self.send(core, key, side, &slice[span.range()]),
+                Output::Own(side, span) => self.send(core, key, side, &arena[span.range()]),
+                Output::Connect(id, to, deadline) => self.connect(core, key, id, to, deadline),
+                Output::Appetite(side, appetite) => {
+                    if let Some(n) = self.find(core, key, side) {
+                        self.conns[n].to_proxy.is_held = appetite == Appetite::Hold;
+                        self.push(n, true);
+                    }
+                }
+                Output::Close(id, linger) => {
+                    if let Some(n) = self.links.remove(&(core, key, id)) {
+                        self.detach(n, linger);
+                    }
+                }
+                Output::End(reason, linger) => end = Some((reason, linger)),
+                Output::Post(to, mail) => {
+                    let to = if to == CoreId::METADATA {
+                        usize::from(CORES)
+                    } else {
+                        usize::from(to.0)
+                    };
+                    // Letters of one core to another keep their order.
+                    let (from, delay) = (core, self.rng.below(3_000));
+                    let last = self.mail_order.entry((from, to)).or_default();
+                    *last = (*last).max(self.now + delay);
+                    let delay = *last - self.now;
+                    self.at(delay, Event::Mail(to, mail));
+                }
+                Output::Count(_) => {}
+                Output::Log(_, event, text) => self.note(|| format!("log {event} {text}")),
+            }
+        }
+        if let Some((reason, linger)) = end {
+            self.ended(core, key, reason, linger);
+        }
+        self.schedule(core, key);
+    }
+
+    fn schedule(&mut self, core: usize, key: Key) {
+        let Some(due) = self.machines(core).poll_timeout(key) else {
+            return;
+        };
+        // An entry that is there already comes back no later than the next second.
+        if self.timers.insert((core, key)) {
+            let delay = due.0.saturating_sub(self.now).min(1_000_000);
+            self.at(delay, Event::Timer(core, key));
+        }
+    }
+
+    fn ended(&mut self, core: usize, key: Key, reason: CloseReason, linger: Linger) {
+        self.note(|| format!("end core {core} {key:?} {}", reason.name()));
+        if let Some(n) = self.find(core, key, Side::Client) {
+            self.conns[n].reason = Some(reason);
+            self.detach(n, linger);
+        }
+        let links: Vec<_> = self
+            .links
+            .range((core, key, LinkId(0))..=(core, key, LinkId(255)))
+            .map(|(k, &n)| (*k, n))
+            .collect();
+        for (k, n) in links {
+            self.links.remove(&k);
+            self.detach(n, Linger::Flush);
+        }
+        self.machines(core).ended(key);
+    }
+
+    fn find(&self, core: usize, key: Key, side: Side) -> Option<usize> {
+        match side {
+            Side::Server(id) => self.links.get(&(core, key, id)).copied(),
+            Side::Client => self.conns.iter().position(|c| {
+                c.is_attached && c.core == core && c.key == key && c.side == Side::Client
+            }),
+        }
+    }
+
+    fn send(&mut self, core: usize, key: Key, side: Side, bytes: &[u8]) {
+        let Some(n) = self.find(core, key, side) else {
+            return;
+        };
+        assert!(
+            self.conns[n].is_connected,
+            "output before the connection stands"
+        );
+        self.note(|| format!("conn {n} <- proxy {} bytes", bytes.len()));
+        let mut bytes = bytes.to_vec();
+        // Behind the greeting, of which a client does not look at every byte.
+        let is_late = self.conns[n].sent > 100;
+        self.conns[n].sent += bytes.len();
+        if side == Side::Client && is_late && self.sabotage != Sabotage::No {
+            let at = bytes.len() / 2;
+            match std::mem::replace(&mut self.sabotage, Sabotage::No) {
+                Sabotage::ChangedByte => bytes[at] ^= 0x20,
+                Sabotage::LostByte => drop(bytes.remove(at)),
+                Sabotage::DoubledByte => bytes.insert(at, bytes[at]),
+                Sabotage::No => {}
+            }
+        }
+        self.conns[n].to_peer.bytes.extend(bytes);
+        self.push(n, false);
+    }
+
+    /// Makes sure that what is in a pipe arrives some time.
+    fn push(&mut self, n: usize, to_proxy: bool) {
+        let conn = &mut self.conns[n];
+        let pipe = if to_proxy {
+            &mut conn.to_proxy
+        } else {
+            &mut conn.to_peer
+        };
+        if pipe.is_scheduled || pipe.is_held || (pipe.bytes.is_empty() && !pipe.eof) {
+            return;
+        }
+        pipe.is_scheduled = true;
+        let delay = self.rng.below(2_000);
+        let event = if to_proxy {
+            Event::ToProxy(n)
+        } else {
+            Event::ToPeer(n)
+        };
+        self.at(delay, event);
+    }
+
+    /// A piece of what is in a pipe: a byte, some, or all.
+    fn piece(rng: &mut Rng, pipe: &mut Pipe) -> Vec<u8> {
+        let all = pipe.bytes.len() as u64;
+        let n = match rng.below(6) {
+            0 => 1,
+            1 => 1 + rng.below(all.min(16)),
+            2 => 1 + rng.below(all),
+            _ => all,
+        };
+        pipe.bytes
+            .drain(..n.min(all).min(65_536) as usize)
+            .collect()
+    }
+
+    fn deliver_to_proxy(&mut self, n: usize) {
+        let conn = &mut self.conns[n];
+        conn.to_proxy.is_scheduled = false;
+        if !conn.is_attached || conn.to_proxy.is_held {
+            return;
+        }
+        let (core, key, side) = (conn.core, conn.key, conn.side);
+        if conn.to_proxy.bytes.is_empty() {
+            if std::mem::take(&mut conn.to_proxy.eof) {
+                self.note(|| format!("conn {n} -> proxy eof"));
+                self.call(core, key, Input::Eof(side));
+            }
+            return;
+        }
+        let bytes = Self::piece(&mut self.rng, &mut conn.to_proxy);
+        self.note(|| format!("conn {n} -> proxy {} bytes", bytes.len()));
+        self.call(core, key, Input::Bytes(side, &bytes));
+        self.push(n, true);
+    }
+
+    fn deliver_to_peer(&mut self, n: usize) {
+        let conn = &mut self.conns[n];
+        conn.to_peer.is_scheduled = false;
+        if !conn.peer_open {
+            return;
+        }
+        if conn.to_peer.bytes.is_empty() {
+            if conn.to_peer.eof {
+                conn.peer_open = false;
+                if let Peer::Client(client) = &conn.peer {
+                    conn.verdict = Some(client.verdict());
+                }
+            }
+            return;
+        }
+        let bytes = Self::piece(&mut self.rng, &mut conn.to_peer);
+        match &mut conn.peer {
+            Peer::Client(client) => {
+                let answer = client.bytes(&bytes);
+                let vanishes = client.vanishes();
+                if vanishes || (client.wants_to_leave() && !conn.to_peer.eof) {
+                    conn.to_proxy.bytes.extend(answer);
+                    conn.to_proxy.eof = true;
+                    if vanishes {
+                        conn.peer_open = false;
+                    }
+                } else {
+                    conn.to_proxy.bytes.extend(answer);
+                }
+            }
+            Peer::Server(server) => {
+                let acts = server.bytes(&bytes);
+                self.act(n, acts);
+            }
+        }
+        self.push(n, true);
+        self.push(n, false);
+    }
+
+    fn act(&mut self, n: usize, acts: Vec<Act>) {
+        for act in acts {
+            let conn = &mut self.conns[n];
+            match act {
+                Act::Send(mut bytes) => {
+                    let Peer::Server(server) = &mut conn.peer else {
+                        return;
+                    };
+                    let breaks = server.cut(&mut bytes);
+                    conn.to_proxy.bytes.extend(bytes);
+                    if breaks {
+                        conn.peer_open = false;
+                        let is_reset = self.rng.chance(1, 2);
+                        if is_reset {
+                            let delay = self.rng.below(5_000);
+                            self.at(delay, Event::Reset(n));
+                        } else {
+                            self.conns[n].to_proxy.eof = true;
+                        }
+                        break;
+                    }
+                }
+                Act::Close => conn.to_proxy.eof = true,
+            }
+        }
+        self.push(n, true);
+    }
+
+    fn reset(&mut self, n: usize) {
+        let conn = &mut self.conns[n];
+        if !conn.is_attached {
+            return;
+        }
+        // What is on its way is lost, as with a real reset.
+        conn.to_proxy.bytes.clear();
+        conn.is_attached = false;
+        let (core, key, side) = (conn.core, conn.key, conn.side);
+        self.note(|| format!("conn {n} reset"));
+        if let Side::Server(id) = side {
+            self.links.remove(&(core, key, id));
+        }
+        self.call(core, key, Input::Failed(side, RESET));
+    }
+
+    fn connect(&mut self, core: usize, key: Key, id: LinkId, to: SocketAddr, deadline: Tick) {
+        assert!(
+            !self.links.contains_key(&(core, key, id)),
+            "the link id is in use"
+        );
+        let trouble = self.trouble(core);
+        let n = self.conns.len();
+        let server = Server::new(n as u32, &mut self.rng, trouble, self.cluster);
+        let mut conn = Conn::new(core, key, Side::Server(id), Peer::Server(Box::new(server)));
+        conn.faulty = trouble != Trouble::default();
+        self.conns.push(conn);
+        self.links.insert((core, key, id), n);
+        self.note(|| format!("conn {n} connects to {to} {trouble:?}"));
+        let (delay, error) = match self.rng.below(24) {
+            0 if self.faults.servers => (self.rng.below(5_000), Some(REFUSED)),
+            1 if self.faults.servers => (deadline.0 - self.now, Some(TIMED_OUT)),
+            _ => (self.rng.below(5_000), None),
+        };
+        if error.is_some() || trouble != Trouble::default() {
+            self.blame(core, key);
+        }
+        self.at(delay, Event::Connect(n, error));
+    }
+
+    fn trouble(&mut self, core: usize) -> Trouble {
+        let mut t = Trouble::default();
+        if !self.faults.servers || self.rng.chance(2, 3) {
+            return t;
+        }
+        match self.rng.below(if core < self.cores.len() { 9 } else { 6 }) {
+            0 => t.greeting_error = Some([1040, 8001][self.rng.below(2) as usize]),
+            1 => t.is_silent = true,
+            2 => t.is_stranger = true,
+            3 => t.login_error = Some([8001, 5150, 8002][self.rng.below(3) as usize]),
+            4 => t.breaks_after = Some(self.rng.below(30_000) as usize),
+            5 => t.is_garbled = true,
+            _ => t.breaks_after = Some(self.rng.below(200_000) as usize),
+        }
+        t
+    }
+
+    /// The client of a machine has met a fault: it may be told of it.
+    fn blame(&mut self, core: usize, key: Key) {
+        if let Some(n) = self.find(core, key, Side::Client) {
+            self.conns[n].faulty = true;
+        }
+    }
+
+    fn connected(&mut self, n: usize, error: Option<Errno>) {
+        let conn = &mut self.conns[n];
+        let (core, key, side) = (conn.core, conn.key, conn.side);
+        let Side::Server(id) = side else { return };
+        if !conn.is_attached {
+            return;
+        }
+        self.note(|| format!("conn {n} connected {error:?}"));
+        if let Some(errno) = error {
+            self.conns[n].is_attached = false;
+            self.links.remove(&(core, key, id));
+            self.call(core, key, Input::ConnectFailed(id, errno));
+            return;
+        }
+        self.conns[n].is_connected = true;
+        self.call(core, key, Input::Connected(id));
+        if let Peer::Server(server) = &mut self.conns[n].peer {
+            let acts = server.open();
+            self.act(n, acts);
+        }
+    }
+
+    /// The machine is done with a connection.
+    fn detach(&mut self, n: usize, linger: Linger) {
+        let conn = &mut self.conns[n];
+        conn.is_attached = false;
+        if linger == Linger::Abort {
+            conn.to_peer.bytes.clear();
+        }
+        conn.to_peer.eof = true;
+        self.push(n, false);
+    }
+
+    /// Looks at clients whose end has come.
+    fn judge_ended(&mut self) -> Result<(), String> {
+        for (n, conn) in self.conns.iter_mut().enumerate() {
+            let Some(verdict) = conn.verdict.take() else {
+                continue;
+            };
+            let Peer::Client(client) = &conn.peer else {
+                continue;
+            };
+            let reason = conn.reason;
+            let say = |what: &str| {
+                format!(
+                    "client {n} ({:?}): {what}: {verdict:?}, {reason:?}",
+                    client.manner
+                )
+            };
+            let may_fail = conn.faulty || self.is_draining;
+            match &verdict {
+                Verdict::Wrong(_) => return Err(say("got what no client gets")),
+                Verdict::Told(text) => {
+                    let sequence = client.sequence_of_error();
+                    let is_lost =
+                        text.contains("lost the connection") || text.contains("no server of");
+                    if is_lost && !(text.ends_with("[unknown]") || text.ends_with("[not run]")) {
+                        return Err(say("an error without an outcome"));
+                    }
+                    let by_itself = matches!(
+                        client.manner,
+                        Manner::Stalls | Manner::Babbles | Manner::Guesses
+                    );
+                    if !may_fail && !by_itself {
+                        return Err(say("an error without a fault"));
+                    }
+                    if let Some((got, Some(want))) = sequence
+                        && client.is_greeted
+                        && got != want
+                        && got != 1
+                    {
+                        return Err(say(&format!("error number {got} where {want} stands")));
+                    }
+                }
+                Verdict::CutInside | Verdict::Bare => {
+                    let quiet = matches!(
+                        client.manner,
+                        Manner::Stalls | Manner::Babbles | Manner::Vanishes
+                    );
+                    let said = matches!(reason, Some(CloseReason::Killed | CloseReason::Shutdown));
+                    let is_cut = may_fail && verdict == Verdict::CutInside;
+                    if !(quiet || said || is_cut) {
+                        return Err(say("a close without a word"));
+                    }
+                }
+                Verdict::Whole => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// After everything: nobody waits, nothing is left.
+    fn judge_world(&self) -> Result<(), String> {
+        for (n, conn) in self.conns.iter().enumerate() {
+            if let Peer::Client(client) = &conn.peer {
+                if conn.is_attached {
+                    return Err(format!("client {n} ({:?}) waits for ever", client.manner));
+                }
+                if conn.reason.is_none() {
+                    return Err(format!("client {n} ended without a reason"));
+                }
+            } else if conn.is_attached && conn.core < self.cores.len() {
+                return Err(format!("link {n} of an ended session is open"));
+            }
+        }
+        for core in &self.cores {
+            let mut keys = vec![];
+            core.ids(&mut keys);
+            if !keys.is_empty() {
+                return Err(format!("{} sessions are left", keys.len()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Conn {
+    const fn new(core: usize, key: Key, side: Side, peer: Peer) -> Self {
+        Self {
+            core,
+            key,
+            side,
+            peer,
+            to_proxy: Pipe::new(),
+            to_peer: Pipe::new(),
+            is_attached: true,
+            peer_open: true,
+            is_connected: false,
+            faulty: false,
+            sent: 0,
+            reason: None,
+            verdict: None,
+        }
+    }
+}
+
+impl Pipe {
+    const fn new() -> Self {
+        Self {
+            bytes: VecDeque::new(),
+            is_scheduled: false,
+            eof: false,
+            is_held: false,
+        }
+    }
+}
+
+/// A session written to bytes and read back.
+fn rebuilt(session: &Session) -> Session {
+    let bytes = postcard::to_allocvec(session).unwrap_or_default();
+    match postcard::from_bytes(&bytes) {
+        Ok(again) => {
+            assert!(*session == again, "a session is not what was written");
+            again
+        }
+        Err(e) => panic!("a session cannot be read back: {e}"),
+    }
+}

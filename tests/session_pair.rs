@@ -1,0 +1,356 @@
+//! The session machine between a client and a server in memory: conversations of a real kernel
+//! (`tests/wire/`), split at every byte, and with the server lost at every byte.
+#![allow(missing_docs, reason = "a test")]
+
+use obring::base::{Accepted, BufferPool, Input, LinkId, Out, Output, Side, Tick};
+use obring::protocol::mysql::{Greeting, Login, NATIVE_PASSWORD, client, put_packet};
+use obring::routing::{Cluster, Health, Mail, Replica};
+use obring::session::{Ctx, Session, SessionIds, Settings};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+const HOME: Side = Side::Server(LinkId(0));
+
+/// A session, what it wrote, and whether it is over.
+#[derive(Clone)]
+struct Pair {
+    session: Session,
+    to_client: Vec<u8>,
+    to_server: Vec<u8>,
+    is_over: bool,
+}
+
+struct World {
+    view: Replica,
+    settings: Settings,
+    ids: SessionIds,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut view = Replica::default();
+        view.install(Arc::new(Cluster {
+            name: "test".into(),
+            is_named: false,
+            version: 1,
+            servers: Arc::new([SocketAddr::from(([127, 0, 0, 1], 2881))]),
+            health: Health::Ready,
+            confirmed: None,
+        }));
+        view.prime();
+        Self {
+            view,
+            settings: Settings::default(),
+            ids: SessionIds::new(1, 0, 1),
+        }
+    }
+
+    fn input(&self, pair: &mut Pair, input: Input<'_>) {
+        let (mut arena, mut list, mut pool) = (vec![], vec![], BufferPool::default());
+        let ctx = Ctx {
+            now: Tick(1),
+            view: &self.view,
+            settings: &self.settings,
+            ids: &self.ids,
+        };
+        let mut out: Out<'_, Mail> = Out {
+            arena: &mut arena,
+            list: &mut list,
+            pool: &mut pool,
+        };
+        pair.session.handle(&ctx, input, &mut out);
+        let slice = match input {
+            Input::Bytes(_, slice) => slice,
+            _ => &[],
+        };
+        for output in list {
+            let (side, bytes) = match output {
+                Output::Forward(side, span) => (side, &slice[span.range()]),
+                Output::Own(side, span) => (side, &arena[span.range()]),
+                Output::End(..) => {
+                    pair.is_over = true;
+                    continue;
+                }
+                _ => continue,
+            };
+            match side {
+                Side::Client => pair.to_client.extend_from_slice(bytes),
+                Side::Server(_) => pair.to_server.extend_from_slice(bytes),
+            }
+        }
+    }
+
+    fn bytes(&self, pair: &mut Pair, side: Side, bytes: &[u8]) {
+        if !bytes.is_empty() && !pair.is_over {
+            self.input(pair, Input::Bytes(side, bytes));
+        }
+    }
+
+    /// In two pieces.
+    fn cut(&self, pair: &mut Pair, side: Side, bytes: &[u8], at: usize) {
+        self.bytes(pair, side, &bytes[..at]);
+        self.bytes(pair, side, &bytes[at..]);
+    }
+
+    /// A session that is logged in.
+    fn logged_in(&self) -> Pair {
+        let peer = SocketAddr::from(([127, 0, 0, 9], 40_000));
+        let accepted = Accepted {
+            peer,
+            local: peer,
+            unix_us: 0,
+            entropy: [7; 32],
+            is_over_limit: false,
+        };
+        let mut pair = Pair {
+            session: Session::new(1, Tick(0), &accepted, &self.settings),
+            to_client: vec![],
+            to_server: vec![],
+            is_over: false,
+        };
+        self.input(&mut pair, Input::Wake);
+        let login = Login {
+            capabilities: client::PROTOCOL_41
+                | client::SECURE_CONNECTION
+                | client::PLUGIN_AUTH
+                | client::LOCAL_FILES,
+            max_packet: 1 << 24,
+            charset: 45,
+            user: b"u1@sys",
+            auth: b"",
+            database: None,
+            plugin: Some(NATIVE_PASSWORD),
+            attributes: b"",
+        };
+        self.bytes(&mut pair, Side::Client, &packet(1, |b| login.put(b)));
+        self.input(&mut pair, Input::Connected(LinkId(0)));
+        let mut greeting = vec![];
+        Greeting {
+            version: b"5.7.25".to_vec(),
+            connection_id: 1,
+            capabilities: Greeting::OFFERED,
+            charset: Greeting::CHARSET,
+            scramble: [b'x'; 20],
+        }
+        .put(&mut greeting);
+        self.bytes(&mut pair, HOME, &greeting);
+        // With `ob_capability_flag` of all bits: COM_STATISTICS has a terminal OK, as recorded.
+        let flags = b"\x12ob_capability_flag\x0a4294967295";
+        let login_ok = packet(2, |b| {
+            b.extend_from_slice(&[0, 0, 0, 2, 0x40, 0, 0, 0]);
+            b.push(flags.len() as u8 + 2);
+            b.push(0);
+            b.push(flags.len() as u8);
+            b.extend_from_slice(flags);
+        });
+        self.bytes(&mut pair, HOME, &login_ok);
+        assert_eq!(pair.to_client.last_chunk(), Some(&[0, 0, 0, 2, 0, 0, 0]));
+        pair.to_client.clear();
+        pair.to_server.clear();
+        pair
+    }
+}
+
+fn packet(seq: u8, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = vec![];
+    put_packet(&mut out, seq, write);
+    out
+}
+
+fn unhex(s: &str) -> Vec<u8> {
+    (0..s.len() / 2)
+        .map(|i| u8::from_str_radix(&s[2 * i..2 * i + 2], 16).expect("hex"))
+        .collect()
+}
+
+/// One exchange: its name, what the client sends, what the server answers.
+type Exchange = (String, Vec<u8>, Vec<u8>);
+
+/// Exchanges in plain framing.
+fn conversation(text: &str) -> Vec<Exchange> {
+    let mut all: Vec<Exchange> = vec![];
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("# step: ") {
+            all.push((name.into(), vec![], vec![]));
+        } else if let Some(hex) = line.strip_prefix("C ") {
+            all.last_mut().expect("a step").1.extend(unhex(hex));
+        } else if let Some(hex) = line.strip_prefix("S ") {
+            all.last_mut().expect("a step").2.extend(unhex(hex));
+        }
+    }
+    all.retain(|e| !e.0.starts_with("ob20") && !e.0.starts_with("comp"));
+    assert!(!all.is_empty());
+    all
+}
+
+fn conversations() -> Vec<Vec<Exchange>> {
+    [
+        include_str!("wire/02_plain_commands.hex"),
+        include_str!("wire/07a_ps_plain.hex"),
+        include_str!("wire/08_change_user.hex"),
+        include_str!("wire/09_load_data_local.hex"),
+    ]
+    .map(conversation)
+    .into()
+}
+
+/// Where a stream is cut: everywhere, in a long one near both ends and here and there.
+fn cuts(bytes: &[u8]) -> impl Iterator<Item = usize> + use<> {
+    let n = bytes.len();
+    (0..=n).filter(move |c| n < 3_000 || *c < 200 || n - c < 200 || c % 331 == 0)
+}
+
+/// Offsets at which packets begin, and the end.
+fn boundaries(stream: &[u8]) -> Vec<usize> {
+    let (mut out, mut at) = (vec![0], 0);
+    while let Some(h) = stream.get(at..at + 4) {
+        at += 4 + (usize::from(h[0]) | usize::from(h[1]) << 8 | usize::from(h[2]) << 16);
+        out.push(at);
+    }
+    out
+}
+
+/// The proxy answers these itself.
+fn is_local(sent: &[u8]) -> bool {
+    sent.get(4) == Some(&0x0E)
+}
+
+/// Calls `each` with the session in front of every exchange, and what came of it in one piece.
+fn walk(mut each: impl FnMut(&World, &Pair, &Exchange, &Pair)) {
+    for conversation in conversations() {
+        let world = World::new();
+        let mut pair = world.logged_in();
+        for exchange in conversation {
+            let (name, sent, got) = &exchange;
+            let mut after = pair.clone();
+            world.bytes(&mut after, Side::Client, sent);
+            if !is_local(sent) {
+                assert!(
+                    after.to_server == *sent,
+                    "{name}: the server got another request"
+                );
+                world.bytes(&mut after, HOME, got);
+            }
+            assert!(!after.is_over, "{name}");
+            each(&world, &pair, &exchange, &after);
+            after.to_client.clear();
+            after.to_server.clear();
+            pair = after;
+        }
+    }
+}
+
+#[test]
+fn wherever_the_bytes_are_split_both_sides_get_the_same() {
+    walk(|world, before, (name, sent, got), want| {
+        let got = if is_local(sent) { &[][..] } else { got };
+        let same = |pair: &Pair, how: &str| {
+            assert!(
+                pair.to_server == want.to_server,
+                "{name}: to the server, {how}"
+            );
+            assert!(
+                pair.to_client == want.to_client,
+                "{name}: to the client, {how}"
+            );
+        };
+        for at in cuts(sent) {
+            let mut pair = before.clone();
+            world.cut(&mut pair, Side::Client, sent, at);
+            world.bytes(&mut pair, HOME, got);
+            same(&pair, &format!("request cut at {at}"));
+        }
+        for at in cuts(got) {
+            let mut pair = before.clone();
+            world.bytes(&mut pair, Side::Client, sent);
+            world.cut(&mut pair, HOME, got, at);
+            same(&pair, &format!("reply cut at {at}"));
+        }
+        let mut pair = before.clone();
+        for byte in sent.chunks(1) {
+            world.bytes(&mut pair, Side::Client, byte);
+        }
+        for byte in got.chunks(1) {
+            world.bytes(&mut pair, HOME, byte);
+        }
+        same(&pair, "byte by byte");
+    });
+}
+
+/// Number and text of the error packet that a stream is.
+fn error(stream: &[u8]) -> Option<(u8, String)> {
+    let is_one = boundaries(stream) == [0, stream.len()] && stream.get(4) == Some(&0xFF);
+    let text = stream.get(7..).map(String::from_utf8_lossy);
+    is_one.then(|| (stream[3], text.unwrap_or_default().into_owned()))
+}
+
+#[test]
+fn a_server_lost_in_a_reply_is_told_at_a_packet_boundary_with_the_right_number() {
+    let mut told = 0;
+    walk(|world, before, (name, sent, got), want| {
+        if is_local(sent) || got.is_empty() {
+            return;
+        }
+        let ends = boundaries(&want.to_client);
+        for at in cuts(got).filter(|&at| at < got.len()) {
+            let mut pair = before.clone();
+            world.bytes(&mut pair, Side::Client, sent);
+            world.bytes(&mut pair, HOME, &got[..at]);
+            let seen = pair.to_client.len();
+            assert!(
+                want.to_client.starts_with(&pair.to_client),
+                "{name} at {at}"
+            );
+            world.input(&mut pair, Input::Eof(HOME));
+            let tail = pair.to_client[seen..].to_vec();
+            if !ends.contains(&seen) {
+                assert!(
+                    tail.is_empty() && pair.is_over,
+                    "{name} at {at}: inside a packet"
+                );
+                continue;
+            }
+            // The whole reply was told: the error is that of the next statement.
+            let is_told = seen == want.to_client.len();
+            // The number behind the last packet; a kernel may start anew there (command 161).
+            let before = ends.iter().rev().find(|&&end| end < seen);
+            let number = match before {
+                _ if is_told => 1,
+                Some(&start) => want.to_client[start + 3].wrapping_add(1),
+                None => want.to_client[3],
+            };
+            let outcome = if is_told { "[not run]" } else { "[unknown]" };
+            let (seq, text) = error(&tail).unwrap_or_else(|| panic!("{name} at {at}: {tail:?}"));
+            assert_eq!(seq, number, "{name} at {at}: {text}");
+            assert!(text.ends_with(outcome), "{name} at {at}: {text}");
+            assert!(pair.is_over, "{name} at {at}");
+            told += 1;
+        }
+    });
+    assert!(told > 500, "{told}");
+}
+
+#[test]
+fn a_server_lost_in_a_request_is_told_behind_the_request() {
+    walk(|world, before, (name, sent, _), want| {
+        let (Some(&number), false) = (want.to_client.get(3), is_local(sent)) else {
+            return;
+        };
+        for at in cuts(sent).filter(|&at| 0 < at && at < sent.len()) {
+            let mut pair = before.clone();
+            world.bytes(&mut pair, Side::Client, &sent[..at]);
+            world.input(&mut pair, Input::Eof(HOME));
+            if !pair.is_over {
+                assert!(
+                    pair.to_client.is_empty(),
+                    "{name} at {at}: while the client sends"
+                );
+                world.bytes(&mut pair, Side::Client, &sent[at..]);
+            }
+            let told = error(&pair.to_client);
+            let (seq, text) = told.unwrap_or_else(|| panic!("{name} at {at}: nothing was told"));
+            assert_eq!(seq, number, "{name} at {at}: {text}");
+            assert!(pair.is_over, "{name} at {at}");
+        }
+    });
+}
