@@ -122,6 +122,7 @@ impl<P: Machines> Shell<P> {
         self.machines.handle(self.now, key, input, &mut out);
         self.carry_out(key, Some(&loan));
         self.pool.give_back(loan);
+        self.press_asking(index);
         self.review_timer(key);
     }
 

@@ -14,7 +14,8 @@ use super::slot::Slots;
 use super::uring::{Completion, Features, Op, Pool, Ring, Tag, Wait};
 use super::wheel::{Timer, Wheel};
 use crate::base::{
-    BufferPool, CloseReason, CoreId, Errno, Input, Key, Linger, LinkId, Machines, Output, Tick,
+    BufferPool, CloseReason, CoreId, Errno, Event, Input, Key, Linger, LinkId, Machines, Output,
+    Tick,
 };
 use crate::telemetry;
 use std::io;
@@ -27,6 +28,8 @@ const LETTERS_PER_TURN: usize = 1_024;
 const TIMERS_PER_TURN: usize = 1_024;
 /// How long letters for a full inbox wait for another try.
 const BACKLOG_RETRY_US: u64 = 1_000;
+/// A turn longer than this is counted and logged.
+const STALL_US: u64 = 50_000;
 /// How long a core that ends waits for the kernel to let go of its sockets.
 const LAST_WAIT_MS: u64 = 1_000;
 /// Clients beyond the limit that are told so; more are closed without a packet.
@@ -219,6 +222,7 @@ impl<P: Machines> Shell<P> {
         self.lay_out();
         let mut done = Vec::new();
         while !self.is_over() {
+            self.watch_stall();
             let wait = self.wait();
             let bell = self.post.bell();
             bell.sleep();
@@ -260,6 +264,15 @@ impl<P: Machines> Shell<P> {
         self.lay_out();
         #[cfg(debug_assertions)]
         self.check();
+    }
+
+    /// A turn that took long is a fault of ours, or the processor was taken away.
+    fn watch_stall(&self) {
+        let busy_us = clock::now().since_us(self.now);
+        if busy_us > STALL_US {
+            self.counters.count(Event::CoreStalled);
+            tracing::warn!(event = "core_stalled", core = self.core.0, busy_us);
+        }
     }
 
     /// Prepares the next call.

@@ -4,7 +4,7 @@
 use super::shell::Shell;
 use super::slot::{Life, NONE};
 use super::uring::{Completion, Op};
-use crate::base::{CloseReason, Errno, Event, Linger, Machines};
+use crate::base::{CloseReason, Errno, Event, Linger, Machines, Side};
 use std::collections::VecDeque;
 
 /// What is left for one peer.
@@ -135,7 +135,9 @@ impl<P: Machines> Shell<P> {
         self.counters.spill_bytes.set(self.spill_bytes as u64);
     }
 
-    /// Back-pressure: while one side of a machine reads slowly, the opposite side is not read.
+    /// Back-pressure: while one side of a machine reads slowly, the opposite side is not read. Nor
+    /// is a slow client itself, once it sends more: answers that the proxy makes on its own (to
+    /// pipelined pings) would pile up. One that only reads a large result keeps its receive.
     pub(super) fn press(&mut self, seat: u32) {
         if seat == NONE {
             return;
@@ -150,7 +152,16 @@ impl<P: Machines> Shell<P> {
             link = self.slots[link].next_link;
         }
         if client != NONE {
-            self.pause(client, links_spill);
+            let is_asking = self.slots[client].is_paused;
+            self.pause(client, links_spill || client_spills && is_asking);
+        }
+    }
+
+    /// A client that does not read has sent more.
+    pub(super) fn press_asking(&mut self, index: u32) {
+        let slot = &self.slots[index];
+        if slot.side == Side::Client && slot.spill.is_some() && slot.life == Life::Open {
+            self.pause(index, true);
         }
     }
 
