@@ -119,16 +119,12 @@ fn bad_arguments() {
         ),
         (
             vec!["word"],
-            "unexpected argument 'word' found; obring -h lists the arguments",
+            "unrecognized subcommand 'word'; obring -h lists the arguments",
         ),
         (
             vec!["-p"],
             "a value is required for '--listen_port <PORT>' but none was supplied; \
              obring -h lists the arguments",
-        ),
-        (
-            vec!["-l", "2884"],
-            "-l (--prometheus_listen_port) is not supported in this version",
         ),
         (
             vec!["-e"],

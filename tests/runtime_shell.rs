@@ -149,7 +149,13 @@ impl Machines for Talkers {
         self.table.get(id).and_then(|t| t.due)
     }
 
-    fn mail(&mut self, _: Tick, letter: Letter, wake: &mut Vec<Key>) {
+    fn mail(
+        &mut self,
+        _: Tick,
+        letter: Letter,
+        wake: &mut Vec<Key>,
+        _: &mut Vec<(CoreId, Letter)>,
+    ) {
         assert_eq!(letter.home, self.core);
         if let Some(talker) = self.table.get_mut(letter.key) {
             talker.letters -= 1;
@@ -193,7 +199,13 @@ impl Machines for Mirror {
         None
     }
 
-    fn mail(&mut self, _: Tick, letter: Letter, wake: &mut Vec<Key>) {
+    fn mail(
+        &mut self,
+        _: Tick,
+        letter: Letter,
+        wake: &mut Vec<Key>,
+        _: &mut Vec<(CoreId, Letter)>,
+    ) {
         self.letters.push(letter);
         wake.push(MIRROR);
     }

@@ -2,7 +2,7 @@
 //! (`tests/wire/`), split at every byte, and with the server lost at every byte.
 #![allow(missing_docs, reason = "a test")]
 
-use obring::base::{Accepted, BufferPool, Input, LinkId, Out, Output, Side, Tick};
+use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Out, Output, Side, Tick};
 use obring::protocol::mysql::{Greeting, Login, NATIVE_PASSWORD, client, put_packet};
 use obring::routing::{Cluster, Health, Mail, Replica};
 use obring::session::{Ctx, Session, SessionIds, Settings};
@@ -49,6 +49,7 @@ impl World {
         let (mut arena, mut list, mut pool) = (vec![], vec![], BufferPool::default());
         let ctx = Ctx {
             now: Tick(1),
+            key: Key::default(),
             view: &self.view,
             settings: &self.settings,
             ids: &self.ids,

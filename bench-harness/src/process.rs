@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 /// The kernel under test, from `OBRING_KERNEL`.
@@ -42,6 +43,8 @@ pub struct Options {
     pub more: Vec<String>,
     /// The process may not set up an io_uring.
     pub refuse_io_uring: bool,
+    /// Where it keeps its settings, instead of a directory that goes with it.
+    pub root: Option<PathBuf>,
 }
 
 impl Options {
@@ -56,6 +59,7 @@ impl Options {
             port: None,
             more: vec![],
             refuse_io_uring: false,
+            root: None,
         }
     }
 
@@ -100,6 +104,8 @@ pub struct Obring {
     child: Child,
     port: u16,
     log: Arc<Mutex<Vec<String>>>,
+    /// Removed with the value.
+    own_root: Option<PathBuf>,
 }
 
 impl Obring {
@@ -133,6 +139,10 @@ impl Obring {
             None => free_port().map_err(|e| format!("no free port: {e}"))?,
         };
         let mut command = options.command(port);
+        let own_root = options.root.is_none().then(fresh_root);
+        if let Some(root) = options.root.as_ref().or(own_root.as_ref()) {
+            command.env("OBPROXY_ROOT", root);
+        }
         let started = if options.refuse_io_uring {
             without_io_uring(command)
         } else {
@@ -156,7 +166,12 @@ impl Obring {
             })
             .map_err(|e| e.to_string())?;
         }
-        Ok(Self { child, port, log })
+        Ok(Self {
+            child,
+            port,
+            log,
+            own_root,
+        })
     }
 
     /// Where it listens.
@@ -280,7 +295,21 @@ impl Drop for Obring {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(root) = &self.own_root {
+            let _ = std::fs::remove_dir_all(root);
+        }
     }
+}
+
+/// A directory that nobody else uses; obring makes it.
+fn fresh_root() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!(
+        "obring-root-{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Relaxed)
+    );
+    std::env::temp_dir().join(name)
 }
 
 /// Resident memory of a process in KiB, 0 when it cannot be read.

@@ -102,6 +102,8 @@ closed_list! {
         Starved = "starved",
         /// A connection had operations in flight long after its close.
         CloseStuck = "close_stuck",
+        /// An administrator logged in.
+        AdminLoggedIn = "admin_logged_in",
         /// A core was busy for longer than 50 ms in one turn: its clients waited.
         CoreStalled = "core_stalled",
         /// Mail could not be delivered at once: the receiver's inbox was full.

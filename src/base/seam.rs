@@ -263,8 +263,15 @@ pub trait Machines {
     /// When `id` wants its next `Timer`. Asked after each `handle`.
     fn poll_timeout(&self, id: Key) -> Option<Tick>;
 
-    /// Mail came in. Ids of machines to `Wake` are appended to `wake`.
-    fn mail(&mut self, now: Tick, mail: Self::Mail, wake: &mut Vec<Key>);
+    /// Mail came in. Ids of machines to `Wake` are appended to `wake`, letters of the core itself
+    /// to `post`.
+    fn mail(
+        &mut self,
+        now: Tick,
+        mail: Self::Mail,
+        wake: &mut Vec<Key>,
+        post: &mut Vec<(CoreId, Self::Mail)>,
+    );
 
     /// The machine said `End` and all its connections are gone: forget it.
     fn ended(&mut self, id: Key);

@@ -35,6 +35,8 @@ pub struct Draft {
     sources: BTreeMap<&'static str, Source>,
     clusters: Vec<FileCluster>,
     notices: Vec<Notice>,
+    /// Values of the command line, as they are stored.
+    given: BTreeMap<&'static str, String>,
 }
 
 impl Default for Draft {
@@ -52,6 +54,7 @@ impl Draft {
             sources: BTreeMap::new(),
             clusters: vec![],
             notices: vec![],
+            given: BTreeMap::new(),
         }
     }
 
@@ -66,6 +69,31 @@ impl Draft {
         }
         self.clusters = content.clusters;
         Ok(())
+    }
+
+    /// Takes what an earlier run has stored. What cannot be used is noticed and ignored: an old
+    /// value must not hold up a start.
+    pub fn read_stored(&mut self, values: &[(String, String)]) {
+        for (name, value) in values {
+            match self.put(name, value, &Source::Stored) {
+                Ok(()) => {}
+                Err(e) => self.notices.push(Notice::BadStored {
+                    what: e.to_string(),
+                }),
+            }
+        }
+    }
+
+    /// Something else that an operator should know.
+    pub fn notice(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+
+    /// Names and values of the command line, to be stored; a password as its SHA1.
+    #[must_use]
+    pub fn given(&self) -> Vec<(String, String)> {
+        let pair = |(name, value): (&&str, &String)| ((*name).to_owned(), value.clone());
+        self.given.iter().map(pair).collect()
     }
 
     /// Reads the text of `-o`: `name=value` items, separated by commas or line ends. Unknown names
@@ -130,8 +158,11 @@ impl Draft {
             if !is_odp_name(&name) {
                 return fail(What::UnknownKey(name));
             }
-            let source = source.clone();
-            self.notices.push(Notice::NoEffect { name, source });
+            // OBProxy stores all of its settings: an old database would fill the log.
+            if *source != Source::Stored {
+                let source = source.clone();
+                self.notices.push(Notice::NoEffect { name, source });
+            }
             return Ok(());
         };
         // Checked also when it does not win: a wrong value never waits for its day.
@@ -152,6 +183,13 @@ impl Draft {
                 file: low.clone(),
                 by: high.clone(),
             });
+        }
+        if high == source && source.is_command_line() {
+            let secret = value
+                .strip_prefix("plain:")
+                .filter(|_| row.kind.is_secret());
+            let stored = secret.map_or_else(|| value.to_owned(), super::sys_password::hashed);
+            self.given.insert(row.name, stored);
         }
         if high == source {
             self.settings = changed;

@@ -4,10 +4,12 @@
 //! * [`Settings`]: the typed values, one public field per row, and the clusters to serve.
 //! * [`Draft`]: collects values from the file, `-o`, flags and the environment, in their order, and
 //!   says what it noticed; [`Draft::finish`] makes the [`Settings`].
+//! * [`alter()`]: one setting of a running proxy.
 //! * [`reference()`]: the text of `config/reference.md`.
 //!
 //! Pure: text in, values or a one-line [`ConfigError`] out. Files are read by `server`.
 
+mod alter;
 mod bounds;
 mod cluster;
 mod draft;
@@ -23,6 +25,7 @@ mod source;
 mod sys_password;
 mod table;
 
+pub use alter::{Alter, AlterError, alter};
 pub use bounds::Bounds;
 pub use cluster::Cluster;
 pub use draft::{Draft, Host};
@@ -31,7 +34,7 @@ pub use kind::Kind;
 pub use notice::Notice;
 pub use reference::reference;
 pub use source::Source;
-pub use sys_password::Stage1;
+pub use sys_password::{Stage1, stage1_of};
 pub use table::{Origin, Reload, Row, Settings, TABLE};
 
 /// The OBProxy version that obring is compatible with: told to servers at login

@@ -12,6 +12,21 @@ pub enum Notice {
         /// The name.
         name: String,
     },
+    /// A stored value that cannot be used any more. It is ignored.
+    BadStored {
+        /// What is wrong, with the name.
+        what: String,
+    },
+    /// Stored values could not be read.
+    NotRead {
+        /// Why.
+        why: String,
+    },
+    /// Changed values cannot be stored.
+    NotKept {
+        /// Why.
+        why: String,
+    },
     /// A setting of OBProxy that does nothing here yet.
     NoEffect {
         /// The name.
@@ -28,7 +43,7 @@ pub enum Notice {
         /// What won.
         by: Source,
     },
-    /// No `proxy_id` was given: one was drawn, for this run only.
+    /// No `proxy_id` was given: one was drawn.
     ProxyIdDrawn {
         /// The id.
         id: u32,
@@ -46,6 +61,9 @@ impl Notice {
     pub const fn event(&self) -> &'static str {
         match self {
             Self::Unknown { .. } => "setting_unknown",
+            Self::BadStored { .. } => "setting_stored_unusable",
+            Self::NotRead { .. } => "settings_not_read",
+            Self::NotKept { .. } => "settings_not_kept",
             Self::NoEffect { .. } => "setting_without_effect",
             Self::Overridden { .. } => "setting_overridden",
             Self::ProxyIdDrawn { .. } => "proxy_id_drawn",
@@ -57,7 +75,11 @@ impl Notice {
     #[must_use]
     pub const fn level(&self) -> Level {
         match self {
-            Self::Unknown { .. } | Self::PublishedPassword { .. } => Level::Warn,
+            Self::Unknown { .. }
+            | Self::BadStored { .. }
+            | Self::NotRead { .. }
+            | Self::NotKept { .. }
+            | Self::PublishedPassword { .. } => Level::Warn,
             Self::NoEffect { .. } | Self::Overridden { .. } | Self::ProxyIdDrawn { .. } => {
                 Level::Info
             }
@@ -69,6 +91,8 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown { name } => write!(f, "name={name:?} source=-o ignored"),
+            Self::BadStored { what } => write!(f, "{what}"),
+            Self::NotRead { why } | Self::NotKept { why } => write!(f, "{why}"),
             Self::NoEffect { name, source } => {
                 write!(
                     f,
@@ -79,7 +103,10 @@ impl fmt::Display for Notice {
                 write!(f, "name={name} file=\"{file}\" by=\"{by}\"")
             }
             Self::ProxyIdDrawn { id } => {
-                write!(f, "proxy_id={id} for this run; set proxy_id to keep one")
+                write!(
+                    f,
+                    "proxy_id={id} drawn at random, and kept for later starts"
+                )
             }
             Self::PublishedPassword { cluster } => write!(
                 f,

@@ -15,6 +15,8 @@ pub enum Source {
         /// Line, from 1.
         line: usize,
     },
+    /// What an earlier command line or an ALTER has left.
+    Stored,
     /// `-o name=value`.
     Option,
     /// A flag of its own, as `-p`.
@@ -29,9 +31,10 @@ impl Source {
         match self {
             Self::Default => 0,
             Self::File { .. } => 1,
-            Self::Option => 2,
-            Self::Flag(_) => 3,
-            Self::Environment(_) => 4,
+            Self::Stored => 2,
+            Self::Option => 3,
+            Self::Flag(_) => 4,
+            Self::Environment(_) => 5,
         }
     }
 
@@ -39,6 +42,11 @@ impl Source {
     #[must_use]
     pub const fn is_default(&self) -> bool {
         matches!(self, Self::Default)
+    }
+
+    /// True for a value of the command line.
+    pub(super) const fn is_command_line(&self) -> bool {
+        matches!(self, Self::Option | Self::Flag(_))
     }
 
     /// True for a value of the settings file.
@@ -53,6 +61,7 @@ impl fmt::Display for Source {
         match self {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{path}:{line}"),
+            Self::Stored => f.write_str("stored"),
             Self::Option => f.write_str("-o"),
             Self::Flag(flag) => f.write_str(flag),
             Self::Environment(name) => write!(f, "environment {name}"),

@@ -35,6 +35,18 @@ pub(super) fn parse(text: &str) -> Result<Option<Stage1>, String> {
     Ok(Some(stage1))
 }
 
+/// SHA1 of a password as 40 hexadecimal digits: the form that is stored.
+pub(super) fn hashed(password: &str) -> String {
+    let digest: Stage1 = Sha1::digest(password).into();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The value of a password setting; `None` also for what is no such value.
+#[must_use]
+pub fn stage1_of(text: &str) -> Option<Stage1> {
+    parse(text).ok().flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -59,6 +59,11 @@ impl Metadata {
         }
     }
 
+    /// Settings have changed: they hold from the next round on.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     fn start(&mut self, now: Tick, out: &mut Out<'_, Mail>) {
         self.publish(out);
         for core in 0..self.serving_cores {
@@ -159,7 +164,7 @@ impl Machines for Metadata {
         self.clusters.iter().map(ClusterRounds::poll_timeout).min()
     }
 
-    fn mail(&mut self, now: Tick, mail: Mail, wake: &mut Vec<Key>) {
+    fn mail(&mut self, now: Tick, mail: Mail, wake: &mut Vec<Key>, _: &mut Vec<(CoreId, Mail)>) {
         if let Mail::Unreachable { cluster, .. } = mail {
             for c in self.clusters.iter_mut().filter(|c| *c.name() == *cluster) {
                 c.hurry(now);

@@ -17,6 +17,7 @@ mod source;
 pub use machine::Metadata;
 
 use crate::auth::Stage1;
+use crate::config;
 use std::net::SocketAddr;
 
 /// A cluster as the operator configured it.
@@ -43,4 +44,18 @@ pub struct Settings {
     pub answer_timeout_ms: u64,
     /// Version told to servers.
     pub proxy_version: String,
+}
+
+impl Settings {
+    /// What the settings of the process say.
+    #[must_use]
+    pub fn of(settings: &config::Settings) -> Self {
+        let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            interval_ms: millis(settings.server_state_refresh_interval),
+            connect_timeout_ms: millis(settings.server_connect_timeout),
+            answer_timeout_ms: millis(settings.server_login_timeout),
+            proxy_version: config::COMPATIBILITY_VERSION.into(),
+        }
+    }
 }

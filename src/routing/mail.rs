@@ -1,7 +1,8 @@
 //! What serving cores and the metadata core tell each other.
 
-use super::Cluster;
-use crate::base::Errno;
+use super::{Answer, Ask, Cluster, SessionRow};
+use crate::base::{CoreId, Errno};
+use crate::config;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -28,4 +29,38 @@ pub enum Mail {
         /// What the connect answered.
         errno: Errno,
     },
+    /// Serving core to metadata core: an administrator's statement.
+    Ask(Box<Ask>),
+    /// Metadata core to serving core: what the administrator gets.
+    Answer(Box<Answer>),
+    /// Metadata core to serving core: describe your sessions.
+    List {
+        /// Comes back with the answer.
+        inquiry: u64,
+    },
+    /// Serving core to metadata core: the sessions of a core.
+    Listed {
+        /// What was asked.
+        inquiry: u64,
+        /// Whose sessions these are.
+        core: CoreId,
+        /// All of them.
+        rows: Vec<SessionRow>,
+    },
+    /// Metadata core to serving core: end this session.
+    Kill {
+        /// Comes back with the answer.
+        inquiry: u64,
+        /// Connection id of the victim.
+        id: u32,
+    },
+    /// Serving core to metadata core: a [`Mail::Kill`] was carried out, or there is no such session.
+    Killed {
+        /// What was asked.
+        inquiry: u64,
+        /// There was such a session.
+        was_found: bool,
+    },
+    /// Metadata core to serving core: settings have changed.
+    Settings(Arc<config::Settings>),
 }

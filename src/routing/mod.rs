@@ -4,10 +4,12 @@
 //! [`Replica`]: immutable, versioned entries, replaced by [`Mail`]. [`pick()`] chooses a server and
 //! says why ([`Reason`]).
 
+mod inquiry;
 mod mail;
 mod pick;
 mod replica;
 
+pub use inquiry::{Answer, Ask, SessionRow, SessionState};
 pub use mail::Mail;
 pub use pick::{Choice, Reason, pick};
 pub use replica::{Cluster, Health, Replica};

@@ -349,7 +349,12 @@ impl<P: Machines> Shell<P> {
                 return;
             };
             let mut keys = std::mem::take(&mut self.keys);
-            self.machines.mail(self.now, letter, &mut keys);
+            let mut post = std::mem::take(&mut self.letters);
+            self.machines.mail(self.now, letter, &mut keys, &mut post);
+            for (to, letter) in post.drain(..) {
+                self.post.send(to, letter, &self.counters);
+            }
+            self.letters = post;
             for key in keys.drain(..) {
                 self.call(key, Input::Wake);
             }

@@ -128,6 +128,7 @@ pub(super) struct Shell<P: Machines> {
     pub(super) starved: Vec<u32>,
     pub(super) late: Vec<Late>,
     pub(super) keys: Vec<Key>,
+    pub(super) letters: Vec<(CoreId, P::Mail)>,
     pub(super) fired: Vec<(Timer, Tick)>,
     /// Something waits for the settling of this turn's sends (a FIN): do not sleep.
     pub(super) is_hurried: bool,
@@ -201,6 +202,7 @@ impl<P: Machines> Shell<P> {
             starved: Vec::new(),
             late: Vec::new(),
             keys: Vec::new(),
+            letters: Vec::new(),
             fired: Vec::new(),
             is_hurried: false,
             end: End::No,

@@ -5,7 +5,7 @@
 use super::Failure;
 use crate::config::COMPATIBILITY_VERSION;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -75,20 +75,40 @@ pub(super) struct Args {
         value_name = "PORT",
         hide = true
     )]
-    prometheus_listen_port: Option<String>,
+    pub(super) prometheus_listen_port: Option<String>,
     #[arg(
         short = 's',
         long = "rpc_listen_port",
         value_name = "PORT",
         hide = true
     )]
-    rpc_listen_port: Option<String>,
+    pub(super) rpc_listen_port: Option<String>,
     #[arg(short = 'u', long = "upgrade_ver", value_name = "N", hide = true)]
     upgrade_ver: Option<String>,
     #[arg(short = 'd', long = "dump_config_sql", hide = true)]
     dump_config_sql: bool,
     #[arg(short = 'e', long = "execute_config_sql", hide = true)]
     execute_config_sql: bool,
+
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+/// What to do instead of serving.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+enum Task {
+    /// Look at settings.
+    #[command(subcommand)]
+    Config(ConfigTask),
+}
+
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+enum ConfigTask {
+    /// Read a settings file, say what was noticed, and end (as --config FILE --check)
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
 }
 
 impl Args {
@@ -97,13 +117,13 @@ impl Args {
     /// # Errors
     /// An argument that does not exist, lacks its value, or is not supported in this version.
     pub(super) fn read(arguments: &[OsString]) -> Result<Self, Failure> {
-        let args = Self::try_parse_from(arguments).map_err(|e| Failure::Arguments(one_line(&e)))?;
+        let mut args =
+            Self::try_parse_from(arguments).map_err(|e| Failure::Arguments(one_line(&e)))?;
+        if let Some(Task::Config(ConfigTask::Check { file })) = args.task.take() {
+            args.config = Some(file);
+            args.check = true;
+        }
         let refused = [
-            (
-                args.prometheus_listen_port.is_some(),
-                "-l (--prometheus_listen_port)",
-            ),
-            (args.rpc_listen_port.is_some(), "-s (--rpc_listen_port)"),
             (args.upgrade_ver.is_some(), "-u (--upgrade_ver)"),
             (args.dump_config_sql, "-d (--dump_config_sql)"),
             (args.execute_config_sql, "-e (--execute_config_sql)"),
@@ -124,7 +144,10 @@ fn one_line(error: &clap::Error) -> String {
     let line = text.lines().next().unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
     match error.kind() {
-        ErrorKind::UnknownArgument | ErrorKind::InvalidValue | ErrorKind::InvalidUtf8 => {
+        ErrorKind::UnknownArgument
+        | ErrorKind::InvalidSubcommand
+        | ErrorKind::InvalidValue
+        | ErrorKind::InvalidUtf8 => {
             format!("{line}; obring -h lists the arguments")
         }
         _ => line.to_owned(),
@@ -180,6 +203,14 @@ mod tests {
     }
 
     #[test]
+    fn a_file_can_be_checked_by_a_word() {
+        let by_word = read("obring config check f.toml").unwrap();
+        assert_eq!(by_word, read("obring --config f.toml --check").unwrap());
+        assert!(read("obring config").is_err());
+        assert!(read("obring config chek f").is_err());
+    }
+
+    #[test]
     fn the_last_of_two_wins() {
         let args = read("obring -p 1 -p 2").unwrap();
         assert_eq!(args.listen_port.as_deref(), Some("2"));
@@ -194,16 +225,12 @@ mod tests {
             ),
             (
                 "obring word",
-                "unexpected argument 'word' found; obring -h lists the arguments",
+                "unrecognized subcommand 'word'; obring -h lists the arguments",
             ),
             (
                 "obring -p",
                 "a value is required for '--listen_port <PORT>' but none was supplied; \
                  obring -h lists the arguments",
-            ),
-            (
-                "obring -l 2884",
-                "-l (--prometheus_listen_port) is not supported in this version",
             ),
             (
                 "obring -s 2885",

@@ -1,23 +1,19 @@
 //! Where the machines are given to the runtime: the only place of `server` that names both.
 
 use super::Failure;
+use crate::admin::{Control, Desk, Facts, Keeper};
 use crate::base::CoreId;
-use crate::config::{COMPATIBILITY_VERSION, Settings};
+use crate::config::Settings;
 use crate::metadata::{self, ClusterConfig, Metadata};
 use crate::routing::Replica;
 use crate::runtime::{self, Plan, StartError};
 use crate::session::{self, SessionIds, Sessions};
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How long a closed connection may take to send its last bytes, and its peer to close.
 const LINGER_MS: u64 = 2_000;
-/// Separators of login names without `@` and `#`, in order. Source: OBProxy's default of
-/// `username_separator`.
-const NAME_SEPARATORS: &[u8] = b":-.";
-/// Refused clients that a core keeps until they were told so.
-const REFUSED_MAX: u32 = 64;
-
 /// What this process serves with, once it serves.
 pub(super) struct Running(runtime::Running);
 
@@ -84,7 +80,7 @@ fn serving_cores(settings: &Settings) -> u16 {
 ///
 /// # Errors
 /// Why not, as a [`Failure::Told`] with the runtime's exit code.
-pub(super) fn launch(settings: &Settings) -> Result<Running, Failure> {
+pub(super) fn launch(settings: &Settings, keeper: Box<dyn Keeper>) -> Result<Running, Failure> {
     let cores = serving_cores(settings);
     let plan = Plan {
         listen: vec![SocketAddr::new(
@@ -98,22 +94,8 @@ pub(super) fn launch(settings: &Settings) -> Result<Running, Failure> {
             / usize::from(cores.max(1)),
         linger_ms: LINGER_MS,
     };
-    let for_sessions = session::Settings {
-        version: settings.mysql_version.clone().into_bytes(),
-        proxy_version: COMPATIBILITY_VERSION.into(),
-        clients_max: settings.client_max_connections,
-        table_max: settings.client_max_connections.saturating_add(REFUSED_MAX),
-        login_timeout_ms: millis(settings.client_login_timeout),
-        connect_timeout_ms: millis(settings.server_connect_timeout),
-        server_login_timeout_ms: millis(settings.server_login_timeout),
-        separators: NAME_SEPARATORS.to_vec(),
-    };
-    let for_metadata = metadata::Settings {
-        interval_ms: millis(settings.server_state_refresh_interval),
-        connect_timeout_ms: millis(settings.server_connect_timeout),
-        answer_timeout_ms: millis(settings.server_login_timeout),
-        proxy_version: COMPATIBILITY_VERSION.into(),
-    };
+    let for_sessions = session::Settings::of(settings);
+    let for_metadata = metadata::Settings::of(settings);
     let clusters: Vec<_> = settings
         .clusters
         .iter()
@@ -127,14 +109,26 @@ pub(super) fn launch(settings: &Settings) -> Result<Running, Failure> {
     // The range of the setting is 0..=8191, and 0 was replaced by a random one.
     let proxy_id = u16::try_from(settings.proxy_id).unwrap_or(1);
     let seed = runtime::random_u64();
-    runtime::start(
+    let counters = Arc::new(OnceLock::new());
+    let facts = Facts {
+        serving_cores: cores,
+        pid: std::process::id(),
+        counters: counters.clone(),
+    };
+    let shown = settings.clone();
+    let running = runtime::start(
         &plan,
         move |CoreId(core)| {
             let ids = SessionIds::new(proxy_id, core, cores);
             Sessions::new(for_sessions.clone(), ids, Replica::default())
         },
-        move || Metadata::new(for_metadata, clusters, cores, seed),
+        move || {
+            let metadata = Metadata::new(for_metadata, clusters, cores, seed);
+            Control::new(metadata, Desk::new(shown, facts, keeper))
+        },
     )
-    .map(Running)
-    .map_err(|e| told(&e))
+    .map_err(|e| told(&e))?;
+    // Set once, here.
+    let _ = counters.set(running.counters().to_vec());
+    Ok(Running(running))
 }

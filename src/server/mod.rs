@@ -11,12 +11,14 @@
 mod cli;
 mod daemon;
 mod failure;
+mod keeper;
 mod launch;
 mod limits;
 mod log;
 mod signals;
 mod sources;
 mod start;
+mod store;
 
 pub use failure::Failure;
 pub use start::run;

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// What signals act on.
 pub(super) trait Process: Send + 'static {
+    /// How long a drain may take.
+    fn drain_limit(&self) -> Duration;
     /// Accept nothing new, let sessions end, cut what is left after `limit`.
     fn drain(&self, limit: Duration);
     /// Cut everything now.
@@ -64,11 +66,11 @@ impl Taken {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub(super) fn serve(mut self, process: impl Process, drain: Duration) -> io::Result<()> {
+    pub(super) fn serve(mut self, process: impl Process) -> io::Result<()> {
         let serve = move || {
             let mut course = Course::default();
             for signal in self.0.forever() {
-                act(course.meaning(signal), &process, drain);
+                act(course.meaning(signal), &process);
             }
         };
         std::thread::Builder::new()
@@ -78,11 +80,12 @@ impl Taken {
     }
 }
 
-fn act(meaning: Meaning, process: &impl Process, drain: Duration) {
+fn act(meaning: Meaning, process: &impl Process) {
     match meaning {
         Meaning::Drain => {
-            tracing::info!(event = "draining", limit_ms = drain.as_millis());
-            process.drain(drain);
+            let limit = process.drain_limit();
+            tracing::info!(event = "draining", limit_ms = limit.as_millis());
+            process.drain(limit);
         }
         Meaning::Stop => {
             tracing::warn!(event = "stopping", "asked again: everything is cut");
@@ -101,6 +104,9 @@ mod tests {
     struct Told(Sender<String>);
 
     impl Process for Told {
+        fn drain_limit(&self) -> Duration {
+            Duration::from_secs(3)
+        }
         fn drain(&self, limit: Duration) {
             self.0.send(format!("drain {limit:?}")).unwrap();
         }
@@ -129,7 +135,7 @@ mod tests {
         let (sender, told) = channel();
         let taken = take().unwrap();
         signal_hook::low_level::raise(SIGHUP).unwrap();
-        taken.serve(Told(sender), Duration::from_secs(3)).unwrap();
+        taken.serve(Told(sender)).unwrap();
         let next = || told.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(next(), "reopen");
         signal_hook::low_level::raise(SIGTERM).unwrap();

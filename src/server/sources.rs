@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::cli::Args;
+use super::store;
 use crate::config::{Draft, Host, Notice, Settings};
 use std::fs::File;
 use std::io::Read;
@@ -13,15 +14,22 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Environment variables that have the name of a setting. Source: operations.md 1.2.
 const ENVIRONMENT: [&str; 2] = ["observer_sys_password", "observer_sys_password1"];
 
+/// The settings to use, what was noticed, and what the command line gave, to be kept.
+type Sources = (Settings, Vec<Notice>, Vec<(String, String)>);
+
 /// The settings to use, from all sources.
 ///
 /// # Errors
 /// The file cannot be read, or something in a source is wrong.
-pub(super) fn settings(args: &Args) -> Result<(Settings, Vec<Notice>), Failure> {
+pub(super) fn settings(args: &Args) -> Result<Sources, Failure> {
     let mut draft = Draft::new();
     if let Some(path) = &args.config {
         let text = read(path)?;
         draft.read_file(&path.display().to_string(), &text)?;
+    }
+    match store::read(&store::path()) {
+        Ok(values) => draft.read_stored(&values),
+        Err(why) => draft.notice(Notice::NotRead { why }),
     }
     if let Some(text) = &args.optstr {
         draft.read_options(text)?;
@@ -31,6 +39,9 @@ pub(super) fn settings(args: &Args) -> Result<(Settings, Vec<Notice>), Failure> 
         ("-r", "rootservice_list", &args.rs_list),
         ("-c", "rootservice_cluster_name", &args.cluster_name),
         ("-n", "app_name", &args.appname),
+        // Deployment tools give these; nothing listens there yet, which is noticed.
+        ("-l", "prometheus_listen_port", &args.prometheus_listen_port),
+        ("-s", "rpc_listen_port", &args.rpc_listen_port),
     ] {
         if let Some(value) = value {
             draft.read_flag(flag, setting, value)?;
@@ -43,7 +54,9 @@ pub(super) fn settings(args: &Args) -> Result<(Settings, Vec<Notice>), Failure> 
             draft.read_environment(name, &value.to_string_lossy())?;
         }
     }
-    Ok(draft.finish(host())?)
+    let given = draft.given();
+    let (settings, notices) = draft.finish(host())?;
+    Ok((settings, notices, given))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

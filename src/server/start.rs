@@ -7,9 +7,11 @@
 use super::cli::{self, Args};
 use super::daemon::{self, Detached};
 use super::failure::plain;
+use super::keeper::{DrainLimit, Keeper};
 use super::launch::{Handle, Running, launch, probe};
 use super::log::{self, Log, Reopen};
 use super::signals::{self, Process};
+use super::store::{self, Store};
 use super::{Failure, limits, sources};
 use crate::base::Level;
 use crate::config::{COMPATIBILITY_VERSION, Notice, Settings};
@@ -49,14 +51,14 @@ fn go(arguments: &[OsString], detached: &mut Option<Detached>) -> Result<(), Fai
         let _ = writeln!(std::io::stdout(), "{}.", cli::release_id());
         return Ok(());
     }
-    let (settings, notices) = sources::settings(&args)?;
+    let (settings, notices, given) = sources::settings(&args)?;
     if args.check {
         return check(&notices);
     }
     limits::raise();
     probe(&settings)?;
     if args.nodaemon || detached.is_some() {
-        return serve(&settings, &notices, detached);
+        return serve(&settings, &notices, &given, detached);
     }
     let about = daemon::detach(arguments)?;
     let _ = writeln!(std::io::stdout(), "obring: serving {about}");
@@ -75,20 +77,39 @@ fn check(notices: &[Notice]) -> Result<(), Failure> {
 fn serve(
     settings: &Settings,
     notices: &[Notice],
+    given: &[(String, String)],
     detached: &mut Option<Detached>,
 ) -> Result<(), Failure> {
     let signals = signals::take().map_err(|e| system("signals", &e))?;
     let path = log::path(settings, detached.is_some());
     let log = Log::start(settings.syslog_level, path)?;
-    let running = launch(settings)?;
+    let drain_limit = DrainLimit::new(settings.drain_timeout);
+    let mut store = Store::open(&store::path());
+    let mut notices = notices.to_vec();
+    let mut given = given.to_vec();
+    // Session ids of a fleet stay apart only if it stays the same.
+    given.extend(notices.iter().filter_map(|notice| match notice {
+        Notice::ProxyIdDrawn { id } => Some(("proxy_id".to_owned(), id.to_string())),
+        _ => None,
+    }));
+    if let Err(why) = keep(&mut store, &given) {
+        notices.push(Notice::NotKept { why });
+    }
+    let keeper = Keeper {
+        store,
+        loudness: log.loudness(),
+        drain_limit: drain_limit.clone(),
+    };
+    let running = launch(settings, Box::new(keeper))?;
     let process = Served {
+        drain_limit,
         handle: running.handle(),
         log: log.reopen(),
     };
     signals
-        .serve(process, settings.drain_timeout)
+        .serve(process)
         .map_err(|e| system("signal thread", &e))?;
-    let addresses = announce(settings, notices, &running);
+    let addresses = announce(settings, &notices, &running);
     if let Some(detached) = detached.take() {
         let about = match log.path() {
             Some(path) => format!("address={addresses} log={}", path.display()),
@@ -146,9 +167,21 @@ fn announce(settings: &Settings, notices: &[Notice], running: &Running) -> Strin
 struct Served {
     handle: Handle,
     log: Reopen,
+    drain_limit: DrainLimit,
+}
+
+/// Keeps what the command line gave: the next start may come without it.
+fn keep(store: &mut Result<Store, String>, given: &[(String, String)]) -> Result<(), String> {
+    let store = store.as_mut().map_err(|why| why.clone())?;
+    let values = given.iter();
+    store.write(values.map(|(name, value)| (name.as_str(), value.as_str())))
 }
 
 impl Process for Served {
+    fn drain_limit(&self) -> Duration {
+        self.drain_limit.get()
+    }
+
     fn drain(&self, limit: Duration) {
         self.handle.drain(limit);
     }

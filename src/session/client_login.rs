@@ -226,10 +226,6 @@ fn parse(
             "the proxy's metadata user may not log in here",
         ));
     }
-    if name.tenant.eq_ignore_ascii_case(b"proxysys") {
-        let cause = "this version has no administration login";
-        return Err(Refusal::denied(&login, peer, cause));
-    }
     let needs_switch = login.capabilities & client::PLUGIN_AUTH != 0
         && login
             .plugin

@@ -66,6 +66,13 @@ impl SessionIds {
         ))
     }
 
+    /// The core that gives out these ids.
+    #[must_use]
+    pub const fn core(&self) -> CoreId {
+        let own = self.prefix & ((1 << SEQUENCE_AND_CORE_BITS) - 1);
+        CoreId((own >> self.sequence_bits) as u16)
+    }
+
     /// The session with this id.
     #[must_use]
     pub fn find(&self, id: u32) -> Option<Key> {
@@ -95,6 +102,7 @@ mod tests {
         assert_eq!(first >> 31, 0);
         assert_eq!(ids.find(first), Some(key));
         assert_eq!(ids.owner(first), Some(CoreId(3)));
+        assert_eq!(ids.core(), CoreId(3));
         assert_eq!(ids.owner(6 << 18 | 1), None);
         // The sequence wraps and skips what is in use.
         for _ in 0..(1 << 15) - 1 {

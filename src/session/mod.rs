@@ -8,10 +8,12 @@
 //! * `server_login.rs`: choosing a server, connecting, logging in.
 //! * `request.rs`: what the client asks.
 //! * `reply.rs`: what the server answers; `track.rs`: what the client is told of session state.
+//! * `admin.rs`: a session of `root@proxysys`, which no server sees.
 //! * `table.rs`: all sessions of one core and the replica they read.
 //!
 //! `LIFECYCLE.md` beside this file draws the states.
 
+mod admin;
 mod client_login;
 mod ids;
 mod reply;
@@ -20,6 +22,8 @@ mod server_login;
 mod state;
 mod table;
 mod track;
+
+use crate::config;
 
 pub use ids::SessionIds;
 pub use state::{Ctx, Session};
@@ -44,6 +48,51 @@ pub struct Settings {
     pub server_login_timeout_ms: u64,
     /// Separators of login names without `@` and `#`, in order.
     pub separators: Vec<u8>,
+    /// The administrator's login.
+    pub admin: AdminLogin,
+}
+
+/// What `root@proxysys` needs to log in.
+#[derive(Clone, Debug, Default)]
+pub struct AdminLogin {
+    /// SHA1 of the password; `None` is no password.
+    pub password: Option<[u8; 20]>,
+    /// The password is the published default: it is good from this machine only.
+    pub is_published: bool,
+    /// Public addresses may log in.
+    pub from_anywhere: bool,
+}
+
+/// Separators of login names without `@` and `#`, in order. Source: OBProxy's default of
+/// `username_separator`.
+const NAME_SEPARATORS: &[u8] = b":-.";
+/// Refused clients that a core keeps until they were told so.
+const REFUSED_MAX: u32 = 64;
+
+impl Settings {
+    /// What the settings of the process say.
+    #[must_use]
+    pub fn of(settings: &config::Settings) -> Self {
+        let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let published = config::Row::find("obproxy_sys_password").map(|row| row.default);
+        let password = settings.obproxy_sys_password;
+        Self {
+            version: settings.mysql_version.clone().into_bytes(),
+            proxy_version: config::COMPATIBILITY_VERSION.into(),
+            clients_max: settings.client_max_connections,
+            table_max: settings.client_max_connections.saturating_add(REFUSED_MAX),
+            login_timeout_ms: millis(settings.client_login_timeout),
+            connect_timeout_ms: millis(settings.server_connect_timeout),
+            server_login_timeout_ms: millis(settings.server_login_timeout),
+            separators: NAME_SEPARATORS.to_vec(),
+            admin: AdminLogin {
+                password,
+                is_published: password.is_none()
+                    || published.is_some_and(|hex| config::stage1_of(hex) == password),
+                from_anywhere: settings.skip_proxy_sys_private_check,
+            },
+        }
+    }
 }
 
 impl Default for Settings {
@@ -56,7 +105,8 @@ impl Default for Settings {
             login_timeout_ms: 10_000,
             connect_timeout_ms: 1_000,
             server_login_timeout_ms: 5_000,
-            separators: b":-.".to_vec(),
+            separators: NAME_SEPARATORS.to_vec(),
+            admin: AdminLogin::default(),
         }
     }
 }

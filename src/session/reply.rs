@@ -6,7 +6,9 @@ use super::track::{Occasion, Untold, put_ok};
 use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Side, Tick};
 use crate::protocol::capability;
 use crate::protocol::error::Fault;
-use crate::protocol::mysql::{ClientTurn, Command, OkPacket, ReplySink, TRACK_VARIABLES, status};
+use crate::protocol::mysql::{
+    ClientTurn, Command, OkPacket, ReplySink, TRACK_SCHEMA, TRACK_VARIABLES, status,
+};
 use crate::routing::Mail;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -32,6 +34,10 @@ pub(super) struct Facts {
     pub(super) has_statistics_ok: bool,
     /// The server of the session.
     pub(super) server: Option<SocketAddr>,
+    /// Current database, as far as servers told it.
+    pub(super) database: Option<Vec<u8>>,
+    /// Transactions so far; a statement outside one counts as one.
+    pub(super) transactions: u64,
 }
 
 impl Facts {
@@ -41,7 +47,13 @@ impl Facts {
         if ok.state.is_empty() {
             return;
         }
-        for block in ok.blocks().filter(|b| b.kind == TRACK_VARIABLES) {
+        for block in ok.blocks() {
+            if block.kind == TRACK_SCHEMA {
+                self.database = (!block.data.is_empty()).then(|| block.data.to_vec());
+            }
+            if block.kind != TRACK_VARIABLES {
+                continue;
+            }
             for (name, value, is_user) in block.variables() {
                 if is_user {
                     break;
@@ -254,6 +266,9 @@ impl Session {
             && let Some(link) = self.link_mut(id)
         {
             link.finish();
+        }
+        if self.facts.status & status::IN_TRANSACTION == 0 {
+            self.facts.transactions += 1;
         }
         self.phase = Phase::Idle;
         self.idle_since = ctx.now;

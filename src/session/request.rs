@@ -4,13 +4,14 @@ use super::server_login::HOME;
 use super::state::{Bytes, Ctx, Phase, Session, put_error};
 use crate::auth::LoginName;
 use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side, Tick};
+use crate::config::COMPATIBILITY_VERSION;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
-    ChangeUser, ClientTurn, Command, HEADER_LEN, Request, RequestStep, Shape, client, put_packet,
-    status,
+    ChangeUser, ClientTurn, ColumnKind, Command, HEADER_LEN, Request, RequestStep, Shape, TextRows,
+    client, put_packet, status,
 };
 use crate::routing::Mail;
-use crate::sql::kill_target;
+use crate::sql::{kill_target, proxy_version};
 use serde::{Deserialize, Serialize};
 
 /// A COM_CHANGE_USER longer than this is refused: it must be seen whole.
@@ -31,6 +32,8 @@ pub(super) enum Route {
     Collect(Vec<u8>),
     /// Nowhere: the proxy answers itself.
     Local,
+    /// Nowhere: the client asks for the proxy's version, under this column name.
+    Version(Vec<u8>),
 }
 
 /// A request that runs.
@@ -109,11 +112,12 @@ impl Session {
                 flags,
                 ..
             } => {
+                let packet = bytes.data.get(from..).unwrap_or_default();
                 if let Phase::Running(r) = &mut self.phase {
                     // A packet of the client's turn.
                     r.is_last = len == 0 || r.turn == Some(ClientTurn::AuthAnswer);
                 } else {
-                    self.begin_request(command, seq, flags, out);
+                    self.begin_request(command, seq, flags, packet, out);
                 }
             }
             RequestStep::Body(n) => {
@@ -144,6 +148,7 @@ impl Session {
         command: Option<Command>,
         seq: u8,
         flags: u8,
+        packet: &[u8],
         out: &mut Out<'_, Mail>,
     ) {
         let reply_seq = seq.wrapping_add(1);
@@ -162,7 +167,10 @@ impl Session {
         let route = match command {
             Command::PING => Route::Local,
             Command::CHANGE_USER => Route::Collect(out.pool.take()),
-            _ => {
+            _ => 'route: {
+                if let Some(name) = version_column(command, packet) {
+                    break 'route Route::Version(name);
+                }
                 let shape = self.shape(command, flags);
                 if let Some(link) = self.link_mut(HOME) {
                     link.begin(shape);
@@ -212,7 +220,7 @@ impl Session {
                 let end = end.min(start + room);
                 collected.extend_from_slice(bytes.data.get(start..end).unwrap_or_default());
             }
-            Route::Local => self.request.take_held(|_| {}),
+            Route::Local | Route::Version(_) => self.request.take_held(|_| {}),
         }
     }
 
@@ -275,6 +283,15 @@ impl Session {
                 let status = self.facts.status & (status::IN_TRANSACTION | status::AUTOCOMMIT)
                     | status::NO_INDEX;
                 out.own(Side::Client, |b| put_ok(b, seq.wrapping_add(1), status));
+                out.count(Event::LocalReply);
+                r.is_replied = true;
+            }
+            Route::Version(name) => {
+                let status = self.facts.status & (status::IN_TRANSACTION | status::AUTOCOMMIT);
+                let name = String::from_utf8_lossy(name).into_owned();
+                out.own(Side::Client, |b| {
+                    put_version(b, seq.wrapping_add(1), status, &name);
+                });
                 out.count(Event::LocalReply);
                 r.is_replied = true;
             }
@@ -371,8 +388,28 @@ impl Session {
     }
 }
 
+/// The column that a client gives the proxy's version, if it asks for it. Only a statement that
+/// came in one piece is looked at; a server answers the others with an error.
+fn version_column(command: Command, packet: &[u8]) -> Option<Vec<u8>> {
+    let (header, payload) = packet.split_at_checked(HEADER_LEN)?;
+    let &[a, b, c, _] = header else {
+        return None;
+    };
+    let len = u32::from_le_bytes([a, b, c, 0]) as usize;
+    match payload.get(..len)?.split_first() {
+        Some((_, statement)) if command == Command::QUERY => proxy_version(statement),
+        _ => None,
+    }
+}
+
+fn put_version(out: &mut Vec<u8>, seq: u8, status: u16, name: &str) {
+    let mut rows = TextRows::begin(out, seq, status, &[(name, ColumnKind::Text)]);
+    rows.row([Some(COMPATIBILITY_VERSION.as_bytes())]);
+    rows.end();
+}
+
 /// An OK without anything to say: seven bytes, as a direct client gets it.
-fn put_ok(out: &mut Vec<u8>, seq: u8, status: u16) {
+pub(super) fn put_ok(out: &mut Vec<u8>, seq: u8, status: u16) {
     put_packet(out, seq, |b| {
         b.extend_from_slice(&[0, 0, 0]);
         b.extend_from_slice(&status.to_le_bytes());

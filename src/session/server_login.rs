@@ -3,6 +3,7 @@
 //! Until the login is answered no statement has run anywhere, so any failure before it means: the
 //! next server.
 
+use super::admin;
 use super::client_login::Parsed;
 use super::state::{Ctx, Phase, Session};
 use super::track::{Occasion, put_ok};
@@ -56,6 +57,9 @@ impl Session {
         reply_seq: u8,
         out: &mut Out<'_, Mail>,
     ) {
+        if login.name.tenant.eq_ignore_ascii_case(admin::TENANT) {
+            return self.admin_login(ctx, &login, reply_seq, out);
+        }
         self.phase = Phase::ServerLogin(Box::new(ServerLogin {
             login,
             reply_seq,
@@ -246,6 +250,7 @@ impl Session {
             }
             Ok(LoginStep::Accepted(payload)) => match OkPacket::parse(payload) {
                 Ok(ok) => {
+                    facts.database = l.login.credentials.database.clone();
                     facts.learn(&ok);
                     let (seq, untold) = (l.reply_seq, facts.untold.as_deref_mut());
                     out.own(Side::Client, |b| {
@@ -304,7 +309,7 @@ pub(super) fn shown_at_login(kind: u8, variable: &[u8]) -> bool {
 }
 
 /// `ipv4 << 32 | port << 16 | sequence`; the low bits of the session id are the sequence.
-fn proxy_connection_id(local: &std::net::SocketAddr, session: u32) -> u64 {
+pub(super) fn proxy_connection_id(local: &std::net::SocketAddr, session: u32) -> u64 {
     let ip = match local.ip().to_canonical() {
         IpAddr::V4(v4) => u32::from(v4),
         // An IPv6 address does not fit: its last 32 bits keep the id distinct.

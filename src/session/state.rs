@@ -1,17 +1,19 @@
 //! The session's state, its entry point, and its ends.
 
+use super::admin::Admin;
 use super::client_login::ClientLogin;
 use super::reply::Facts;
 use super::request::Running;
+use super::server_login::proxy_connection_id;
 use super::{SessionIds, Settings};
 use crate::auth::{LoginName, Scramble};
 use crate::base::{
-    Accepted, Appetite, CloseReason, Input, Linger, LinkId, Out, Output, Side, Tick,
+    Accepted, Appetite, CloseReason, CoreId, Input, Key, Linger, LinkId, Out, Output, Side, Tick,
 };
 use crate::link::Link;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ErrPacket, Request, status};
-use crate::routing::{Mail, Replica};
+use crate::routing::{Mail, Replica, SessionRow, SessionState};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -20,6 +22,8 @@ use std::net::SocketAddr;
 pub struct Ctx<'a> {
     /// The tick of this input.
     pub now: Tick,
+    /// The session's key in its table.
+    pub key: Key,
     /// The core's replica of cluster knowledge.
     pub view: &'a Replica,
     /// Settings.
@@ -51,6 +55,8 @@ pub(super) enum Phase {
     Idle,
     /// A request runs.
     Running(Running),
+    /// Logged in as the administrator of the proxy.
+    Admin(Box<Admin>),
     /// Over: nothing is delivered any more.
     Over,
 }
@@ -83,6 +89,8 @@ pub struct Session {
     pub(super) is_draining: bool,
     /// The server has ended this session, or is about to: its close is no failure. Until when.
     pub(super) farewell: Option<Tick>,
+    /// The administrator of the proxy ends it.
+    pub(super) is_killed: bool,
 }
 
 impl Session {
@@ -110,6 +118,7 @@ impl Session {
             idle_since: now,
             is_draining: false,
             farewell: None,
+            is_killed: false,
         }
     }
 
@@ -163,6 +172,7 @@ impl Session {
                 }
             }
             Input::ConnectFailed(id, errno) => self.connect_failed(ctx, id, errno, out),
+            Input::Wake if self.is_killed => self.killed(out),
             Input::Wake => match self.phase {
                 Phase::New => self.greet(ctx, out),
                 Phase::Refused => {
@@ -174,6 +184,7 @@ impl Session {
                     self.fail(0, Fault::TooManySessions, &text, reason, out);
                 }
                 Phase::ServerLogin(_) => self.server_login_woken(ctx, out),
+                Phase::Admin(_) => self.admin_woken(ctx, out),
                 _ => {}
             },
             Input::Timer => self.timer(ctx, out),
@@ -190,6 +201,7 @@ impl Session {
         let phase = match &self.phase {
             Phase::ServerLogin(l) => l.attempt_deadline,
             Phase::Running(r) => r.broken.as_ref().map(|b| b.deadline),
+            Phase::Admin(a) => a.deadline(),
             _ => None,
         };
         match (self.login_deadline, phase) {
@@ -226,6 +238,7 @@ impl Session {
                     self.tell_broken(seq, out);
                 }
             }
+            Phase::Admin(_) => self.admin_timer(ctx, out),
             _ => self.server_login_timer(ctx, out),
         }
     }
@@ -237,6 +250,7 @@ impl Session {
         }
         let seq = match &self.phase {
             Phase::Idle if self.facts.status & status::IN_TRANSACTION == 0 => UNASKED_SEQ,
+            Phase::Admin(a) if !a.is_busy() => UNASKED_SEQ,
             Phase::ClientLogin(l) => l.reply_seq(),
             Phase::ServerLogin(l) => l.reply_seq,
             Phase::New | Phase::Refused => {
@@ -295,10 +309,15 @@ impl Session {
             match &self.phase {
                 Phase::ClientLogin(_) => at = self.login_bytes(ctx, bytes, at, out),
                 Phase::Idle => at = self.request_bytes(ctx, bytes, at, out),
+                Phase::Admin(a) if !a.is_busy() => at = self.admin_bytes(ctx, bytes, at, out),
                 Phase::Running(r) if r.wants_client() => {
                     at = self.request_bytes(ctx, bytes, at, out);
                 }
-                Phase::New | Phase::Refused | Phase::ServerLogin(_) | Phase::Running(_) => {
+                Phase::New
+                | Phase::Refused
+                | Phase::ServerLogin(_)
+                | Phase::Running(_)
+                | Phase::Admin(_) => {
                     self.hold(bytes.data.get(at..).unwrap_or_default(), out);
                     return;
                 }
@@ -311,6 +330,50 @@ impl Session {
         self.links
             .get_mut(usize::from(id.0))
             .and_then(Option::as_mut)
+    }
+
+    /// The administrator ends this session: the client is told where that is possible.
+    fn killed(&mut self, out: &mut Out<'_, Mail>) {
+        let seq = match &self.phase {
+            Phase::ClientLogin(l) => l.reply_seq(),
+            Phase::ServerLogin(l) => l.reply_seq,
+            Phase::Idle | Phase::Admin(_) => UNASKED_SEQ,
+            Phase::Running(r) if r.is_asked && r.turn.is_none() && !r.is_replied => {
+                let seq = r.next_seq;
+                let id = LinkId::default();
+                let reply = self.link_mut(id).and_then(|l| l.reply());
+                if !reply.is_none_or(|r| r.is_at_boundary()) {
+                    return self.end(CloseReason::Killed, Linger::Flush, out);
+                }
+                seq
+            }
+            _ => return self.end(CloseReason::Killed, Linger::Flush, out),
+        };
+        let text = "the connection was killed by the administrator of the proxy";
+        self.fail(seq, Fault::Killed, text, CloseReason::Killed, out);
+    }
+
+    /// One line of a list of sessions.
+    pub(super) fn row(&self, core: CoreId) -> SessionRow {
+        let part = |of: fn(&LoginName) -> &Vec<u8>| self.name.as_deref().map(|n| of(n).clone());
+        SessionRow {
+            id: self.id,
+            proxy_session: proxy_connection_id(&self.local, self.id),
+            cluster: self.name.as_deref().and_then(|n| n.cluster.clone()),
+            tenant: part(|n| &n.tenant),
+            user: part(|n| &n.user),
+            peer: self.peer,
+            database: self.facts.database.clone(),
+            transactions: self.facts.transactions,
+            links: self.links.iter().flatten().count() as u64,
+            state: match &self.phase {
+                Phase::Running(_) => SessionState::Active,
+                Phase::Admin(a) if a.is_busy() => SessionState::Active,
+                Phase::Idle | Phase::Admin(_) => SessionState::KeepAlive,
+                _ => SessionState::Init,
+            },
+            core,
+        }
     }
 
     /// Sends an error packet to the client and ends.

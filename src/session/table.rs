@@ -1,7 +1,7 @@
 //! All sessions of one core, and the replica that they read.
 
 use super::{Ctx, Session, SessionIds, Settings};
-use crate::base::{Accepted, Input, Key, Machines, Out, Slab, Tick};
+use crate::base::{Accepted, CoreId, Input, Key, Machines, Out, Slab, Tick};
 use crate::routing::{Mail, Replica};
 
 /// The machines of one serving core.
@@ -94,6 +94,7 @@ impl Machines for Sessions {
         entry.session.handle(
             &Ctx {
                 now,
+                key: id,
                 view: replica,
                 settings,
                 ids,
@@ -111,7 +112,7 @@ impl Machines for Sessions {
         self.table.get(id).and_then(|e| e.session.poll_timeout())
     }
 
-    fn mail(&mut self, now: Tick, mail: Mail, wake: &mut Vec<Key>) {
+    fn mail(&mut self, now: Tick, mail: Mail, wake: &mut Vec<Key>, post: &mut Vec<(CoreId, Mail)>) {
         match mail {
             Mail::Cluster(entry) => {
                 if self.replica.install(entry) {
@@ -127,7 +128,40 @@ impl Machines for Sessions {
                     entry.session.expect_kill(now);
                 }
             }
-            Mail::Unreachable { .. } => {}
+            Mail::Answer(answer) => {
+                let key = answer.key;
+                if let Some(entry) = self.table.get_mut(key)
+                    && entry.session.take_answer(*answer)
+                {
+                    wake.push(key);
+                }
+            }
+            Mail::List { inquiry } => {
+                let core = self.ids.core();
+                let rows = self.table.iter().map(|(_, e)| e.session.row(core));
+                let rows = rows.collect();
+                let listed = Mail::Listed {
+                    inquiry,
+                    core,
+                    rows,
+                };
+                post.push((CoreId::METADATA, listed));
+            }
+            Mail::Kill { inquiry, id } => {
+                let found = self.ids.find(id);
+                if let Some(key) = found
+                    && let Some(entry) = self.table.get_mut(key)
+                {
+                    entry.session.is_killed = true;
+                    wake.push(key);
+                }
+                let was_found = found.is_some();
+                post.push((CoreId::METADATA, Mail::Killed { inquiry, was_found }));
+            }
+            Mail::Settings(settings) => self.settings = Settings::of(&settings),
+            // For the metadata core.
+            Mail::Unreachable { .. } | Mail::Ask(_) | Mail::Listed { .. } | Mail::Killed { .. } => {
+            }
         }
     }
 

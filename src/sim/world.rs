@@ -259,9 +259,12 @@ impl World {
                 self.schedule(core, key);
             }
             Event::Mail(core, mail) => {
-                let mut wake = vec![];
+                let (mut wake, mut post) = (vec![], vec![]);
                 let now = Tick(self.now);
-                self.machines(core).mail(now, mail, &mut wake);
+                self.machines(core).mail(now, mail, &mut wake, &mut post);
+                for (to, letter) in post {
+                    self.post(core, to, letter);
+                }
                 for key in wake {
                     self.call(core, key, Input::Wake);
                 }
@@ -363,19 +366,7 @@ impl World {
                     }
                 }
                 Output::End(reason, linger) => end = Some((reason, linger)),
-                Output::Post(to, mail) => {
-                    let to = if to == CoreId::METADATA {
-                        usize::from(CORES)
-                    } else {
-                        usize::from(to.0)
-                    };
-                    // Letters of one core to another keep their order.
-                    let (from, delay) = (core, self.rng.below(3_000));
-                    let last = self.mail_order.entry((from, to)).or_default();
-                    *last = (*last).max(self.now + delay);
-                    let delay = *last - self.now;
-                    self.at(delay, Event::Mail(to, mail));
-                }
+                Output::Post(to, mail) => self.post(core, to, mail),
                 Output::Count(_) => {}
                 Output::Log(_, event, text) => self.note(|| format!("log {event} {text}")),
             }
@@ -384,6 +375,20 @@ impl World {
             self.ended(core, key, reason, linger);
         }
         self.schedule(core, key);
+    }
+
+    /// Letters of one core to another keep their order.
+    fn post(&mut self, from: usize, to: CoreId, mail: Mail) {
+        let to = if to == CoreId::METADATA {
+            usize::from(CORES)
+        } else {
+            usize::from(to.0)
+        };
+        let delay = self.rng.below(3_000);
+        let last = self.mail_order.entry((from, to)).or_default();
+        *last = (*last).max(self.now + delay);
+        let delay = *last - self.now;
+        self.at(delay, Event::Mail(to, mail));
     }
 
     fn schedule(&mut self, core: usize, key: Key) {

@@ -17,6 +17,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Registry, reload};
 
 /// Lines waiting for the disk, about 2 MB of text; when it is full, new ones are dropped and
 /// counted.
@@ -25,9 +27,22 @@ const LINES_MAX: usize = 8192;
 /// Where a daemon writes when no file is set; below the working directory, as OBProxy does.
 const DAEMON_FILE: &str = "log/obring.log";
 
+/// Changes which lines are written, while the log runs.
+#[derive(Clone, Debug)]
+pub(super) struct Loudness(reload::Handle<LevelFilter, Registry>);
+
+impl Loudness {
+    /// Lines of this level and above are written.
+    pub(super) fn set(&self, level: Level) {
+        // It fails when the log is gone: then there is nothing to change.
+        let _ = self.0.reload(filter(level));
+    }
+}
+
 /// The running log. What waits is written when the value goes.
 pub(super) struct Log {
     reopen: Reopen,
+    loudness: Loudness,
     not_queued: ErrorCounter,
     path: Option<PathBuf>,
     _writer: WorkerGuard,
@@ -57,19 +72,25 @@ impl Log {
         })?;
         let reopen = sink.reopen();
         let (writer, guard) = queue(sink);
+        let (filter, handle) = reload::Layer::new(filter(level));
         let log = Self {
+            loudness: Loudness(handle),
             reopen,
             not_queued: writer.error_counter(),
             path,
             _writer: guard,
         };
-        let subscriber = tracing_subscriber::fmt()
+        let lines = tracing_subscriber::fmt::layer()
             .event_format(LineFormat)
-            .with_max_level(filter(level))
-            .with_writer(writer)
-            .finish();
+            .with_writer(writer);
+        let subscriber = tracing_subscriber::registry().with(filter).with(lines);
         tracing::subscriber::set_global_default(subscriber).expect("a process has one log");
         Ok(log)
+    }
+
+    /// The handle that changes which lines are written.
+    pub(super) fn loudness(&self) -> Loudness {
+        self.loudness.clone()
     }
 
     /// The handle that reopens the file.

@@ -39,6 +39,8 @@ pub enum Fault {
     Shutdown,
     /// An invariant of the proxy is broken.
     Internal,
+    /// An administrator has ended the session.
+    Killed,
 }
 
 impl Fault {
@@ -60,6 +62,7 @@ impl Fault {
             Self::LostInReply => (10016, b"HY000"),
             Self::Shutdown => (1053, b"08S01"),
             Self::Internal => (10001, b"HY000"),
+            Self::Killed => (1317, b"70100"),
         }
     }
 }

@@ -11,6 +11,7 @@ mod ok;
 mod packet;
 mod reply;
 mod request;
+mod rows;
 
 pub use command::Command;
 pub use flags::{client, status};
@@ -23,3 +24,4 @@ pub use ok::{
 pub use packet::{Gather, HEADER_LEN, MAX_PAYLOAD, TooLong, Whole, put_packet};
 pub use reply::{BadReply, ClientTurn, Reply, ReplySink, Shape};
 pub use request::{Request, RequestStep};
+pub use rows::{ColumnKind, TextRows};

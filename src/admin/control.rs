@@ -1,0 +1,98 @@
+//! The machines of the metadata core: cluster knowledge, and the administrators' desk.
+
+use super::Desk;
+use crate::base::{Accepted, CloseReason, CoreId, Input, Key, Linger, Machines, Out, Output, Tick};
+use crate::metadata::{self, Metadata};
+use crate::routing::Mail;
+
+/// Both machines.
+#[derive(Debug)]
+pub struct Control {
+    metadata: Metadata,
+    desk: Desk,
+    is_desk_over: bool,
+}
+
+impl Control {
+    /// The key of the desk; that of the other is [`Metadata::KEY`].
+    const DESK: Key = Key {
+        index: 1,
+        generation: 1,
+    };
+
+    /// Both machines, not started.
+    #[must_use]
+    pub const fn new(metadata: Metadata, desk: Desk) -> Self {
+        Self {
+            metadata,
+            desk,
+            is_desk_over: false,
+        }
+    }
+}
+
+impl Machines for Control {
+    type Mail = Mail;
+
+    fn accept(&mut self, _: Tick, _: Accepted) -> Option<Key> {
+        None
+    }
+
+    fn handle(&mut self, now: Tick, id: Key, input: Input<'_>, out: &mut Out<'_, Mail>) {
+        if id != Self::DESK {
+            return self.metadata.handle(now, id, input, out);
+        }
+        match input {
+            Input::Drain { .. } => {
+                let end = Output::End(CloseReason::Shutdown, Linger::Flush);
+                return out.list.push(end);
+            }
+            Input::Timer => self.desk.timer(now),
+            _ => {}
+        }
+        for (core, mail) in self.desk.letters() {
+            out.list.push(Output::Post(core, mail));
+        }
+    }
+
+    fn poll_timeout(&self, id: Key) -> Option<Tick> {
+        match id {
+            Self::DESK => self.desk.due().filter(|_| !self.is_desk_over),
+            _ => self.metadata.poll_timeout(id),
+        }
+    }
+
+    fn mail(&mut self, now: Tick, mail: Mail, wake: &mut Vec<Key>, post: &mut Vec<(CoreId, Mail)>) {
+        let Some(mail) = self.desk.mail(now, mail) else {
+            if let Some(settings) = self.desk.new_settings() {
+                self.metadata.set_settings(metadata::Settings::of(settings));
+            }
+            post.append(&mut self.desk.letters());
+            // Its timer is looked at again.
+            wake.push(Self::DESK);
+            return;
+        };
+        self.metadata.mail(now, mail, wake, post);
+    }
+
+    fn ended(&mut self, id: Key) {
+        match id {
+            Self::DESK => self.is_desk_over = true,
+            _ => self.metadata.ended(id),
+        }
+    }
+
+    fn describe(&self, id: Key) -> String {
+        match id {
+            Self::DESK => "machine=desk".into(),
+            _ => self.metadata.describe(id),
+        }
+    }
+
+    fn ids(&self, into: &mut Vec<Key>) {
+        self.metadata.ids(into);
+        if !self.is_desk_over {
+            into.push(Self::DESK);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! SHOW of settings, sessions and counters. Columns: operations.md 3.4.
+
+use super::command::{Refusal, Reply, Statement, Step};
+use super::desk::Desk;
+use super::listing::{Listing, like};
+use crate::base::{CloseReason, Event};
+use crate::config::{Reload, Row, TABLE};
+use crate::routing::{SessionRow, SessionState};
+use crate::telemetry::Core;
+
+/// `SHOW PROXYCONFIG [LIKE 'p']`
+pub(super) fn config(desk: &mut Desk, statement: &Statement) -> Step {
+    settings(desk, statement, false)
+}
+
+/// `SHOW PROXYCONFIG DIFF [USER] [LIKE 'p']`: what is not the default.
+pub(super) fn config_diff(desk: &mut Desk, statement: &Statement) -> Step {
+    settings(desk, statement, true)
+}
+
+fn settings(desk: &Desk, statement: &Statement, is_diff: bool) -> Step {
+    let Some(pattern) = statement.pattern() else {
+        return wrong_tail("SHOW PROXYCONFIG");
+    };
+    let mut listing = Listing::new(&[
+        "name",
+        "value",
+        "info",
+        "need_reboot",
+        "visible_level",
+        "range",
+        "config_level",
+    ]);
+    for row in TABLE.iter().filter(|row| like(pattern, row.name)) {
+        let value = row.value(&desk.settings);
+        if is_diff && is_default(row, &value) {
+            continue;
+        }
+        listing.row(
+            [
+                row.name,
+                &value,
+                row.doc.trim(),
+                if row.reload == Reload::Restart {
+                    "true"
+                } else {
+                    "false"
+                },
+                if row.kind.is_secret() { "SYS" } else { "USER" },
+                &row.allowed(),
+                "LEVEL_GLOBAL",
+            ]
+            .map(|text| Some(text.to_owned())),
+        );
+    }
+    Step::Done(Reply::Rows(listing))
+}
+
+/// A secret is not compared: that would tell it.
+fn is_default(row: &Row, value: &str) -> bool {
+    row.kind.is_secret() || value == row.default
+}
+
+/// `SHOW PROXYSESSION [LIKE 'p']`: the pattern is for users.
+pub(super) fn sessions(_: &mut Desk, statement: &Statement) -> Step {
+    match statement.pattern() {
+        Some(_) => Step::Sessions(list_sessions),
+        None => wrong_tail("SHOW PROXYSESSION"),
+    }
+}
+
+/// `SHOW [FULL] PROCESSLIST`
+pub(super) fn processes(_: &mut Desk, statement: &Statement) -> Step {
+    match statement.tail() {
+        [] => Step::Sessions(list_processes),
+        _ => wrong_tail("SHOW PROCESSLIST"),
+    }
+}
+
+fn list_sessions(desk: &Desk, statement: &Statement, rows: &[SessionRow]) -> Reply {
+    let pattern = statement.pattern().unwrap_or_default();
+    let mut listing = Listing::new(&[
+        "proxy_sessid#",
+        "Id#",
+        "Cluster",
+        "Tenant",
+        "User",
+        "Host",
+        "db",
+        "trans_count#",
+        "svr_session_count#",
+        "state",
+        "tid#",
+        "pid#",
+        "using_ssl#",
+    ]);
+    for row in rows
+        .iter()
+        .filter(|row| like(pattern, &text(row.user.as_deref())))
+    {
+        listing.row([
+            Some(row.proxy_session.to_string()),
+            Some(row.id.to_string()),
+            Some(text(row.cluster.as_deref())),
+            Some(text(row.tenant.as_deref())),
+            Some(text(row.user.as_deref())),
+            Some(row.peer.to_string()),
+            Some(database(row)),
+            Some(row.transactions.to_string()),
+            Some(row.links.to_string()),
+            Some(state(row).into()),
+            Some(row.core.0.to_string()),
+            Some(desk.facts.pid.to_string()),
+            Some("0".into()),
+        ]);
+    }
+    Reply::Rows(listing)
+}
+
+fn list_processes(desk: &Desk, _: &Statement, rows: &[SessionRow]) -> Reply {
+    let mut listing = Listing::new(&[
+        "Id#",
+        "Tenant",
+        "User",
+        "Host",
+        "db",
+        "trans_count#",
+        "svr_session_count#",
+        "state",
+        "tid#",
+        "pid#",
+    ]);
+    for row in rows {
+        listing.row([
+            Some(row.id.to_string()),
+            Some(text(row.tenant.as_deref())),
+            Some(text(row.user.as_deref())),
+            Some(row.peer.to_string()),
+            Some(database(row)),
+            Some(row.transactions.to_string()),
+            Some(row.links.to_string()),
+            Some(state(row).into()),
+            Some(row.core.0.to_string()),
+            Some(desk.facts.pid.to_string()),
+        ]);
+    }
+    Reply::Rows(listing)
+}
+
+fn text(name: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
+}
+
+/// OBProxy writes the word where there is none.
+fn database(row: &SessionRow) -> String {
+    row.database
+        .as_deref()
+        .map_or_else(|| "NULL".into(), |db| text(Some(db)))
+}
+
+const fn state(row: &SessionRow) -> &'static str {
+    match row.state {
+        SessionState::Init => "MCS_INIT",
+        SessionState::Active => "MCS_ACTIVE_READER",
+        SessionState::KeepAlive => "MCS_KEEP_ALIVE",
+    }
+}
+
+/// `SHOW PROXYSTAT [REFRESH] [LIKE 'p']`: sums over all cores. Nothing is cached, so there is
+/// nothing to refresh.
+pub(super) fn stat(desk: &mut Desk, statement: &Statement) -> Step {
+    let Some(pattern) = statement.pattern() else {
+        return wrong_tail("SHOW PROXYSTAT");
+    };
+    let cores = desk
+        .facts
+        .counters
+        .get()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let sum = |of: &dyn Fn(&Core) -> u64| cores.iter().map(|core| of(core)).sum::<u64>();
+    let mut listing = Listing::new(&["stat_name", "value#", "persist_type"]);
+    let mut put = |name: &str, value: u64| {
+        if like(pattern, name) {
+            listing.row([Some(name.into()), Some(value.to_string()), None]);
+        }
+    };
+    // OBProxy's names, for what means the same here.
+    let clients = sum(&|c| c.clients.get());
+    let links = sum(&|c| c.links.get());
+    put("client_requests", sum(&|c| c.event(Event::Request)));
+    let completed = sum(&|c| c.event(Event::Reply) + c.event(Event::LocalReply));
+    put("client_completed_requests", completed);
+    put("client_connections_currently_open", clients);
+    put("global_client_connections_currently_open", clients);
+    put("server_connections_currently_open", links);
+    put("global_connections_currently_open", clients + links);
+    put(
+        "server_connect_count",
+        sum(&|c| c.event(Event::LinkConnect)),
+    );
+    put(
+        "broken_server_connections",
+        sum(&|c| c.event(Event::LinkLost)),
+    );
+    let aborted = [CloseReason::ClientGone, CloseReason::ClientReset];
+    let aborted = sum(&|c| aborted.iter().map(|&reason| c.close(reason)).sum());
+    put("client_connection_abort_count", aborted);
+    // Ours.
+    for &event in Event::ALL {
+        put(event.name(), sum(&|c| c.event(event)));
+    }
+    for &reason in CloseReason::ALL {
+        put(
+            &format!("closed_{}", reason.name()),
+            sum(&|c| c.close(reason)),
+        );
+    }
+    put("turns", sum(&|c| c.turns.get()));
+    put("spill_bytes", sum(&|c| c.spill_bytes.get()));
+    put("starved_now", sum(&|c| c.starved.get()));
+    put("clients_refused", sum(&|c| c.clients_refused.get()));
+    put("stale_completions", sum(&|c| c.stale.get()));
+    put("outputs_dropped", sum(&|c| c.outputs_dropped.get()));
+    put("mail_dropped", sum(&|c| c.mail_dropped.get()));
+    Step::Done(Reply::Rows(listing))
+}
+
+fn wrong_tail(command: &str) -> Step {
+    Refusal::step(
+        1064,
+        "42000",
+        format!("{command} takes LIKE 'pattern' or nothing behind it"),
+    )
+}

@@ -1,0 +1,76 @@
+//! What an administrator's session, the metadata core and the other cores say to each other.
+
+use crate::base::{CoreId, Key};
+use std::net::SocketAddr;
+
+/// A statement of `root@proxysys`, from the core of its session to the metadata core.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Where the session lives.
+    pub core: CoreId,
+    /// The session.
+    pub key: Key,
+    /// Counts the statements of the session: an answer that comes too late is known by it.
+    pub number: u32,
+    /// Connection id of the session.
+    pub session: u32,
+    /// User without tenant.
+    pub user: Vec<u8>,
+    /// Address of the client.
+    pub peer: SocketAddr,
+    /// Sequence number of the first packet of the answer.
+    pub seq: u8,
+    /// The statement.
+    pub text: Vec<u8>,
+}
+
+/// The answer to an [`Ask`].
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The session.
+    pub key: Key,
+    /// The number of the question.
+    pub number: u32,
+    /// What the client gets: whole packets.
+    pub packets: Vec<u8>,
+    /// The session ends behind it.
+    pub ends: bool,
+}
+
+/// Where a session stands, in OBProxy's words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionState {
+    /// Not logged in yet.
+    Init,
+    /// A statement runs.
+    Active,
+    /// Nothing runs.
+    KeepAlive,
+}
+
+/// One session, as lists show it.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    /// Connection id.
+    pub id: u32,
+    /// Connection id of the proxy, as servers know it.
+    pub proxy_session: u64,
+    /// Cluster of the login name.
+    pub cluster: Option<Vec<u8>>,
+    /// Tenant; `None` before the login.
+    pub tenant: Option<Vec<u8>>,
+    /// User; `None` before the login.
+    pub user: Option<Vec<u8>>,
+    /// Address of the client.
+    pub peer: SocketAddr,
+    /// Current database.
+    pub database: Option<Vec<u8>>,
+    /// Transactions so far.
+    pub transactions: u64,
+    /// Server connections.
+    pub links: u64,
+    /// Where it stands.
+    pub state: SessionState,
+    /// Its core.
+    pub core: CoreId,
+}

@@ -1,0 +1,370 @@
+//! root@proxysys on the real binary. No server is needed: none is ever asked.
+#![allow(missing_docs, reason = "a test")]
+
+use bench_harness::process::{Obring, Options};
+use mysql::prelude::Queryable;
+use mysql::{Conn, OptsBuilder, Row, Value};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Nobody listens there.
+const NOWHERE: &str = "127.0.0.1:1";
+
+fn options() -> Options {
+    let nowhere: SocketAddr = NOWHERE.parse().expect("an address");
+    Options::new(env!("CARGO_BIN_EXE_obring"), &[nowhere]).set("obproxy_sys_password", "plain:pw")
+}
+
+fn proxy(options: &Options) -> Obring {
+    Obring::start(options).expect("obring starts")
+}
+
+fn login(proxy: &Obring, user: &str, password: &str) -> Result<Conn, mysql::Error> {
+    Conn::new(
+        OptsBuilder::new()
+            .ip_or_hostname(Some("127.0.0.1"))
+            .tcp_port(proxy.address().port())
+            .prefer_socket(false)
+            .user(Some(user))
+            .pass(Some(password)),
+    )
+}
+
+fn admin(proxy: &Obring) -> Conn {
+    login(proxy, "root@proxysys", "pw").expect("a login")
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::NULL => "NULL".into(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All rows as texts.
+fn rows(conn: &mut Conn, sql: &str) -> Vec<Vec<String>> {
+    let rows: Vec<Row> = conn.query(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
+    rows.into_iter()
+        .map(|row| row.unwrap().iter().map(text).collect())
+        .collect()
+}
+
+fn columns(conn: &mut Conn, sql: &str) -> Vec<String> {
+    let result = conn.query_iter(sql).expect(sql);
+    let names = result.columns();
+    names
+        .as_ref()
+        .iter()
+        .map(|c| c.name_str().into_owned())
+        .collect()
+}
+
+/// Number and text of the error that a statement gets.
+fn error(conn: &mut Conn, sql: &str) -> (u16, String) {
+    match conn.query_drop(sql) {
+        Err(mysql::Error::MySqlError(e)) => (e.code, e.message),
+        other => panic!("{sql}: {other:?}"),
+    }
+}
+
+fn setting(conn: &mut Conn, name: &str) -> String {
+    let found = rows(conn, &format!("show proxyconfig like '{name}'"));
+    found
+        .first()
+        .unwrap_or_else(|| panic!("{name} is not shown"))[1]
+        .clone()
+}
+
+#[test]
+fn the_lists_have_the_columns_that_tools_read() {
+    let proxy = proxy(&options());
+    let mut conn = admin(&proxy);
+    let want = "name value info need_reboot visible_level range config_level";
+    assert_eq!(columns(&mut conn, "SHOW PROXYCONFIG;").join(" "), want);
+    let all = rows(&mut conn, "show proxyconfig");
+    assert_eq!(all.len(), obring::config::TABLE.len());
+    assert!(all.iter().flatten().all(|cell| cell != "NULL"));
+    assert!(all.iter().all(|row| row[3] == "true" || row[3] == "false"));
+    assert_eq!(setting(&mut conn, "obproxy_sys_password"), "***");
+
+    let want = "proxy_sessid Id Cluster Tenant User Host db trans_count svr_session_count state tid \
+                pid using_ssl";
+    assert_eq!(columns(&mut conn, "SHOW PROXYSESSION").join(" "), want);
+    let own = rows(&mut conn, "show proxysession like 'ro_t'");
+    assert_eq!(own.len(), 1, "{own:?}");
+    assert_eq!(own[0][1], conn.connection_id().to_string());
+    assert_eq!(own[0][11], proxy.id().to_string());
+    assert!(rows(&mut conn, "show proxysession like 'nobody'").is_empty());
+    let want = "Id Tenant User Host db trans_count svr_session_count state tid pid";
+    assert_eq!(columns(&mut conn, "SHOW FULL PROCESSLIST").join(" "), want);
+    assert_eq!(
+        columns(&mut conn, "show proxystat").join(" "),
+        "stat_name value persist_type"
+    );
+    let logins = rows(&mut conn, "show proxystat refresh like 'admin_logged_in'");
+    assert_eq!(logins, [["admin_logged_in", "1", "NULL"]]);
+    conn.query_drop("ping proxy").expect("an OK");
+}
+
+#[test]
+fn a_change_holds_at_once_on_every_core_and_after_a_kill() {
+    let root: PathBuf = std::env::temp_dir().join(format!("obring-admin-{}", std::process::id()));
+    let mut options = options().set("work_thread_num", 3);
+    options.root = Some(root.clone());
+    let first = proxy(&options);
+    let mut conn = admin(&first);
+    conn.query_drop("ALTER PROXYCONFIG SET client_login_timeout = '150ms'")
+        .expect("an OK");
+    conn.query_drop("alter proxyconfig set drain_timeout=7;")
+        .expect("an OK");
+    conn.query_drop("alter proxyconfig set obproxy_sys_password = \"new\"")
+        .expect("an OK");
+    conn.query_drop("alter proxyconfig set listen_port = 2999")
+        .expect("an OK");
+    conn.query_drop("alter proxyconfig set syslog_level = DEBUG")
+        .expect("an OK");
+    assert_eq!(setting(&mut conn, "client_login_timeout"), "150ms");
+    assert!(login(&first, "root@proxysys", "pw").is_err());
+    // Some connections come to every core; all are cut after the new time, not after ten seconds.
+    let idle: Vec<_> = (0..24)
+        .map(|_| bench_harness::raw::Conn::open(first.address()).expect("a connection"))
+        .collect();
+    for mut conn in idle {
+        conn.greeting().expect("a greeting");
+        let told = conn.receive().error().expect("an error packet");
+        assert!(told.1.contains("within 0.15 s"), "{told:?}");
+    }
+    // SIGKILL.
+    drop(first);
+    let mut again = options;
+    again.settings = vec!["local_bound_ip=127.0.0.1".into()];
+    let mut second = proxy(&again);
+    let mut conn = login(&second, "root@proxysys", "new").expect("the new password");
+    assert_eq!(setting(&mut conn, "client_login_timeout"), "150ms");
+    assert_eq!(setting(&mut conn, "drain_timeout"), "7s");
+    assert_eq!(setting(&mut conn, "syslog_level"), "DEBUG");
+    // Given on the first command line only.
+    assert_eq!(setting(&mut conn, "work_thread_num"), "3");
+    // A flag wins over what is stored.
+    assert_eq!(
+        setting(&mut conn, "listen_port"),
+        second.address().port().to_string()
+    );
+    let id = setting(&mut conn, "proxy_id");
+    drop(conn);
+    second.term();
+    second.wait_exit(20).expect("an end");
+    drop(second);
+    let third = proxy(&again);
+    let mut conn = login(&third, "root@proxysys", "new").expect("a login");
+    assert_eq!(setting(&mut conn, "proxy_id"), id);
+    drop(third);
+    std::fs::remove_dir_all(&root).expect("it is ours");
+}
+
+#[test]
+fn a_kill_in_the_middle_of_changes_leaves_an_old_or_a_new_value() {
+    let root = std::env::temp_dir().join(format!("obring-kill-{}", std::process::id()));
+    let mut options = options();
+    options.root = Some(root.clone());
+    let mut at_least = 0;
+    for round in 0..6_u64 {
+        let proxy = proxy(&options);
+        let mut conn = admin(&proxy);
+        if round > 0 {
+            let value = setting(&mut conn, "drain_timeout");
+            let value: u64 = value.trim_end_matches("ms").parse().expect(&value);
+            // What was acknowledged is there; one more may have been written.
+            assert!(
+                (at_least..=at_least + 1).contains(&value),
+                "{value} after {at_least}"
+            );
+            at_least = value;
+        }
+        let changer = std::thread::Builder::new().spawn(move || {
+            let mut done = at_least;
+            loop {
+                // Never whole seconds: they would be shown without ms.
+                let next = done + 1 + u64::from((done + 1).is_multiple_of(1_000));
+                let sql = format!("alter proxyconfig set drain_timeout = '{next}ms'");
+                if conn.query_drop(sql).is_err() {
+                    return done;
+                }
+                done = next;
+            }
+        });
+        let changer = changer.expect("a thread");
+        // So many turns of another session later.
+        let mut other = admin(&proxy);
+        for _ in 0..20 + round * 37 {
+            other.query_drop("ping proxy").expect("an OK");
+        }
+        drop(proxy);
+        at_least = changer.join().expect("no panic");
+        assert!(at_least > 0);
+    }
+    std::fs::remove_dir_all(&root).expect("it is ours");
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let proxy = proxy(&options());
+    let mut conn = admin(&proxy);
+    for (sql, code, text) in [
+        (
+            "alter proxyconfig set nothing_like_it = 1",
+            5099,
+            "nothing_like_it",
+        ),
+        (
+            "alter proxyconfig set drain_timeout = 'soon'",
+            4147,
+            "\"soon\"",
+        ),
+        (
+            "alter proxyconfig set drain_timeout = '2d'",
+            4147,
+            "[0s, 1d]",
+        ),
+        ("alter proxyconfig set app_name = 'x'", 1235, "app_name"),
+        (
+            "alter proxyconfig set drain_timeout",
+            1064,
+            "name = 'value'",
+        ),
+        ("alter proxyconfig set a = 'b", 1064, "ends inside '"),
+        ("select * from t", 1235, "not a database"),
+        ("insert into t values(1)", 1235, "user@tenant#cluster"),
+        ("show tables", 1235, "not a database"),
+        ("select @@nothing", 1193, "@@nothing"),
+        ("ping proxy; ping proxy", 1235, "one statement"),
+        ("kill 1", 1094, "1"),
+        ("kill x", 1210, "\"x\""),
+        ("kill query 1", 1235, "server"),
+        (" ; ", 1065, "empty"),
+        ("show proxyconfig lik 'x'", 1064, "LIKE"),
+    ] {
+        let got = error(&mut conn, sql);
+        assert!(got.0 == code && got.1.contains(text), "{sql}: {got:?}");
+    }
+    // A statement of any length and any bytes.
+    let long = format!("alter proxyconfig set log_file = '{}'", "x".repeat(200_000));
+    assert_eq!(error(&mut conn, &long).0, 4147);
+    assert_eq!(error(&mut conn, "select '\u{0}\u{1F980}").0, 1064);
+    // Names of OBProxy that do nothing here yet are taken.
+    conn.query_drop("alter proxyconfig set enable_sharding = 'False'")
+        .expect("an OK");
+    assert!(
+        conn.info_str().contains("no effect in this version"),
+        "{}",
+        conn.info_str()
+    );
+    // The session goes on after all of them.
+    conn.query_drop("ping proxy").expect("an OK");
+}
+
+#[test]
+fn what_drivers_ask_is_answered() {
+    let proxy = proxy(&options());
+    let mut conn = admin(&proxy);
+    for (sql, want) in [
+        ("select 1", "1"),
+        (
+            "SELECT @@version_comment limit 1",
+            "obring: administration of the proxy (root@proxysys)",
+        ),
+        ("select version()", "5.7.25"),
+        ("select proxy_version()", "4.3.4.0"),
+        ("select @@session.tx_isolation", "READ-COMMITTED"),
+        ("SELECT @@max_allowed_packet", "4194304"),
+        (
+            "/* a driver */ select @@session.auto_increment_increment as x",
+            "1",
+        ),
+        ("select database()", "NULL"),
+        ("select 'it''s'", "it's"),
+    ] {
+        assert_eq!(rows(&mut conn, sql), [[want]], "{sql}");
+    }
+    let names = columns(&mut conn, "select @@wait_timeout, 1 as one, version() v");
+    assert_eq!(names, ["@@wait_timeout", "one", "v"]);
+    let pair = rows(&mut conn, "show variables like 'wait_%'");
+    assert_eq!(pair, [["wait_timeout", "28800"]]);
+    let pair = rows(
+        &mut conn,
+        "SHOW VARIABLES WHERE Variable_name = 'tx_isolation'",
+    );
+    assert_eq!(pair, [["tx_isolation", "READ-COMMITTED"]]);
+    for sql in [
+        "set names utf8mb4",
+        "SET autocommit = 0, sql_mode='ANSI'",
+        "begin",
+        "START TRANSACTION",
+        "commit",
+        "rollback",
+        "use x",
+    ] {
+        conn.query_drop(sql)
+            .unwrap_or_else(|e| panic!("{sql}: {e}"));
+    }
+    assert!(rows(&mut conn, "show warnings").is_empty());
+    conn.ping().expect("an OK");
+    conn.select_db("anything").expect("an OK");
+    conn.reset().expect("an OK");
+    assert!(conn.prep("select 1").is_err());
+    conn.ping().expect("it goes on");
+}
+
+#[test]
+fn wrong_passwords_disturb_nobody() {
+    let proxy = proxy(&options());
+    let mut conn = admin(&proxy);
+    for n in 0..20 {
+        let user = if n % 2 == 0 {
+            "root@proxysys"
+        } else {
+            "other@proxysys"
+        };
+        match login(&proxy, user, "wrong") {
+            Err(mysql::Error::MySqlError(e)) => assert_eq!(e.code, 1045, "{e}"),
+            other => panic!("{other:?}"),
+        }
+        conn.query_drop("ping proxy").expect("an OK");
+    }
+    let refused = rows(&mut conn, "show proxystat like 'closed_login_refused'");
+    assert_eq!(refused[0][1], "20");
+    admin(&proxy);
+}
+
+#[test]
+fn kill_ends_a_session_of_any_core_and_its_own() {
+    let proxy = proxy(&options().set("work_thread_num", 3));
+    let mut conn = admin(&proxy);
+    let mut others: Vec<Conn> = (0..9).map(|_| admin(&proxy)).collect();
+    for other in &mut others {
+        conn.query_drop(format!("kill {}", other.connection_id()))
+            .expect("an OK");
+        let (code, text) = error(other, "ping proxy");
+        assert_eq!(code, 1317, "{text}");
+        assert!(other.ping().is_err());
+    }
+    assert_eq!(rows(&mut conn, "show processlist").len(), 1);
+    let (code, _) = error(&mut conn, "kill connection 1");
+    assert_eq!(code, 1094);
+    let own = format!("kill proxysession {}", conn.connection_id());
+    assert_eq!(error(&mut conn, &own).0, 1317);
+    assert!(conn.ping().is_err());
+}
+
+#[test]
+fn a_drain_ends_administrators_and_an_empty_password_is_one() {
+    let mut proxy = proxy(&options().set("obproxy_sys_password", ""));
+    let mut conn = login(&proxy, "root@proxysys", "").expect("no password");
+    assert!(login(&proxy, "root@proxysys", "pw").is_err());
+    conn.query_drop("ping proxy").expect("an OK");
+    proxy.term();
+    assert!(proxy.wait_exit(20).expect("an end").success());
+    let (code, _) = error(&mut conn, "ping proxy");
+    assert_eq!(code, 1053);
+}
