@@ -1,8 +1,8 @@
 //! obring: a reverse proxy for OceanBase.
 //!
 //! Layers, bottom up (`docs/architecture.md`): `base`, then `protocol` (crate `obring-wire`), then
-//! `auth`, `link`, `routing`, then `session`, `metadata` and `admin`: pure machines without IO. Above them
-//! `runtime` (io_uring, clocks, threads) and `server` (start, signals, drain).
+//! `auth`, `link`, `routing`, then `session`, `metadata` and `admin`: pure machines without IO.
+//! Above them `runtime` (io_uring, clocks, threads) and `server` (start, signals, drain).
 
 pub mod admin;
 pub mod auth;

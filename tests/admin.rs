@@ -88,8 +88,8 @@ fn the_lists_have_the_columns_that_tools_read() {
     assert!(all.iter().all(|row| row[3] == "true" || row[3] == "false"));
     assert_eq!(setting(&mut conn, "obproxy_sys_password"), "***");
 
-    let want = "proxy_sessid Id Cluster Tenant User Host db trans_count svr_session_count state tid \
-                pid using_ssl";
+    let want = "proxy_sessid Id Cluster Tenant User Host db trans_count svr_session_count state \
+                tid pid using_ssl";
     assert_eq!(columns(&mut conn, "SHOW PROXYSESSION").join(" "), want);
     let own = rows(&mut conn, "show proxysession like 'ro_t'");
     assert_eq!(own.len(), 1, "{own:?}");

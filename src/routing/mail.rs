@@ -54,7 +54,8 @@ pub enum Mail {
         /// Connection id of the victim.
         id: u32,
     },
-    /// Serving core to metadata core: a [`Mail::Kill`] was carried out, or there is no such session.
+    /// Serving core to metadata core: a [`Mail::Kill`] was carried out, or there is no such
+    /// session.
     Killed {
         /// What was asked.
         inquiry: u64,

@@ -233,10 +233,6 @@ mod tests {
                  obring -h lists the arguments",
             ),
             (
-                "obring -s 2885",
-                "-s (--rpc_listen_port) is not supported in this version",
-            ),
-            (
                 "obring -u 1",
                 "-u (--upgrade_ver) is not supported in this version",
             ),

@@ -1,6 +1,7 @@
 //! The world: virtual time, pipes, faults, and the machines in the middle.
 
 use super::client::{Client, Manner, Verdict};
+use super::conn::{Conn, Peer, Pipe};
 use super::server::{Act, PASSWORD, Server, Trouble};
 use crate::auth::stage1;
 use crate::base::{
@@ -48,40 +49,6 @@ pub enum Sabotage {
     LostByte,
     /// One byte on its way to a client comes twice.
     DoubledByte,
-}
-
-/// One direction of a connection.
-#[derive(Default)]
-struct Pipe {
-    bytes: VecDeque<u8>,
-    is_scheduled: bool,
-    /// The sender has closed; what is in the pipe still arrives.
-    eof: bool,
-    is_held: bool,
-}
-
-enum Peer {
-    Client(Box<Client>),
-    Server(Box<Server>),
-}
-
-struct Conn {
-    core: usize,
-    key: Key,
-    side: Side,
-    peer: Peer,
-    to_proxy: Pipe,
-    to_peer: Pipe,
-    /// The machine hears of it.
-    is_attached: bool,
-    /// The peer hears of it.
-    peer_open: bool,
-    is_connected: bool,
-    faulty: bool,
-    /// Bytes that the proxy has sent.
-    sent: usize,
-    reason: Option<CloseReason>,
-    verdict: Option<Verdict>,
 }
 
 #[derive(Clone, Debug)]
@@ -754,37 +721,6 @@ impl World {
             }
         }
         Ok(())
-    }
-}
-
-impl Conn {
-    const fn new(core: usize, key: Key, side: Side, peer: Peer) -> Self {
-        Self {
-            core,
-            key,
-            side,
-            peer,
-            to_proxy: Pipe::new(),
-            to_peer: Pipe::new(),
-            is_attached: true,
-            peer_open: true,
-            is_connected: false,
-            faulty: false,
-            sent: 0,
-            reason: None,
-            verdict: None,
-        }
-    }
-}
-
-impl Pipe {
-    const fn new() -> Self {
-        Self {
-            bytes: VecDeque::new(),
-            is_scheduled: false,
-            eof: false,
-            is_held: false,
-        }
     }
 }
 
