@@ -6,6 +6,8 @@
 #![cfg(feature = "e2e")]
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "e2e/administration.rs"]
+mod administration;
 #[path = "e2e/programs.rs"]
 mod programs;
 #[path = "e2e/rust_client.rs"]

@@ -3,7 +3,7 @@
 
 use super::state::{Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, Untold, put_ok};
-use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Side, Tick};
+use crate::base::{CloseReason, Cursor, Event, Level, Linger, LinkId, Out, Output, Side, Tick};
 use crate::protocol::capability;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
@@ -49,7 +49,8 @@ impl Facts {
         }
         for block in ok.blocks() {
             if block.kind == TRACK_SCHEMA {
-                self.database = (!block.data.is_empty()).then(|| block.data.to_vec());
+                let name = Cursor::new(block.data).lenenc_bytes().unwrap_or_default();
+                self.database = (!name.is_empty()).then(|| name.to_vec());
             }
             if block.kind != TRACK_VARIABLES {
                 continue;

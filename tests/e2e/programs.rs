@@ -13,11 +13,12 @@ const RUN_MAX_SECS: u64 = 300;
 /// The account of all programs.
 const ACCOUNT: (&str, &str) = ("e2e_client@sys", "e2e Pw-1");
 
-fn programs() -> Vec<PathBuf> {
+/// The programs of a name, one for each client.
+pub(super) fn programs(name: &str) -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/clients");
     let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
     let mut found: Vec<_> = entries
-        .filter_map(|e| Some(e.ok()?.path().join("run")))
+        .filter_map(|e| Some(e.ok()?.path().join(name)))
         .filter(|p| p.exists())
         .collect();
     found.sort();
@@ -25,7 +26,7 @@ fn programs() -> Vec<PathBuf> {
 }
 
 /// Output and exit code; files instead of pipes, so that a lot of output cannot block it.
-fn run(program: &Path, to: SocketAddr) -> Result<String, String> {
+pub(super) fn run(program: &Path, to: SocketAddr, account: (&str, &str)) -> Result<String, String> {
     let name = program
         .parent()
         .and_then(Path::file_name)
@@ -40,7 +41,7 @@ fn run(program: &Path, to: SocketAddr) -> Result<String, String> {
     let errors = file.try_clone().map_err(|e| e.to_string())?;
     let mut child = Command::new(program)
         .args([&to.ip().to_string(), &to.port().to_string()])
-        .args([ACCOUNT.0, ACCOUNT.1])
+        .args([account.0, account.1])
         .stdin(Stdio::null())
         .stdout(file)
         .stderr(errors)
@@ -99,12 +100,15 @@ fn client_programs_see_the_same_directly_and_through_obring() {
         c.run(sql).expect(sql);
     }
     let proxy = super::proxy();
-    let programs = programs();
+    let programs = programs("run");
     assert!(!programs.is_empty(), "no program in tests/e2e/clients");
     let mut failed = vec![];
     for program in &programs {
         let name = program.parent().unwrap_or(program).display().to_string();
-        let verdict = match (run(program, kernel()), run(program, proxy.address())) {
+        let verdict = match (
+            run(program, kernel(), ACCOUNT),
+            run(program, proxy.address(), ACCOUNT),
+        ) {
             (Err(e), _) => Some(format!("directly: {e}")),
             (_, Err(e)) => Some(format!("through obring: {e}")),
             (Ok(d), Ok(t)) => difference(&d, &t),

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Where the drivers are, for the programs of this folder. Sourced by each `run` (which then has the four arguments in
-# host, port, user, password) and by `prepare`. All drivers live in the cache, under a name that tells their
+# Where the drivers are, for the programs of this folder. Sourced by each `run` and `admin` (which then have the four
+# arguments in host, port, user, password) and by `prepare`. All drivers live in the cache, under a name that tells their
 # versions, so a change of a pinned version makes a new folder.
 clients=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=../../../scripts/lib.sh
@@ -20,7 +20,7 @@ go_drivers=/usr/share/gocode
 have() { [[ -e $1 ]] || die "$2 is missing ($1): run tests/e2e/clients/prepare"; }
 
 host='' port='' user='' password=''
-if [[ ${0##*/} == run ]]; then
+if [[ ${0##*/} == run || ${0##*/} == admin ]]; then
   (($# >= 3)) || { echo "usage: $0 HOST PORT USER [PASSWORD]" >&2; exit 2; }
   # shellcheck disable=SC2034 # for the caller
   host=$1 port=$2 user=$3 password=${4-}

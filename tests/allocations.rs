@@ -1,0 +1,203 @@
+//! After warm-up a statement costs the session machine no allocation.
+#![allow(missing_docs, reason = "a test")]
+
+use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Machines, Out, Output, Side, Tick};
+use obring::protocol::mysql::{Greeting, Login, client, put_packet};
+use obring::routing::{Cluster, Health, Mail, Replica};
+use obring::session::{SessionIds, Sessions, Settings};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+const HOME: Side = Side::Server(LinkId(0));
+/// Statements before counting, and counted.
+const WARM_UP: usize = 100;
+const COUNTED: usize = 1_000;
+
+/// A logged-in session and what its core keeps from turn to turn.
+struct Core {
+    sessions: Sessions,
+    key: Key,
+    arena: Vec<u8>,
+    list: Vec<Output<Mail>>,
+    pool: BufferPool,
+}
+
+impl Core {
+    fn new(tracks: bool) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 2881));
+        let mut replica = Replica::default();
+        replica.install(Arc::new(Cluster {
+            name: "test".into(),
+            is_named: false,
+            version: 1,
+            servers: Arc::new([any]),
+            health: Health::Ready,
+            confirmed: None,
+        }));
+        replica.prime();
+        let mut sessions = Sessions::new(Settings::default(), SessionIds::new(1, 0, 1), replica);
+        let accepted = Accepted {
+            peer: any,
+            local: any,
+            unix_us: 0,
+            entropy: [7; 32],
+            is_over_limit: false,
+        };
+        let key = sessions.accept(Tick(0), accepted).expect("a place");
+        let mut core = Self {
+            sessions,
+            key,
+            arena: vec![],
+            list: vec![],
+            pool: BufferPool::default(),
+        };
+        let track = if tracks { client::SESSION_TRACK } else { 0 };
+        let login = Login {
+            capabilities: client::PROTOCOL_41 | client::SECURE_CONNECTION | track,
+            max_packet: 1 << 24,
+            charset: 45,
+            user: b"root@sys",
+            auth: b"",
+            database: None,
+            plugin: None,
+            attributes: b"",
+        };
+        core.call(Input::Wake);
+        core.call(Input::Bytes(Side::Client, &packet(1, |b| login.put(b))));
+        core.call(Input::Connected(LinkId(0)));
+        let mut greeting = vec![];
+        Greeting {
+            version: b"5.7.25".to_vec(),
+            connection_id: 1,
+            capabilities: Greeting::OFFERED,
+            charset: Greeting::CHARSET,
+            scramble: [b'x'; 20],
+        }
+        .put(&mut greeting);
+        core.call(Input::Bytes(HOME, &greeting));
+        core.call(Input::Bytes(HOME, &ok(2)));
+        core
+    }
+
+    fn call(&mut self, input: Input<'_>) {
+        let mut out = Out {
+            arena: &mut self.arena,
+            list: &mut self.list,
+            pool: &mut self.pool,
+        };
+        self.sessions.handle(Tick(1), self.key, input, &mut out);
+        assert!(
+            !self.list.iter().any(|o| matches!(o, Output::End(..))),
+            "{:?}",
+            self.list
+        );
+        self.list.clear();
+        self.arena.clear();
+    }
+
+    /// One statement; bytes come in pieces of `piece`.
+    fn statement(&mut self, request: &[u8], reply: &[u8], piece: usize) {
+        for bytes in request.chunks(piece) {
+            self.call(Input::Bytes(Side::Client, bytes));
+        }
+        for bytes in reply.chunks(piece) {
+            self.call(Input::Bytes(HOME, bytes));
+        }
+    }
+}
+
+fn packet(seq: u8, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = vec![];
+    put_packet(&mut out, seq, write);
+    out
+}
+
+/// An OK in the layout for proxies.
+fn ok(seq: u8) -> Vec<u8> {
+    packet(seq, |b| b.extend_from_slice(&[0, 0, 0, 2, 0, 0, 0, 0]))
+}
+
+fn query(text: &str) -> Vec<u8> {
+    packet(0, |b| {
+        b.push(0x03);
+        b.extend_from_slice(text.as_bytes());
+    })
+}
+
+/// A result of `rows` rows of `len` bytes, with its terminal OK.
+fn rows(rows: usize, len: usize) -> Vec<u8> {
+    let mut out = packet(1, |b| b.push(1));
+    let mut seq = 1_u8;
+    let mut put = |payload: &[u8]| {
+        seq = seq.wrapping_add(1);
+        put_packet(&mut out, seq, |b| b.extend_from_slice(payload));
+    };
+    put(b"\x03def");
+    put(&[0xFE, 0, 0, 2, 0]);
+    for _ in 0..rows {
+        put(&vec![b'r'; len]);
+    }
+    put(&[0xFE, 0, 0, 2, 0]);
+    put(&[0, 0, 0, 2, 0, 0, 0, 0]);
+    out
+}
+
+fn error() -> Vec<u8> {
+    let mut out = packet(1, |b| b.extend_from_slice(b"\xff\x28\x04#42000no"));
+    out.extend_from_slice(&ok(2));
+    out
+}
+
+/// COM_STMT_EXECUTE of statement 1 with a number.
+fn execute() -> Vec<u8> {
+    packet(0, |b| {
+        b.extend_from_slice(&[0x17, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 8, 0]);
+        b.extend_from_slice(&5_u64.to_le_bytes());
+    })
+}
+
+#[test]
+fn named_statements_cost_no_allocation() {
+    let ping = packet(0, |b| b.push(0x0E));
+    let insert = format!("insert into kv values(1, '{}')", "v".repeat(20_000));
+    let statements: [(&str, Vec<u8>, Vec<u8>); 8] = [
+        ("select 1", query("select 1"), rows(1, 2)),
+        (
+            "point select",
+            query("select v from kv where id=5"),
+            rows(1, 100),
+        ),
+        ("prepared point select", execute(), rows(1, 100)),
+        ("1 MB reply", query("select v from kv"), rows(1_000, 1_000)),
+        ("begin", query("begin"), ok(1)),
+        ("insert of 20 KB", query(&insert), ok(1)),
+        ("error", query("selec"), error()),
+        ("ping", ping, vec![]),
+    ];
+    for tracks in [false, true] {
+        let mut core = Core::new(tracks);
+        for (name, request, reply) in &statements {
+            // Whole, as a receive buffer brings them, and cut inside of headers.
+            for piece in [64 << 10, 1_447] {
+                for _ in 0..WARM_UP {
+                    core.statement(request, reply, piece);
+                }
+                let count = allocation_counter::measure(|| {
+                    for _ in 0..COUNTED {
+                        core.statement(request, reply, piece);
+                    }
+                });
+                assert_eq!(
+                    count.count_total, 0,
+                    "{name}, {piece} bytes at a time, tracking {tracks}: of {COUNTED} statements"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_allocation_is_seen() {
+    let count = allocation_counter::measure(|| drop(vec![1_u8; 100]));
+    assert_eq!(count.count_total, 1);
+}
