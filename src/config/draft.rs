@@ -204,6 +204,14 @@ impl Draft {
     /// No cluster to serve, or none of the name asked for.
     pub fn finish(self, host: Host) -> Result<(Settings, Vec<Notice>), ConfigError> {
         let (mut settings, mut notices) = (self.settings, self.notices);
+        let stored = self
+            .sources
+            .iter()
+            .filter(|(_, source)| **source == Source::Stored);
+        let names: Vec<_> = stored.map(|(name, _)| *name).collect();
+        if !names.is_empty() {
+            notices.push(Notice::FromStore { names });
+        }
         let source = |name| self.sources.get(name).unwrap_or(&Source::Default);
         let start_up = StartUp {
             servers: source("rootservice_list"),

@@ -424,3 +424,50 @@ fn the_commented_sample_has_every_setting_with_its_default() {
         }
     }
 }
+
+#[test]
+fn stored_values_win_over_the_file_and_lose_to_the_command_line() {
+    let mut draft = Draft::new();
+    draft
+        .read_file(
+            "f.toml",
+            "[proxy]\ndrain_timeout = \"1s\"\nclient_login_timeout = \"1s\"\n",
+        )
+        .unwrap();
+    let stored = [
+        ("client_login_timeout", "2s"),
+        ("drain_timeout", "2s"),
+        ("enable_sharding", "True"),
+        ("proxy_id", "9999"),
+        ("rootservice_list", "127.0.0.1:1"),
+    ];
+    draft.read_stored(&stored.map(|(name, value)| (name.into(), value.into())));
+    draft
+        .read_options("drain_timeout=3s,observer_sys_password=plain:secret")
+        .unwrap();
+    let given = draft.given();
+    let hash = "e5e9fa1ba31ecd1ae84f75caaa474f3a663f05f4";
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(
+        given,
+        [
+            pair("drain_timeout", "3s"),
+            pair("observer_sys_password", hash)
+        ]
+    );
+    let host = Host {
+        cpus: 2,
+        entropy: 7,
+    };
+    let (settings, notices) = draft.finish(host).unwrap();
+    assert_eq!(settings.client_login_timeout.as_secs(), 2);
+    assert_eq!(settings.drain_timeout.as_secs(), 3);
+    let said: Vec<_> = notices.iter().map(Notice::event).collect();
+    assert!(said.contains(&"setting_stored_unusable"), "{said:?}");
+    assert!(said.contains(&"setting_overridden"), "{said:?}");
+    assert!(!said.contains(&"setting_without_effect"), "{said:?}");
+    let from_store = Notice::FromStore {
+        names: vec!["client_login_timeout", "rootservice_list"],
+    };
+    assert!(notices.contains(&from_store), "{notices:?}");
+}

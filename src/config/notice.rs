@@ -17,6 +17,11 @@ pub enum Notice {
         /// What is wrong, with the name.
         what: String,
     },
+    /// Values that nothing gives but the store: what an earlier command line or an ALTER has left.
+    FromStore {
+        /// The settings.
+        names: Vec<&'static str>,
+    },
     /// Stored values could not be read.
     NotRead {
         /// Why.
@@ -62,6 +67,7 @@ impl Notice {
         match self {
             Self::Unknown { .. } => "setting_unknown",
             Self::BadStored { .. } => "setting_stored_unusable",
+            Self::FromStore { .. } => "settings_from_store",
             Self::NotRead { .. } => "settings_not_read",
             Self::NotKept { .. } => "settings_not_kept",
             Self::NoEffect { .. } => "setting_without_effect",
@@ -80,9 +86,10 @@ impl Notice {
             | Self::NotRead { .. }
             | Self::NotKept { .. }
             | Self::PublishedPassword { .. } => Level::Warn,
-            Self::NoEffect { .. } | Self::Overridden { .. } | Self::ProxyIdDrawn { .. } => {
-                Level::Info
-            }
+            Self::NoEffect { .. }
+            | Self::FromStore { .. }
+            | Self::Overridden { .. }
+            | Self::ProxyIdDrawn { .. } => Level::Info,
         }
     }
 }
@@ -92,6 +99,7 @@ impl fmt::Display for Notice {
         match self {
             Self::Unknown { name } => write!(f, "name={name:?} source=-o ignored"),
             Self::BadStored { what } => write!(f, "{what}"),
+            Self::FromStore { names } => write!(f, "names={}", names.join(",")),
             Self::NotRead { why } | Self::NotKept { why } => write!(f, "{why}"),
             Self::NoEffect { name, source } => {
                 write!(
