@@ -1,4 +1,7 @@
 //! What a statement costs the session machine alone. `cargo bench --bench session`.
+//!
+//! `--only CASE --statements N` runs one case N times instead of for a time: callgrind counts the
+//! instructions of two such runs (`scripts/bench --record`).
 #![allow(missing_docs, reason = "a benchmark")]
 
 use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Machines, Out, Side, Tick};
@@ -133,8 +136,17 @@ fn reply(rows: usize, len: usize) -> Vec<u8> {
     out
 }
 
+/// A case: its name, rows per statement, and its reply.
+type Case = (&'static str, u64, Vec<u8>);
+
+/// How long a case runs.
+enum Length {
+    Time(Duration),
+    Statements(u64),
+}
+
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn measure(name: &str, unit: u64, reply: &[u8]) {
+fn measure((name, rows, reply): &Case, length: &Length) {
     let mut bench = Bench::new();
     let select = packet(0, |b| {
         b.push(Command::QUERY.0);
@@ -142,21 +154,55 @@ fn measure(name: &str, unit: u64, reply: &[u8]) {
     });
     let start = Instant::now();
     let mut statements = 0u64;
-    while start.elapsed() < RUN {
-        for _ in 0..64 {
-            bench.bytes(Side::Client, &select);
-            bench.bytes(HOME, reply);
-            statements += 1;
-        }
+    let is_over = |statements: u64| match length {
+        // The clock is read now and then only.
+        Length::Time(time) => statements.is_multiple_of(64) && start.elapsed() >= *time,
+        Length::Statements(n) => statements >= *n,
+    };
+    while !is_over(statements) {
+        bench.bytes(Side::Client, &select);
+        bench.bytes(HOME, reply);
+        statements += 1;
     }
-    let each = start.elapsed().as_nanos() as u64 / statements;
+    let each = start.elapsed().as_nanos() as u64 / statements.max(1);
     println!(
         "{name:<14} {each:>9} ns per statement {:>7} ns per row",
-        each / unit
+        each / rows
     );
 }
 
-fn main() {
-    measure("point_select", 1, &reply(1, 100));
-    measure("large_reply", 1_024, &reply(1_024, 1_020));
+/// The case of `--only`, and the length of `--statements`.
+fn arguments() -> Result<(Option<String>, Length), String> {
+    let (mut only, mut length) = (None, Length::Time(RUN));
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+        match word.as_str() {
+            // What cargo says to every benchmark.
+            "--bench" => {}
+            "--only" => only = Some(value()?),
+            "--statements" => {
+                let n = value()?;
+                let n = n.parse().map_err(|e| format!("--statements {n}: {e}"))?;
+                length = Length::Statements(n);
+            }
+            _ => return Err(format!("unknown argument {word}")),
+        }
+    }
+    Ok((only, length))
+}
+
+fn main() -> Result<(), String> {
+    let (only, length) = arguments()?;
+    let cases: [Case; 2] = [
+        ("point_select", 1, reply(1, 100)),
+        ("large_reply", 1_024, reply(1_024, 1_020)),
+    ];
+    let is_wanted = |case: &&Case| only.as_deref().is_none_or(|name| name == case.0);
+    let mut wanted = cases.iter().filter(is_wanted).peekable();
+    if wanted.peek().is_none() {
+        return Err(format!("there is no case {}", only.unwrap_or_default()));
+    }
+    wanted.for_each(|case| measure(case, &length));
+    Ok(())
 }

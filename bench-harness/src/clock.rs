@@ -53,6 +53,14 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Lets a time go by: for measurements of how much an idle process does in it.
+pub fn pause(length: Duration) {
+    let deadline = Deadline::after(length);
+    while let Some(left) = deadline.left() {
+        std::thread::park_timeout(left);
+    }
+}
+
 /// Asks `condition` again and again until it gives a value or `deadline` is over.
 ///
 /// # Errors

@@ -1,7 +1,8 @@
 //! End-to-end rigs: a raw client, recorded scripts and their comparison, processes under test, a
-//! canned server, and the acceptance lines.
+//! canned server, the acceptance lines, and measurements against other proxies.
 
 pub mod accept;
+pub mod bench;
 pub mod checks;
 pub mod clock;
 pub mod norm;

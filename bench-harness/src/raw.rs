@@ -306,6 +306,12 @@ impl Conn {
         &self.stream
     }
 
+    /// The socket, for one who has read all that was sent so far.
+    #[must_use]
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// How long one packet is waited for from now on.
     pub const fn set_wait(&mut self, wait: Duration) {
         self.wait = wait;

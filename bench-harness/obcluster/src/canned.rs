@@ -120,14 +120,7 @@ impl Serving<'_> {
     fn run(&mut self, id: u32) -> io::Result<()> {
         self.stream.set_nodelay(true)?;
         let mut out = vec![];
-        Greeting {
-            version: b"5.7.25".to_vec(),
-            connection_id: id,
-            capabilities: 0x309C_F7DF,
-            charset: Greeting::CHARSET,
-            scramble: *b"ABCDEFGHIJKLMNOPQRST",
-        }
-        .put(&mut out);
+        greeting(id).put(&mut out);
         self.stream.write_all(&out)?;
         let (seq, payload) = self.packet()?;
         let seq = seq.wrapping_add(1);
@@ -241,46 +234,65 @@ impl Serving<'_> {
         }
     }
 
-    /// The login OK: proxies get system variables.
     fn login_ok(&self, out: &mut Vec<u8>, seq: u8) {
-        if !self.is_proxy {
-            return self.ok(out, seq);
-        }
-        let mask = capability::PLAIN.to_string();
-        let mut pairs = vec![];
-        for (name, value) in [
-            ("ob_capability_flag", mask.as_str()),
-            ("ob_proxy_global_variables_version", "0"),
-            ("autocommit", "ON"),
-        ] {
-            put_lenenc_bytes(&mut pairs, name.as_bytes());
-            put_lenenc_bytes(&mut pairs, value.as_bytes());
-        }
-        let mut block = vec![0];
-        put_lenenc_bytes(&mut block, &pairs);
-        put_packet(out, seq, |b| {
-            b.extend_from_slice(&[0, 0, 0]);
-            b.extend_from_slice(&(0x22 | status::STATE_CHANGED).to_le_bytes());
-            b.extend_from_slice(&[0, 0, 0]);
-            put_lenenc(b, block.len() as u64);
-            b.extend_from_slice(&block);
-        });
+        put_login_ok(out, seq, self.is_proxy);
     }
 }
 
-/// Column count, one column, EOF; returns the next sequence number.
-fn head(out: &mut Vec<u8>, seq: u8) -> u8 {
-    put_packet(out, seq, |b| b.push(1));
-    put_packet(out, seq.wrapping_add(1), |b| {
-        for text in ["def", "", "", "", "c", ""] {
-            put_lenenc_bytes(b, text.as_bytes());
-        }
-        b.extend_from_slice(&[0x0C, 45, 0, 0, 4, 0, 0, 0xFD, 0, 0, 0, 0, 0]);
+/// The greeting of a server, with this session id.
+pub(crate) fn greeting(id: u32) -> Greeting {
+    Greeting {
+        version: b"5.7.25".to_vec(),
+        connection_id: id,
+        capabilities: 0x309C_F7DF,
+        charset: Greeting::CHARSET,
+        scramble: *b"ABCDEFGHIJKLMNOPQRST",
+    }
+}
+
+/// The login OK: proxies get system variables.
+pub(crate) fn put_login_ok(out: &mut Vec<u8>, seq: u8, is_proxy: bool) {
+    if !is_proxy {
+        put_packet(out, seq, |b| b.extend_from_slice(&[0, 0, 0, 0x22, 0, 0, 0]));
+        return;
+    }
+    let mask = capability::PLAIN.to_string();
+    let mut pairs = vec![];
+    for (name, value) in [
+        ("ob_capability_flag", mask.as_str()),
+        ("ob_proxy_global_variables_version", "0"),
+        ("autocommit", "ON"),
+    ] {
+        put_lenenc_bytes(&mut pairs, name.as_bytes());
+        put_lenenc_bytes(&mut pairs, value.as_bytes());
+    }
+    let mut block = vec![0];
+    put_lenenc_bytes(&mut block, &pairs);
+    put_packet(out, seq, |b| {
+        b.extend_from_slice(&[0, 0, 0]);
+        b.extend_from_slice(&(0x22 | status::STATE_CHANGED).to_le_bytes());
+        b.extend_from_slice(&[0, 0, 0]);
+        put_lenenc(b, block.len() as u64);
+        b.extend_from_slice(&block);
     });
+}
+
+/// Column count, one column, EOF; returns the next sequence number.
+pub(crate) fn head(out: &mut Vec<u8>, seq: u8) -> u8 {
+    put_packet(out, seq, |b| b.push(1));
+    put_packet(out, seq.wrapping_add(1), column);
     put_packet(out, seq.wrapping_add(2), eof);
     seq.wrapping_add(3)
 }
 
-fn eof(b: &mut Vec<u8>) {
+/// The definition of a text column.
+pub(crate) fn column(b: &mut Vec<u8>) {
+    for text in ["def", "", "", "", "c", ""] {
+        put_lenenc_bytes(b, text.as_bytes());
+    }
+    b.extend_from_slice(&[0x0C, 45, 0, 0, 4, 0, 0, 0xFD, 0, 0, 0, 0, 0]);
+}
+
+pub(crate) fn eof(b: &mut Vec<u8>) {
     b.extend_from_slice(&[0xFE, 0, 0, 2, 0]);
 }

@@ -3,5 +3,9 @@
 //!
 //! * [`canned`]: one OBServer in proxy mode that answers from memory. The model of whole clusters
 //!   (servers, leaders, faults, verdicts) grows from here.
+//! * [`busy`]: one OBServer that costs as little as it can, for measurements; [`statement`]: what
+//!   it is asked, and what it answers.
 
+pub mod busy;
 pub mod canned;
+pub mod statement;

@@ -1,0 +1,77 @@
+//! User-space instructions per statement of the session machine, counted by callgrind: the
+//! difference of two runs, so that start and login are not in it. They do not depend on how busy
+//! the machine is, so a record of one commit compares with that of another, given one compiler.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+/// Cases of `perf/session.rs`: name, statements of the two runs, rows per statement.
+const CASES: [(&str, [u64; 2], u64); 2] = [
+    ("point_select", [1_000, 3_000], 1),
+    ("large_reply", [20, 60], 1_024),
+];
+
+/// Counts with a built `session` benchmark, and gives the record: a TSV.
+///
+/// # Errors
+/// What valgrind said instead.
+pub fn record(session: &Path) -> Result<String, String> {
+    let mut out = format!(
+        "# {}, {}, {}\ncase\tinstructions_per_statement\tinstructions_per_row\n",
+        version("rustc")?,
+        version("valgrind")?,
+        std::env::consts::ARCH
+    );
+    for (case, [few, many], rows) in CASES {
+        let counted = [collect(session, case, few)?, collect(session, case, many)?];
+        let each = difference(counted, [few, many])
+            .ok_or_else(|| format!("{case}: {counted:?} instructions for {few} and {many}"))?;
+        let _ = writeln!(out, "{case}\t{each}\t{}", each / rows);
+    }
+    Ok(out)
+}
+
+const fn difference(counted: [u64; 2], statements: [u64; 2]) -> Option<u64> {
+    match counted[1].checked_sub(counted[0]) {
+        Some(more) => more.checked_div(statements[1] - statements[0]),
+        None => None,
+    }
+}
+
+fn collect(session: &Path, case: &str, statements: u64) -> Result<u64, String> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(session)
+        .args(["--only", case, "--statements", &statements.to_string()])
+        .output()
+        .map_err(|e| format!("valgrind cannot be started: {e}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let count = output.status.success().then(|| collected(&said)).flatten();
+    count.ok_or_else(|| format!("{case}: callgrind ended with {}: {said}", output.status))
+}
+
+/// The number in `==1== Collected : 123`.
+fn collected(said: &str) -> Option<u64> {
+    let (_, rest) = said.split_once("Collected :")?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+fn version(program: &str) -> Result<String, String> {
+    let output = Command::new(program).arg("--version").output();
+    let output = output.map_err(|e| format!("{program} cannot be started: {e}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_not_counted() {
+        assert_eq!(collected("==7== \n==7== Collected : 1500\n"), Some(1_500));
+        assert_eq!(collected("==7== Collected"), None);
+        assert_eq!(difference([1_500, 3_500], [10, 30]), Some(100));
+        assert_eq!(difference([3_500, 1_500], [10, 30]), None);
+    }
+}

@@ -1,0 +1,23 @@
+//! Measures what a proxy adds: peers in turn in one run, ratios inside each round.
+//!
+//! * [`plan`] says when statements are asked, [`load`] asks them;
+//! * [`peer`] starts what stands between, [`cpu`] reads what it used;
+//! * [`round`] measures a case on all peers, [`syscalls`] and [`idle`] what needs runs of its own;
+//! * [`spread`] makes quartiles, [`report`] the Markdown, [`run()`] the whole;
+//! * [`instructions`] counts what the session machine executes.
+//!
+//! How to measure, and why so, is told in `bench-harness/BENCH.md`.
+
+pub mod cpu;
+pub mod idle;
+pub mod instructions;
+pub mod load;
+pub mod peer;
+pub mod plan;
+pub mod report;
+pub mod round;
+pub mod run;
+pub mod spread;
+pub mod syscalls;
+
+pub use run::{Job, run};
