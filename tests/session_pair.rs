@@ -334,9 +334,11 @@ fn a_server_lost_in_a_reply_is_told_at_a_packet_boundary_with_the_right_number()
 #[test]
 fn a_server_lost_in_a_request_is_told_behind_the_request() {
     walk(|world, before, (name, sent, _), want| {
-        let (Some(&number), false) = (want.to_client.get(3), is_local(sent)) else {
+        if is_local(sent) {
             return;
-        };
+        }
+        // Without a reply, the error is that of the next request.
+        let number = want.to_client.get(3).copied().unwrap_or(1);
         for at in cuts(sent).filter(|&at| 0 < at && at < sent.len()) {
             let mut pair = before.clone();
             world.bytes(&mut pair, Side::Client, &sent[..at]);

@@ -374,9 +374,10 @@ impl Session {
         let Phase::Running(r) = &self.phase else {
             return;
         };
-        let (seq, is_sending, is_told) = (r.next_seq, r.wants_client(), r.is_replied);
+        let (seq, is_sending, has_reply) = (r.next_seq, r.wants_client(), r.command.has_reply());
+        let is_replied = r.is_replied;
         let reply = self.link_mut(id).and_then(|l| l.reply());
-        let is_told = is_told || reply.as_ref().is_some_and(|r| r.is_told());
+        let is_told = has_reply && (is_replied || reply.as_ref().is_some_and(|r| r.is_told()));
         let (fault, outcome) = match reply {
             // The client has its answer but still sends: it has to see the close.
             _ if is_told && is_sending => return self.end(reason, Linger::Flush, out),

@@ -1,7 +1,7 @@
 //! What the client asks: where each request's bytes go.
 
 use super::server_login::HOME;
-use super::state::{Bytes, Ctx, Phase, Session, put_error};
+use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ, put_error};
 use crate::auth::LoginName;
 use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side, Tick};
 use crate::config::COMPATIBILITY_VERSION;
@@ -263,7 +263,11 @@ impl Session {
         r.next_seq = seq.wrapping_add(1);
         if r.broken.is_some() {
             if r.turn.is_none() || r.is_last {
-                let seq = r.next_seq;
+                // A command without a reply: the client reads after its next one.
+                let seq = match r.command.has_reply() {
+                    true => r.next_seq,
+                    false => UNASKED_SEQ,
+                };
                 self.tell_broken(seq, out);
             }
             return;
