@@ -4,13 +4,16 @@
 //! instructions of two such runs (`scripts/bench --record`).
 #![allow(missing_docs, reason = "a benchmark")]
 
+#[path = "../tests/machine/mod.rs"]
+mod machine;
+
+use machine::packet;
 use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Machines, Out, Side, Tick};
-use obring::protocol::mysql::{Command, Greeting, Login, client, put_packet};
-use obring::routing::{Cluster, Health, Mail, Replica};
+use obring::protocol::mysql::{Command, Login, client, put_packet};
+use obring::routing::Mail;
 use obring::session::{SessionIds, Sessions, Settings};
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Long enough for a steady figure, short enough to be run often.
@@ -29,16 +32,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 2881));
-        let mut replica = Replica::default();
-        replica.install(Arc::new(Cluster {
-            name: "bench".into(),
-            is_named: false,
-            version: 1,
-            servers: Arc::new([any]),
-            health: Health::Ready,
-            confirmed: None,
-        }));
-        replica.prime();
+        let replica = machine::replica();
         let mut sessions = Sessions::new(Settings::default(), SessionIds::new(1, 0, 1), replica);
         let accepted = Accepted {
             peer: any,
@@ -58,16 +52,7 @@ impl Bench {
         bench.call(Input::Wake);
         bench.bytes(Side::Client, &packet(1, |b| login().put(b)));
         bench.call(Input::Connected(LinkId(0)));
-        let mut greeting = vec![];
-        Greeting {
-            version: b"5.7.25".to_vec(),
-            connection_id: 1,
-            capabilities: Greeting::OFFERED,
-            charset: Greeting::CHARSET,
-            scramble: [b'x'; 20],
-        }
-        .put(&mut greeting);
-        bench.bytes(HOME, &greeting);
+        bench.bytes(HOME, &machine::greeting());
         bench.bytes(
             HOME,
             &packet(2, |b| b.extend_from_slice(&[0, 0, 0, 2, 0, 0, 0, 0])),
@@ -105,12 +90,6 @@ fn login() -> Login<'static> {
         plugin: None,
         attributes: b"",
     }
-}
-
-fn packet(seq: u8, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = vec![];
-    put_packet(&mut out, seq, write);
-    out
 }
 
 /// A reply of `rows` rows of `len` bytes, terminal OK included.

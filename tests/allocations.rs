@@ -1,12 +1,15 @@
 //! After warm-up a statement costs the session machine no allocation.
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "machine/mod.rs"]
+mod machine;
+
+use machine::packet;
 use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Machines, Out, Output, Side, Tick};
-use obring::protocol::mysql::{Greeting, Login, client, put_packet};
-use obring::routing::{Cluster, Health, Mail, Replica};
+use obring::protocol::mysql::{Login, client, put_packet};
+use obring::routing::Mail;
 use obring::session::{SessionIds, Sessions, Settings};
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 const HOME: Side = Side::Server(LinkId(0));
 /// Statements before counting, and counted.
@@ -25,16 +28,7 @@ struct Core {
 impl Core {
     fn new(tracks: bool) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 2881));
-        let mut replica = Replica::default();
-        replica.install(Arc::new(Cluster {
-            name: "test".into(),
-            is_named: false,
-            version: 1,
-            servers: Arc::new([any]),
-            health: Health::Ready,
-            confirmed: None,
-        }));
-        replica.prime();
+        let replica = machine::replica();
         let mut sessions = Sessions::new(Settings::default(), SessionIds::new(1, 0, 1), replica);
         let accepted = Accepted {
             peer: any,
@@ -65,16 +59,7 @@ impl Core {
         core.call(Input::Wake);
         core.call(Input::Bytes(Side::Client, &packet(1, |b| login.put(b))));
         core.call(Input::Connected(LinkId(0)));
-        let mut greeting = vec![];
-        Greeting {
-            version: b"5.7.25".to_vec(),
-            connection_id: 1,
-            capabilities: Greeting::OFFERED,
-            charset: Greeting::CHARSET,
-            scramble: [b'x'; 20],
-        }
-        .put(&mut greeting);
-        core.call(Input::Bytes(HOME, &greeting));
+        core.call(Input::Bytes(HOME, &machine::greeting()));
         core.call(Input::Bytes(HOME, &ok(2)));
         core
     }
@@ -104,12 +89,6 @@ impl Core {
             self.call(Input::Bytes(HOME, bytes));
         }
     }
-}
-
-fn packet(seq: u8, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = vec![];
-    put_packet(&mut out, seq, write);
-    out
 }
 
 /// An OK in the layout for proxies.

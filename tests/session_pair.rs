@@ -2,12 +2,15 @@
 //! (`tests/wire/`), split at every byte, and with the server lost at every byte.
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "machine/mod.rs"]
+mod machine;
+
+use machine::packet;
 use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Out, Output, Side, Tick};
-use obring::protocol::mysql::{Greeting, Login, NATIVE_PASSWORD, client, put_packet};
-use obring::routing::{Cluster, Health, Mail, Replica};
+use obring::protocol::mysql::{Login, NATIVE_PASSWORD, client};
+use obring::routing::{Mail, Replica};
 use obring::session::{Ctx, Session, SessionIds, Settings};
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 const HOME: Side = Side::Server(LinkId(0));
 
@@ -28,16 +31,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut view = Replica::default();
-        view.install(Arc::new(Cluster {
-            name: "test".into(),
-            is_named: false,
-            version: 1,
-            servers: Arc::new([SocketAddr::from(([127, 0, 0, 1], 2881))]),
-            health: Health::Ready,
-            confirmed: None,
-        }));
-        view.prime();
+        let view = machine::replica();
         Self {
             view,
             settings: Settings::default(),
@@ -125,16 +119,7 @@ impl World {
         };
         self.bytes(&mut pair, Side::Client, &packet(1, |b| login.put(b)));
         self.input(&mut pair, Input::Connected(LinkId(0)));
-        let mut greeting = vec![];
-        Greeting {
-            version: b"5.7.25".to_vec(),
-            connection_id: 1,
-            capabilities: Greeting::OFFERED,
-            charset: Greeting::CHARSET,
-            scramble: [b'x'; 20],
-        }
-        .put(&mut greeting);
-        self.bytes(&mut pair, HOME, &greeting);
+        self.bytes(&mut pair, HOME, &machine::greeting());
         // With `ob_capability_flag` of all bits: COM_STATISTICS has a terminal OK, as recorded.
         let flags = b"\x12ob_capability_flag\x0a4294967295";
         let login_ok = packet(2, |b| {
@@ -150,12 +135,6 @@ impl World {
         pair.to_server.clear();
         pair
     }
-}
-
-fn packet(seq: u8, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = vec![];
-    put_packet(&mut out, seq, write);
-    out
 }
 
 fn unhex(s: &str) -> Vec<u8> {

@@ -94,25 +94,30 @@ fn list_sessions(desk: &Desk, statement: &Statement, rows: &[SessionRow]) -> Rep
         "pid#",
         "using_ssl#",
     ]);
-    for row in rows
-        .iter()
-        .filter(|row| like(pattern, &text(row.user.as_deref())))
-    {
-        listing.row([
-            Some(row.proxy_session.to_string()),
-            Some(row.id.to_string()),
-            Some(text(row.cluster.as_deref())),
-            Some(text(row.tenant.as_deref())),
-            Some(text(row.user.as_deref())),
-            Some(row.peer.to_string()),
-            Some(database(row)),
-            Some(row.transactions.to_string()),
-            Some(row.links.to_string()),
-            Some(state(row).into()),
-            Some(row.core.0.to_string()),
-            Some(desk.facts.pid.to_string()),
-            Some("0".into()),
-        ]);
+    let fits = |row: &&SessionRow| like(pattern, &text(row.user.as_deref()));
+    for row in rows.iter().filter(fits) {
+        let proxy_session = row.proxy_session.to_string();
+        let cluster = text(row.cluster.as_deref());
+        let [id, rest @ ..] = process(desk, row);
+        let [tenant, user, host, db, transactions, links, state, tid, pid] = rest;
+        listing.row(
+            [
+                proxy_session,
+                id,
+                cluster,
+                tenant,
+                user,
+                host,
+                db,
+                transactions,
+                links,
+                state,
+                tid,
+                pid,
+                "0".into(),
+            ]
+            .map(Some),
+        );
     }
     Reply::Rows(listing)
 }
@@ -131,20 +136,25 @@ fn list_processes(desk: &Desk, _: &Statement, rows: &[SessionRow]) -> Reply {
         "pid#",
     ]);
     for row in rows {
-        listing.row([
-            Some(row.id.to_string()),
-            Some(text(row.tenant.as_deref())),
-            Some(text(row.user.as_deref())),
-            Some(row.peer.to_string()),
-            Some(database(row)),
-            Some(row.transactions.to_string()),
-            Some(row.links.to_string()),
-            Some(state(row).into()),
-            Some(row.core.0.to_string()),
-            Some(desk.facts.pid.to_string()),
-        ]);
+        listing.row(process(desk, row).map(Some));
     }
     Reply::Rows(listing)
+}
+
+/// What both lists show, in the order of the process list.
+fn process(desk: &Desk, row: &SessionRow) -> [String; 10] {
+    [
+        row.id.to_string(),
+        text(row.tenant.as_deref()),
+        text(row.user.as_deref()),
+        row.peer.to_string(),
+        database(row),
+        row.transactions.to_string(),
+        row.links.to_string(),
+        state(row).into(),
+        row.core.0.to_string(),
+        desk.facts.pid.to_string(),
+    ]
 }
 
 fn text(name: Option<&[u8]>) -> String {

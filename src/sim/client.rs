@@ -4,7 +4,6 @@ use super::script::{self, Pending};
 use super::server::{PASSWORD, statement, status_after};
 use crate::base::{Rng, put_lenenc_bytes};
 use crate::protocol::mysql::{Greeting, Login, NATIVE_PASSWORD, client};
-use sha1::{Digest, Sha1};
 use std::collections::VecDeque;
 
 /// What came of a client.
@@ -65,16 +64,6 @@ pub(super) struct Client {
     is_done: bool,
     fault: Option<String>,
     big: bool,
-}
-
-fn native(password: &[u8], scramble: &[u8]) -> Vec<u8> {
-    let one = Sha1::digest(password);
-    let two = Sha1::digest(one);
-    let mixed = Sha1::new()
-        .chain_update(scramble)
-        .chain_update(two)
-        .finalize();
-    mixed.iter().zip(&one).map(|(a, b)| a ^ b).collect()
 }
 
 /// Cuts a stream into its packets.
@@ -160,7 +149,7 @@ impl Client {
         } else {
             PASSWORD
         };
-        let answer = native(password, &self.scramble);
+        let answer = script::native(password, &self.scramble);
         let switches = self.rng.chance(1, 3);
         let mut capabilities =
             client::PROTOCOL_41 | client::SECURE_CONNECTION | client::PLUGIN_AUTH;
@@ -334,14 +323,14 @@ impl Client {
 
     fn change_user(&mut self, seq: u8, out: &mut Vec<u8>) -> bool {
         let mut p = b"\x11app@sys#sim\0\x14".to_vec();
-        p.extend_from_slice(&native(PASSWORD, &self.scramble));
+        p.extend_from_slice(&script::native(PASSWORD, &self.scramble));
         p.extend_from_slice(b"test\0\x2d\0mysql_native_password\0");
         out.extend_from_slice(&script::packet(seq, &p));
         let mut switch = b"\xfemysql_native_password\0".to_vec();
         switch.extend_from_slice(&self.scramble);
         switch.push(0);
         self.expect(script::packet(seq.wrapping_add(1), &switch));
-        let answer = native(PASSWORD, &self.scramble);
+        let answer = script::native(PASSWORD, &self.scramble);
         self.steps
             .push_back(Step::Send(script::packet(seq.wrapping_add(2), &answer)));
         let ok = self.login_ok();

@@ -3,6 +3,7 @@
 
 use crate::base::{Rng, put_lenenc, put_lenenc_bytes};
 use crate::protocol::mysql::{MAX_PAYLOAD, put_packet};
+use sha1::{Digest, Sha1};
 
 /// One result of a statement.
 #[derive(Clone, Debug)]
@@ -586,4 +587,15 @@ pub fn packet(seq: u8, payload: &[u8]) -> Vec<u8> {
 /// Status bits of a column EOF that say what comes next.
 const fn special(is_cursor: bool, is_out: bool) -> u16 {
     (if is_cursor { 0x40 } else { 0 }) | (if is_out { 0x1000 } else { 0 })
+}
+
+/// The answer of mysql_native_password, apart from the one that is tested.
+pub(super) fn native(password: &[u8], scramble: &[u8]) -> Vec<u8> {
+    let one = Sha1::digest(password);
+    let two = Sha1::digest(one);
+    let mixed = Sha1::new()
+        .chain_update(scramble)
+        .chain_update(two)
+        .finalize();
+    mixed.iter().zip(&one).map(|(a, b)| a ^ b).collect()
 }

@@ -4,7 +4,6 @@
 use super::script::{self, Packets};
 use crate::base::{Cursor, Rng};
 use crate::protocol::mysql::{Greeting, Login};
-use sha1::{Digest, Sha1};
 
 /// Password of every user of the world.
 pub(super) const PASSWORD: &[u8] = b"secret";
@@ -68,16 +67,6 @@ pub(super) enum Act {
     Send(Vec<u8>),
     /// Closes.
     Close,
-}
-
-fn native(password: &[u8], scramble: &[u8]) -> Vec<u8> {
-    let one = Sha1::digest(password);
-    let two = Sha1::digest(one);
-    let mixed = Sha1::new()
-        .chain_update(scramble)
-        .chain_update(two)
-        .finalize();
-    mixed.iter().zip(&one).map(|(a, b)| a ^ b).collect()
 }
 
 impl Server {
@@ -156,7 +145,7 @@ impl Server {
             State::Login => self.login(next, payload, acts),
             State::Switch => {
                 self.state = State::Ready;
-                if payload == native(PASSWORD, &self.asked) {
+                if payload == script::native(PASSWORD, &self.asked) {
                     self.status = 0x22;
                     acts.push(Act::Send(script::packet(next, &login_ok())));
                 } else {
@@ -199,7 +188,7 @@ impl Server {
             }
         }
         let user = login.user;
-        let is_right = login.auth == native(PASSWORD, &self.asked);
+        let is_right = login.auth == script::native(PASSWORD, &self.asked);
         let is_known = user == b"app@sys" || (user == b"proxyro@sys" && self.cluster.proxyro_ok);
         if !is_right || !is_known {
             return refuse(self, acts, 1045);
