@@ -50,7 +50,6 @@ macro_rules! checks {
 checks! {
     bad_bytes
     half_login
-    probes
     drain_idle
     drain_running
     second_term
@@ -60,10 +59,6 @@ checks! {
     wrong_proxyro_password
     io_uring_refused
     unreachable_servers
-    short_connections
-    split_executes
-    failing_prepares
-    idle_timeout_of_the_server
 }
 
 /// F063: each wrong login gets one error packet with the right number.

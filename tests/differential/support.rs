@@ -1,5 +1,6 @@
 //! What scripts are made of: the table entry, accounts, parameters of prepared statements.
 
+pub(crate) use bench_harness::params::{P, params};
 use bench_harness::raw::{Conn, Login};
 use bench_harness::session::{Run, Session};
 use std::net::SocketAddr;
@@ -73,93 +74,6 @@ pub(crate) fn user() -> Login {
 
 /// Session tracking asked for.
 pub(crate) const TRACK: u32 = 1 << 23;
-
-/// A parameter of COM_STMT_EXECUTE.
-pub(crate) enum P {
-    Null,
-    Tiny(i8),
-    Short(i16),
-    Long(i32),
-    Big(i64),
-    UBig(u64),
-    Float(f32),
-    Double(f64),
-    Text(&'static str),
-    Blob(Vec<u8>),
-    /// Sent before by COM_STMT_SEND_LONG_DATA.
-    Sent,
-    /// year, month, day, hour, minute, second, microsecond; shortest form.
-    Stamp(u16, [u8; 5], u32),
-    /// negative, days, hour, minute, second.
-    Span(bool, u32, [u8; 3]),
-}
-
-impl P {
-    const fn kind(&self) -> u16 {
-        match self {
-            Self::Null => 0x06,
-            Self::Tiny(_) => 0x01,
-            Self::Short(_) => 0x02,
-            Self::Long(_) => 0x03,
-            Self::Big(_) => 0x08,
-            Self::UBig(_) => 0x8008,
-            Self::Float(_) => 0x04,
-            Self::Double(_) => 0x05,
-            Self::Text(_) => 0xFD,
-            Self::Blob(_) | Self::Sent => 0xFC,
-            Self::Stamp(..) => 0x0C,
-            Self::Span(..) => 0x0B,
-        }
-    }
-
-    fn put(&self, out: &mut Vec<u8>) {
-        let text = |out: &mut Vec<u8>, b: &[u8]| obring_wire::base::put_lenenc_bytes(out, b);
-        match self {
-            Self::Null | Self::Sent => {}
-            Self::Tiny(v) => out.push(*v as u8),
-            Self::Short(v) => out.extend(v.to_le_bytes()),
-            Self::Long(v) => out.extend(v.to_le_bytes()),
-            Self::Big(v) => out.extend(v.to_le_bytes()),
-            Self::UBig(v) => out.extend(v.to_le_bytes()),
-            Self::Float(v) => out.extend(v.to_le_bytes()),
-            Self::Double(v) => out.extend(v.to_le_bytes()),
-            Self::Text(v) => text(out, v.as_bytes()),
-            Self::Blob(v) => text(out, v),
-            Self::Stamp(year, rest, micros) => {
-                out.push(11);
-                out.extend(year.to_le_bytes());
-                out.extend(rest);
-                out.extend(micros.to_le_bytes());
-            }
-            Self::Span(negative, days, rest) => {
-                out.push(8);
-                out.push(u8::from(*negative));
-                out.extend(days.to_le_bytes());
-                out.extend(rest);
-            }
-        }
-    }
-}
-
-/// Body of COM_STMT_EXECUTE: null bitmap, flag 1 and types if `types`, values.
-pub(crate) fn params(list: &[P], types: bool) -> Vec<u8> {
-    let mut out = vec![0; list.len().div_ceil(8)];
-    for (i, p) in list.iter().enumerate() {
-        if matches!(p, P::Null) {
-            out[i / 8] |= 1 << (i % 8);
-        }
-    }
-    out.push(u8::from(types));
-    if types {
-        for p in list {
-            out.extend(p.kind().to_le_bytes());
-        }
-    }
-    for p in list {
-        p.put(&mut out);
-    }
-    out
-}
 
 /// Makes accounts and tables, directly at the kernel.
 pub(crate) fn fixture(kernel: SocketAddr) -> Result<(), String> {

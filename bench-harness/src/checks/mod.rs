@@ -50,7 +50,7 @@ impl Setup {
 }
 
 /// `Err(text)` unless `claim` holds.
-fn ensure(claim: bool, text: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn ensure(claim: bool, text: impl FnOnce() -> String) -> Result<(), String> {
     if claim { Ok(()) } else { Err(text()) }
 }
 

@@ -1,0 +1,60 @@
+//! The field cases at their small size: one test each (`bench_harness::field`).
+//!
+//! `OBRING_KERNEL=host:port cargo test --features e2e --test field_cases`.
+#![cfg(feature = "e2e")]
+#![allow(missing_docs, reason = "a test")]
+
+use bench_harness::checks::Setup;
+use bench_harness::field::{Field, Plan, Size, cases, fixture};
+use bench_harness::process::kernel;
+use std::sync::OnceLock;
+
+fn field() -> Field {
+    static MADE: OnceLock<()> = OnceLock::new();
+    let setup = Setup {
+        binary: env!("CARGO_BIN_EXE_obring").into(),
+        kernel: kernel(),
+    };
+    MADE.get_or_init(|| fixture(setup.kernel).expect("fixture"));
+    Field {
+        setup,
+        size: Size::Small,
+    }
+}
+
+fn run(id: &str) {
+    let case = cases().into_iter().find(|c| c.id == id).expect(id);
+    let (Plan::Check(check) | Plan::Part(check, _)) = case.plan else {
+        panic!("{id} has no check");
+    };
+    match check(&field()) {
+        Ok(saw) => println!("{saw}"),
+        Err(text) => panic!("{id} ({}): {text}", case.title),
+    }
+}
+
+/// One test per case, and one that says that none is missing.
+macro_rules! field_cases {
+    ($($id:ident)+) => {
+        $(#[test]
+        #[expect(non_snake_case, reason = "the case's own name")]
+        fn $id() {
+            run(stringify!($id));
+        })+
+
+        #[test]
+        fn every_case_with_a_check_is_a_test() {
+            let tests = [$(stringify!($id)),+];
+            let checked: Vec<_> = cases()
+                .iter()
+                .filter(|c| !matches!(c.plan, Plan::Later(_)))
+                .map(|c| c.id)
+                .collect();
+            assert_eq!(checked, tests);
+        }
+    };
+}
+
+field_cases! {
+    F002 F020 F058 F074 F080 F081 F091
+}
