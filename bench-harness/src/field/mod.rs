@@ -6,9 +6,11 @@
 
 mod fixture;
 mod later;
+mod prepared;
 mod protocol;
 mod same;
 mod single;
+mod state;
 
 pub use fixture::{DB, fixture};
 pub use same::same;
@@ -87,7 +89,14 @@ const fn check(id: &'static str, title: &'static str, check: fn(&Field) -> Saw) 
 /// All cases, by number.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    let mut all: Vec<Case> = [protocol::CASES, single::CASES, later::CASES].concat();
+    let mut all: Vec<Case> = [
+        protocol::CASES,
+        prepared::CASES,
+        state::CASES,
+        single::CASES,
+        later::CASES,
+    ]
+    .concat();
     all.sort_by_key(|c| c.id);
     all
 }

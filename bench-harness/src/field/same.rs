@@ -2,7 +2,7 @@
 
 use super::{DB, Field};
 use crate::checks::ensure;
-use crate::raw::Login;
+use crate::raw::{Got, Login};
 use crate::session::{Run, Session};
 use crate::transcript::compare;
 use std::fmt::Write as _;
@@ -39,4 +39,71 @@ pub(super) fn session(
         s.bye();
         Ok(())
     })
+}
+
+/// What a text must be answered with, besides what the kernel says itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Want {
+    /// Whatever the kernel says.
+    Any,
+    /// An OK packet.
+    Ok,
+    /// An error with this number.
+    Error(u16),
+    /// One row of these cells, joined by blanks; `NULL` for none.
+    Row(&'static str),
+    /// So many rows.
+    Rows(usize),
+}
+
+/// A script of texts on one connection, each with what must come back.
+pub(super) fn texts(field: &Field, script: &[(&str, Want)]) -> Result<String, String> {
+    session(field, |s| {
+        script
+            .iter()
+            .try_for_each(|(sql, want)| expect(sql, &s.q(sql), *want))
+    })
+}
+
+/// Judges the reply of a text.
+pub(super) fn expect(sql: &str, got: &[Got], want: Want) -> Result<(), String> {
+    let is_right = match want {
+        Want::Any => true,
+        Want::Ok => got.len() == 1 && got[0].is_ok(),
+        Want::Error(code) => got.last().and_then(Got::error).is_some_and(|e| e.0 == code),
+        Want::Row(cells) => rows(got) == [cells],
+        Want::Rows(n) => rows(got).len() == n,
+    };
+    ensure(is_right, || format!("{sql}: {got:?}, not {want:?}"))
+}
+
+/// The rows of a text result: cells joined by blanks.
+fn rows(got: &[Got]) -> Vec<String> {
+    let is_eof = |g: &Got| {
+        g.packet()
+            .is_some_and(|p| p.payload.first() == Some(&0xFE) && p.payload.len() < 9)
+    };
+    let behind = got.iter().skip_while(|g| !is_eof(g)).skip(1);
+    behind
+        .take_while(|g| !is_eof(g))
+        .filter_map(Got::packet)
+        .map(|p| cells(&p.payload))
+        .collect()
+}
+
+fn cells(row: &[u8]) -> String {
+    let mut at = obring_wire::base::Cursor::new(row);
+    let mut all = vec![];
+    while at.left() > 0 {
+        if row[at.position()] == 0xFB {
+            all.push("NULL".into());
+            let _ = at.u8();
+            continue;
+        }
+        match at.lenenc_bytes() {
+            Ok(cell) => all.push(String::from_utf8_lossy(cell).into_owned()),
+            Err(e) => return format!("{e:?}"),
+        }
+    }
+    all.join(" ")
 }

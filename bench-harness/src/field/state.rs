@@ -1,0 +1,367 @@
+//! Areas session state, transaction, character sets, and what texts alone can show.
+
+use super::same::{Want, expect, same, session, texts};
+use super::{Case, DB, Field, Plan, check};
+use crate::checks::Saw;
+use crate::norm::Norm;
+use crate::raw::Login;
+use crate::session::Reach;
+use Want::{Any, Error, Ok as Okay, Row, Rows};
+
+const fn part(id: &'static str, title: &'static str, check: fn(&Field) -> Saw) -> Case {
+    Case {
+        id,
+        title,
+        plan: Plan::Part(
+            check,
+            "the same on other servers, and on the leader: issues C1, B2",
+        ),
+    }
+}
+
+pub(super) const CASES: &[Case] = &[
+    check("F022", "time limits set again and again", time_limits),
+    part("F023", "a SET that failed", |f| {
+        texts(
+            f,
+            &[
+                ("set session no_such_var=1", Error(1193)),
+                ("set names nosuch", Error(1115)),
+                ("set sql_mode='BOGUS'", Error(1231)),
+                ("select @@collation_connection", Any),
+                ("select id from kv where id=2", Row("2")),
+            ],
+        )
+    }),
+    part("F024", "user variables", |f| {
+        texts(
+            f,
+            &[
+                (
+                    "set @a='it''s \\\\ \"q\"', @b=null, @c=0x4142, @d=1.50, \
+                     @e=-9223372036854775808",
+                    Okay,
+                ),
+                ("select id into @q from kv where id=2", Okay),
+                ("select @z:=@q+1", Row("3")),
+                (
+                    "select @a,@b,@c,@d,@e,@q,@z from plain_a",
+                    Row("it's \\ \"q\" NULL AB 1.50 -9223372036854775808 2 3"),
+                ),
+            ],
+        )
+    }),
+    check(
+        "F025",
+        "nothing is inherited from a former client",
+        no_inheritance,
+    ),
+    part("F026", "a query time limit", |f| {
+        texts(
+            f,
+            &[
+                ("set ob_query_timeout=100000", Okay),
+                ("select sleep(2) from plain_b limit 1", Error(4012)),
+                ("set ob_query_timeout=default", Okay),
+            ],
+        )
+    }),
+    part("F027", "SHOW WARNINGS", |f| {
+        texts(
+            f,
+            &[
+                ("select cast('abc' as signed)", Row("0")),
+                ("show warnings", Rows(1)),
+                ("select 1", Row("1")),
+                ("show warnings", Rows(0)),
+            ],
+        )
+    }),
+    part("F028", "LAST_INSERT_ID()", |f| {
+        texts(
+            f,
+            &[
+                ("truncate table auto_b", Okay),
+                ("insert into auto_b(v) values('x')", Okay),
+                ("select last_insert_id() as ID", Row("1")),
+                ("select LAST_INSERT_ID() from plain_a where id=1", Row("1")),
+                (
+                    "insert into plain_a(id,v) values(last_insert_id()+100,1)",
+                    Okay,
+                ),
+                ("select id from plain_a where id=101", Row("101")),
+                ("delete from plain_a where id=101", Okay),
+            ],
+        )
+    }),
+    part("F029", "temporary tables keep their server", |f| {
+        texts(
+            f,
+            &[
+                ("create temporary table tt(a int)", Error(1235)),
+                ("select * from tt", Error(1146)),
+                ("select v from plain_b", Row("1")),
+            ],
+        )
+    }),
+    part("F031", "locks and implicit transactions", locks),
+    part("F032", "COM_RESET_CONNECTION", reset),
+    check("F034", "RELEASE SAVEPOINT", |f| {
+        texts(
+            f,
+            &[
+                ("delete from kv where id=3401", Any),
+                ("begin", Okay),
+                ("savepoint s1", Okay),
+                ("insert into kv(id) values(3401)", Okay),
+                ("rollback to s1", Okay),
+                ("release savepoint s1", Okay),
+                ("release savepoint s1", Error(1305)),
+                ("commit", Okay),
+                ("savepoint s9", Okay),
+                ("release savepoint s9", Error(1305)),
+            ],
+        )
+    }),
+    check("F035", "transaction bits after errors", |f| {
+        texts(
+            f,
+            &[
+                ("set autocommit=0", Okay),
+                ("select 1", Any),
+                ("select id from kv where id=1", Any),
+                ("selec", Error(1064)),
+                ("rollback", Okay),
+                ("set autocommit=1", Okay),
+                ("begin", Okay),
+                ("selec", Error(1064)),
+                ("select 1", Any),
+                ("insert into sq values(1)", Error(1062)),
+                ("select 1", Any),
+                ("commit", Okay),
+                ("select 1", Any),
+            ],
+        )
+    }),
+    check("F036", "an error keeps the transaction", |f| {
+        texts(
+            f,
+            &[
+                ("delete from kv where id=2001", Any),
+                ("begin", Okay),
+                ("insert into kv(id) values(2001)", Okay),
+                ("insert into kv(id) values(2001)", Error(1062)),
+                ("select count(*) from kv where id=2001", Row("1")),
+                ("commit", Okay),
+                ("select count(*) from kv where id=2001", Row("1")),
+                ("delete from kv where id=2001", Okay),
+            ],
+        )
+    }),
+    part("F043", "escaped quotes", |f| {
+        texts(
+            f,
+            &[
+                (
+                    "select count(*) from kv where v='a\\'b -- ' and id=5",
+                    Row("0"),
+                ),
+                ("select count(*) from kv where v='\\\\' and id=5", Row("0")),
+                ("select count(*) from kv where v='it''s' and id=5", Row("0")),
+                ("select count(*) from kv where v=\"x'y\" and id=5", Row("0")),
+                ("update kv set v='where id=7' where id=5", Okay),
+                ("select v from kv where id=5", Row("where id=7")),
+                ("update kv set v='v5' where id=5", Okay),
+            ],
+        )
+    }),
+    check("F044", "semicolons in literals and comments", |f| {
+        texts(
+            f,
+            &[
+                ("select ';', 1", Row("; 1")),
+                ("select 1 /* ; */, 2", Row("1 2")),
+                ("select `a;b` from (select 1 as `a;b`) x", Row("1")),
+                ("select 1;", Row("1")),
+                ("select 1;;", Any),
+                (";", Error(1065)),
+                ("/* only */", Okay),
+                ("-- c", Okay),
+            ],
+        )
+    }),
+    part("F104", "SET NAMES everywhere", |f| {
+        let names = "select @@character_set_client, @@character_set_results, \
+                     @@collation_connection, hex(v) from kv where id=1";
+        texts(
+            f,
+            &[
+                ("set names gbk", Okay),
+                (names, Row("gbk gbk gbk_chinese_ci 7631")),
+                ("set names utf8mb4", Okay),
+                (names, Any),
+            ],
+        )
+    }),
+    check("F105", "spellings of SET NAMES", |f| {
+        let now = "select @@collation_connection";
+        texts(
+            f,
+            &[
+                ("set names 'utf8mb4'", Okay),
+                (now, Any),
+                ("set names utf8mb4 collate 'utf8mb4_bin'", Okay),
+                (now, Row("utf8mb4_bin")),
+                ("set names utf8mb4;", Okay),
+                (now, Any),
+                ("SET CHARACTER SET utf8mb4", Okay),
+                (now, Any),
+                ("set names utf8mb4 collate 'utf8mb4_bin'", Okay),
+                ("set names nosuch", Error(1115)),
+                ("set names utf8mb4 collate gbk_chinese_ci", Error(1253)),
+                (now, Row("utf8mb4_bin")),
+            ],
+        )
+    }),
+    part("F106", "GBK and the backslash byte", gbk),
+    part("F107", "the collation of the login packet", login_collation),
+];
+
+/// F022: the same connection id to the end.
+fn time_limits(field: &Field) -> Saw {
+    let times = field.count(20, 200);
+    session(field, |s| {
+        for _ in 0..times {
+            for (sql, want) in [
+                ("set session ob_query_timeout=200000000", Okay),
+                ("select @@ob_query_timeout", Row("200000000")),
+                ("set global ob_query_timeout=10000000", Okay),
+            ] {
+                expect(sql, &s.q(sql), want)?;
+            }
+        }
+        s.norm(Norm::Ids).q("select connection_id()");
+        s.norm(Norm::Exact);
+        Ok(())
+    })
+}
+
+/// F025: a second client sees defaults only, however the first one left.
+fn no_inheritance(field: &Field) -> Saw {
+    let times = field.count(10, 100);
+    same(field, |run| {
+        for says_quit in [true, false] {
+            let mut a = run.login("a", &Login::default());
+            let set = "set wait_timeout=77, sql_select_limit=3, time_zone='+09:00', sql_mode='', \
+                       @x=1";
+            expect(set, &a.q(set), Okay)?;
+            a.q(&format!("use {DB}"));
+            if says_quit {
+                a.send("quit", &[1], Reach::Nothing);
+            }
+            drop(a);
+            for _ in 0..times {
+                let mut b = run.login("b", &Login::default());
+                let sql = "select @@wait_timeout <> 77, @@sql_select_limit > 3, \
+                           @@time_zone <> '+09:00', @@sql_mode <> '', @x, database()";
+                expect(sql, &b.q(sql), Row("1 1 1 1 NULL NULL"))?;
+                b.send("quit", &[1], Reach::Nothing);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// F031: what no list of SET statements shows.
+fn locks(field: &Field) -> Saw {
+    same(field, |run| {
+        let mut a = run.login("a", &Login::default().db(DB));
+        for (sql, want) in [
+            ("/*!40101 BEGIN */", Okay),
+            ("update kv set n=1 where id=1", Okay),
+            ("rollback", Okay),
+            ("select n from kv where id=1", Row("0")),
+            ("lock tables kv write", Okay),
+            ("select v from plain_b", Row("1")),
+            ("unlock tables", Okay),
+        ] {
+            expect(sql, &a.q(sql), want)?;
+        }
+        a.bye();
+        Ok(())
+    })
+}
+
+/// F032: everything but the database is as after the login.
+fn reset(field: &Field) -> Saw {
+    session(field, |s| {
+        for sql in ["delete from kv where id=3201", "set @u=1, wait_timeout=55"] {
+            s.q(sql);
+        }
+        s.prepare("select ?");
+        let id = s.statement;
+        for sql in [
+            "prepare s from 'select 5'",
+            "begin",
+            "insert into kv(id) values(3201)",
+        ] {
+            expect(sql, &s.q(sql), Okay)?;
+        }
+        let got = s.norm(Norm::NoState).one("reset", b"\x1f");
+        expect("reset", &got, Okay)?;
+        s.norm(Norm::Exact);
+        let got = s.execute_id(id, 0, b"\0\x01\xfd\0\x01x");
+        expect("execute", &got, Error(1243))?;
+        for (sql, want) in [
+            ("execute s", Error(1243)),
+            (
+                "select @u, @@wait_timeout <> 55, database()",
+                Row("NULL 1 obring_field"),
+            ),
+            ("select count(*) from kv where id=3201", Row("0")),
+        ] {
+            expect(sql, &s.q(sql), want)?;
+        }
+        Ok(())
+    })
+}
+
+/// F106: bytes of a character whose second byte looks like a backslash come back as they are.
+fn gbk(field: &Field) -> Saw {
+    session(field, |s| {
+        s.q("set names gbk");
+        let got = s.qb(b"select hex('\xbf\x5c')");
+        expect("hex", &got, Row("BF5C"))?;
+        let got = s.qb(b"select count(*) from kv where v='\xbf\x5c' and id=5");
+        expect("where", &got, Row("0"))?;
+        s.q("delete from kv where id=10601");
+        let got = s.qb(b"insert into kv(id, v) values(10601, '\xbf\x5c')");
+        expect("insert", &got, Okay)?;
+        let got = s.qb(b"select id from kv where v='\xbf\x5c' and id=10601");
+        expect("read back", &got, Row("10601"))?;
+        s.q("select v from kv where id=10601");
+        s.q("delete from kv where id=10601");
+        Ok(())
+    })
+}
+
+/// F107: the collation of the login packet holds without SET NAMES.
+fn login_collation(field: &Field) -> Saw {
+    same(field, |run| {
+        for (id, want) in [
+            (255, "utf8mb4 utf8mb4_0900_ai_ci"),
+            (28, "gbk gbk_chinese_ci"),
+            (45, "utf8mb4 utf8mb4_general_ci"),
+            (33, ""),
+        ] {
+            let mut s = run.login("a", &Login::default().db(DB).charset(id));
+            let sql = "select @@character_set_client, @@collation_connection";
+            let want = if want.is_empty() { Any } else { Row(want) };
+            expect(sql, &s.q(sql), want)?;
+            s.prepare("select ? as d, v from kv where id=2");
+            s.execute(0, b"\0\x01\xfd\0\x02\xc3\xa9");
+            s.bye();
+        }
+        Ok(())
+    })
+}
