@@ -21,17 +21,7 @@ const FRONT: &str = "comes with TLS, PROXY headers and the health port of the fr
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case] = &[
-    later("F001", "end markers although the client set bit 24", UNWRITTEN),
-    later("F003", "several requests in one segment", UNWRITTEN),
-    later("F004", "ends of several results", UNWRITTEN),
-    later("F005", "COM_SET_OPTION", UNWRITTEN),
-    later("F006", "texts and session state of OK packets", UNWRITTEN),
-    later("F007", "LOAD DATA LOCAL asks the client", UNWRITTEN),
-    later("F008", "unusual commands", UNWRITTEN),
     later("F009", "an idle link dies while rows stream", LINKS),
-    later("F010", "compression is whole or refused", UNWRITTEN),
-    later("F011", "sequence numbers", UNWRITTEN),
-    later("F012", "an error behind rows", UNWRITTEN),
     later("F018", "a prepared statement follows its session", LINKS),
     later("F030", "a cut server link is never a blank session", UNWRITTEN),
     later("F033", "a transaction is lost with its server", FAILURES),

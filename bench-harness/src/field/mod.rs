@@ -86,6 +86,19 @@ const fn check(id: &'static str, title: &'static str, check: fn(&Field) -> Saw) 
     }
 }
 
+const fn part(
+    id: &'static str,
+    title: &'static str,
+    check: fn(&Field) -> Saw,
+    left: &'static str,
+) -> Case {
+    Case {
+        id,
+        title,
+        plan: Plan::Part(check, left),
+    }
+}
+
 /// All cases, by number.
 #[must_use]
 pub fn cases() -> Vec<Case> {

@@ -1,111 +1,133 @@
 //! Areas session state, transaction, character sets, and what texts alone can show.
 
 use super::same::{Want, expect, same, session, texts};
-use super::{Case, DB, Field, Plan, check};
+use super::{Case, DB, Field, check, part};
 use crate::checks::Saw;
 use crate::norm::Norm;
 use crate::raw::Login;
 use crate::session::Reach;
 use Want::{Any, Error, Ok as Okay, Row, Rows};
 
-const fn part(id: &'static str, title: &'static str, check: fn(&Field) -> Saw) -> Case {
-    Case {
-        id,
-        title,
-        plan: Plan::Part(
-            check,
-            "the same on other servers, and on the leader: issues C1, B2",
-        ),
-    }
-}
+/// What one server cannot show.
+const ELSEWHERE: &str = "the same on other servers, and on the leader: issues C1, B2";
 
 pub(super) const CASES: &[Case] = &[
     check("F022", "time limits set again and again", time_limits),
-    part("F023", "a SET that failed", |f| {
-        texts(
-            f,
-            &[
-                ("set session no_such_var=1", Error(1193)),
-                ("set names nosuch", Error(1115)),
-                ("set sql_mode='BOGUS'", Error(1231)),
-                ("select @@collation_connection", Any),
-                ("select id from kv where id=2", Row("2")),
-            ],
-        )
-    }),
-    part("F024", "user variables", |f| {
-        texts(
-            f,
-            &[
-                (
-                    "set @a='it''s \\\\ \"q\"', @b=null, @c=0x4142, @d=1.50, \
+    part(
+        "F023",
+        "a SET that failed",
+        |f| {
+            texts(
+                f,
+                &[
+                    ("set session no_such_var=1", Error(1193)),
+                    ("set names nosuch", Error(1115)),
+                    ("set sql_mode='BOGUS'", Error(1231)),
+                    ("select @@collation_connection", Any),
+                    ("select id from kv where id=2", Row("2")),
+                ],
+            )
+        },
+        ELSEWHERE,
+    ),
+    part(
+        "F024",
+        "user variables",
+        |f| {
+            texts(
+                f,
+                &[
+                    (
+                        "set @a='it''s \\\\ \"q\"', @b=null, @c=0x4142, @d=1.50, \
                      @e=-9223372036854775808",
-                    Okay,
-                ),
-                ("select id into @q from kv where id=2", Okay),
-                ("select @z:=@q+1", Row("3")),
-                (
-                    "select @a,@b,@c,@d,@e,@q,@z from plain_a",
-                    Row("it's \\ \"q\" NULL AB 1.50 -9223372036854775808 2 3"),
-                ),
-            ],
-        )
-    }),
+                        Okay,
+                    ),
+                    ("select id into @q from kv where id=2", Okay),
+                    ("select @z:=@q+1", Row("3")),
+                    (
+                        "select @a,@b,@c,@d,@e,@q,@z from plain_a",
+                        Row("it's \\ \"q\" NULL AB 1.50 -9223372036854775808 2 3"),
+                    ),
+                ],
+            )
+        },
+        ELSEWHERE,
+    ),
     check(
         "F025",
         "nothing is inherited from a former client",
         no_inheritance,
     ),
-    part("F026", "a query time limit", |f| {
-        texts(
-            f,
-            &[
-                ("set ob_query_timeout=100000", Okay),
-                ("select sleep(2) from plain_b limit 1", Error(4012)),
-                ("set ob_query_timeout=default", Okay),
-            ],
-        )
-    }),
-    part("F027", "SHOW WARNINGS", |f| {
-        texts(
-            f,
-            &[
-                ("select cast('abc' as signed)", Row("0")),
-                ("show warnings", Rows(1)),
-                ("select 1", Row("1")),
-                ("show warnings", Rows(0)),
-            ],
-        )
-    }),
-    part("F028", "LAST_INSERT_ID()", |f| {
-        texts(
-            f,
-            &[
-                ("truncate table auto_b", Okay),
-                ("insert into auto_b(v) values('x')", Okay),
-                ("select last_insert_id() as ID", Row("1")),
-                ("select LAST_INSERT_ID() from plain_a where id=1", Row("1")),
-                (
-                    "insert into plain_a(id,v) values(last_insert_id()+100,1)",
-                    Okay,
-                ),
-                ("select id from plain_a where id=101", Row("101")),
-                ("delete from plain_a where id=101", Okay),
-            ],
-        )
-    }),
-    part("F029", "temporary tables keep their server", |f| {
-        texts(
-            f,
-            &[
-                ("create temporary table tt(a int)", Error(1235)),
-                ("select * from tt", Error(1146)),
-                ("select v from plain_b", Row("1")),
-            ],
-        )
-    }),
-    part("F031", "locks and implicit transactions", locks),
-    part("F032", "COM_RESET_CONNECTION", reset),
+    part(
+        "F026",
+        "a query time limit",
+        |f| {
+            texts(
+                f,
+                &[
+                    ("set ob_query_timeout=100000", Okay),
+                    ("select sleep(2) from plain_b limit 1", Error(4012)),
+                    ("set ob_query_timeout=default", Okay),
+                ],
+            )
+        },
+        ELSEWHERE,
+    ),
+    part(
+        "F027",
+        "SHOW WARNINGS",
+        |f| {
+            texts(
+                f,
+                &[
+                    ("select cast('abc' as signed)", Row("0")),
+                    ("show warnings", Rows(1)),
+                    ("select 1", Row("1")),
+                    ("show warnings", Rows(0)),
+                ],
+            )
+        },
+        ELSEWHERE,
+    ),
+    part(
+        "F028",
+        "LAST_INSERT_ID()",
+        |f| {
+            texts(
+                f,
+                &[
+                    ("truncate table auto_b", Okay),
+                    ("insert into auto_b(v) values('x')", Okay),
+                    ("select last_insert_id() as ID", Row("1")),
+                    ("select LAST_INSERT_ID() from plain_a where id=1", Row("1")),
+                    (
+                        "insert into plain_a(id,v) values(last_insert_id()+100,1)",
+                        Okay,
+                    ),
+                    ("select id from plain_a where id=101", Row("101")),
+                    ("delete from plain_a where id=101", Okay),
+                ],
+            )
+        },
+        ELSEWHERE,
+    ),
+    part(
+        "F029",
+        "temporary tables keep their server",
+        |f| {
+            texts(
+                f,
+                &[
+                    ("create temporary table tt(a int)", Error(1235)),
+                    ("select * from tt", Error(1146)),
+                    ("select v from plain_b", Row("1")),
+                ],
+            )
+        },
+        ELSEWHERE,
+    ),
+    part("F031", "locks and implicit transactions", locks, ELSEWHERE),
+    part("F032", "COM_RESET_CONNECTION", reset, ELSEWHERE),
     check("F034", "RELEASE SAVEPOINT", |f| {
         texts(
             f,
@@ -158,23 +180,28 @@ pub(super) const CASES: &[Case] = &[
             ],
         )
     }),
-    part("F043", "escaped quotes", |f| {
-        texts(
-            f,
-            &[
-                (
-                    "select count(*) from kv where v='a\\'b -- ' and id=5",
-                    Row("0"),
-                ),
-                ("select count(*) from kv where v='\\\\' and id=5", Row("0")),
-                ("select count(*) from kv where v='it''s' and id=5", Row("0")),
-                ("select count(*) from kv where v=\"x'y\" and id=5", Row("0")),
-                ("update kv set v='where id=7' where id=5", Okay),
-                ("select v from kv where id=5", Row("where id=7")),
-                ("update kv set v='v5' where id=5", Okay),
-            ],
-        )
-    }),
+    part(
+        "F043",
+        "escaped quotes",
+        |f| {
+            texts(
+                f,
+                &[
+                    (
+                        "select count(*) from kv where v='a\\'b -- ' and id=5",
+                        Row("0"),
+                    ),
+                    ("select count(*) from kv where v='\\\\' and id=5", Row("0")),
+                    ("select count(*) from kv where v='it''s' and id=5", Row("0")),
+                    ("select count(*) from kv where v=\"x'y\" and id=5", Row("0")),
+                    ("update kv set v='where id=7' where id=5", Okay),
+                    ("select v from kv where id=5", Row("where id=7")),
+                    ("update kv set v='v5' where id=5", Okay),
+                ],
+            )
+        },
+        ELSEWHERE,
+    ),
     check("F044", "semicolons in literals and comments", |f| {
         texts(
             f,
@@ -190,19 +217,24 @@ pub(super) const CASES: &[Case] = &[
             ],
         )
     }),
-    part("F104", "SET NAMES everywhere", |f| {
-        let names = "select @@character_set_client, @@character_set_results, \
+    part(
+        "F104",
+        "SET NAMES everywhere",
+        |f| {
+            let names = "select @@character_set_client, @@character_set_results, \
                      @@collation_connection, hex(v) from kv where id=1";
-        texts(
-            f,
-            &[
-                ("set names gbk", Okay),
-                (names, Row("gbk gbk gbk_chinese_ci 7631")),
-                ("set names utf8mb4", Okay),
-                (names, Any),
-            ],
-        )
-    }),
+            texts(
+                f,
+                &[
+                    ("set names gbk", Okay),
+                    (names, Row("gbk gbk gbk_chinese_ci 7631")),
+                    ("set names utf8mb4", Okay),
+                    (names, Any),
+                ],
+            )
+        },
+        ELSEWHERE,
+    ),
     check("F105", "spellings of SET NAMES", |f| {
         let now = "select @@collation_connection";
         texts(
@@ -223,8 +255,13 @@ pub(super) const CASES: &[Case] = &[
             ],
         )
     }),
-    part("F106", "GBK and the backslash byte", gbk),
-    part("F107", "the collation of the login packet", login_collation),
+    part("F106", "GBK and the backslash byte", gbk, ELSEWHERE),
+    part(
+        "F107",
+        "the collation of the login packet",
+        login_collation,
+        ELSEWHERE,
+    ),
 ];
 
 /// F022: the same connection id to the end.
