@@ -26,6 +26,7 @@ struct Talker {
 }
 
 struct Talkers {
+    clients_max: u32,
     core: CoreId,
     table: Slab<Talker>,
 }
@@ -62,6 +63,10 @@ impl Machines for Talkers {
             ..Talker::default()
         };
         self.table.insert(talker).ok()
+    }
+
+    fn clients_max(&self) -> u32 {
+        self.clients_max
     }
 
     fn handle(&mut self, now: Tick, id: Key, input: Input<'_>, out: &mut Out<'_, Letter>) {
@@ -185,6 +190,10 @@ impl Machines for Mirror {
         None
     }
 
+    fn clients_max(&self) -> u32 {
+        0
+    }
+
     fn handle(&mut self, _: Tick, _: Key, input: Input<'_>, out: &mut Out<'_, Letter>) {
         if let Input::Drain { .. } = input {
             let end = Output::End(CloseReason::Shutdown, Linger::Abort);
@@ -241,7 +250,9 @@ struct Cores(Option<Running>);
 
 impl Cores {
     fn of(plan: &Plan) -> Self {
-        let talkers = |core| Talkers {
+        let clients_max = plan.clients_max;
+        let talkers = move |core| Talkers {
+            clients_max,
             core,
             table: Slab::with_limit(200),
         };
@@ -572,6 +583,7 @@ fn a_busy_port_and_a_plan_without_cores_do_not_start() {
         ..plan(1)
     };
     let none = |_| Talkers {
+        clients_max: 1,
         core: CoreId(0),
         table: Slab::with_limit(1),
     };

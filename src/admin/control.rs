@@ -38,6 +38,10 @@ impl Machines for Control {
         None
     }
 
+    fn clients_max(&self) -> u32 {
+        0
+    }
+
     fn handle(&mut self, now: Tick, id: Key, input: Input<'_>, out: &mut Out<'_, Mail>) {
         if id != Self::DESK {
             return self.metadata.handle(now, id, input, out);

@@ -243,7 +243,7 @@ pub struct Accepted {
     pub unix_us: u64,
     /// Operating-system randomness.
     pub entropy: [u8; 32],
-    /// The process has as many clients as it may have: tell this one so, and end.
+    /// The process has as many clients as it may have: only an administrator may stay.
     pub is_over_limit: bool,
 }
 
@@ -256,6 +256,9 @@ pub trait Machines {
     /// machine that wants to refuse with a packet is created and ends at its first `Wake`.
     /// The shell calls `handle(id, Wake)` next.
     fn accept(&mut self, now: Tick, accepted: Accepted) -> Option<Key>;
+
+    /// Clients of all cores together that may be served, as the settings say now.
+    fn clients_max(&self) -> u32;
 
     /// Something happened to machine `id`. Never blocks, never fails.
     fn handle(&mut self, now: Tick, id: Key, input: Input<'_>, out: &mut Out<'_, Self::Mail>);

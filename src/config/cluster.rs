@@ -13,9 +13,10 @@ pub struct Cluster {
     pub name: String,
     /// SQL addresses of root servers, at least one; any of them may be dead.
     pub root_servers: Vec<SocketAddr>,
-    /// SHA1 of the password of `proxyro@sys`, in the order to try. At most two; none means that it
-    /// has no password.
-    pub sys_password_stage1: Vec<Stage1>,
+    /// SHA1 of the cluster's own password of `proxyro@sys`, in the order to try. At most two; an
+    /// empty list means that it has no password, `None` that the general ones hold
+    /// ([`Settings::general_passwords`]).
+    pub sys_password_stage1: Option<Vec<Stage1>>,
     /// False when the operator gave no name: then servers must not be asked to check it.
     pub named: bool,
 }
@@ -94,10 +95,6 @@ pub(super) fn assemble(
     if let Some(excess) = file.get(CLUSTERS_MAX) {
         return fail(&excess.source, What::ManyClusters(CLUSTERS_MAX));
     }
-    let general: Vec<_> = distinct([
-        settings.observer_sys_password,
-        settings.observer_sys_password1,
-    ]);
     let clusters = file.into_iter().map(|c| {
         let is_published = c.passwords.is_none() && start_up.password.is_default();
         if is_published
@@ -111,12 +108,21 @@ pub(super) fn assemble(
         }
         Cluster {
             named: c.named,
-            sys_password_stage1: c.passwords.unwrap_or_else(|| general.clone()),
+            sys_password_stage1: c.passwords,
             name: c.name,
             root_servers: c.root_servers,
         }
     });
     Ok(clusters.collect())
+}
+
+impl Settings {
+    /// SHA1 of the passwords of `proxyro@sys` for clusters without one of their own, in the order
+    /// to try.
+    #[must_use]
+    pub fn general_passwords(&self) -> Vec<Stage1> {
+        distinct([self.observer_sys_password, self.observer_sys_password1])
+    }
 }
 
 /// The passwords that are there, each once.

@@ -138,10 +138,7 @@ fn the_environment_wins() {
         .unwrap();
     let (settings, _) = draft.finish(HOST).unwrap();
     let hash = |text: &str| -> [u8; 20] { Sha1::digest(text).into() };
-    assert_eq!(
-        settings.clusters[0].sys_password_stage1,
-        [hash("high"), hash("second")]
-    );
+    assert_eq!(settings.general_passwords(), [hash("high"), hash("second")]);
 }
 
 #[test]
@@ -336,9 +333,10 @@ fn clusters_are_limited() {
 fn a_cluster_without_a_password_of_its_own_has_the_general_one() {
     let (settings, notices) = file(TWO).unwrap();
     let published = settings.observer_sys_password.unwrap();
-    assert_eq!(settings.clusters[0].sys_password_stage1, [published]);
+    assert_eq!(settings.clusters[0].sys_password_stage1, None);
+    assert_eq!(settings.general_passwords(), [published]);
     let own: [u8; 20] = Sha1::digest("b").into();
-    assert_eq!(settings.clusters[1].sys_password_stage1, [own]);
+    assert_eq!(settings.clusters[1].sys_password_stage1, Some(vec![own]));
     // Servers on loopback: the published password needs no warning.
     assert_eq!(notices, []);
 }
@@ -366,10 +364,7 @@ fn the_published_password_is_warned_about_away_from_loopback() {
 #[test]
 fn no_password_at_all_is_an_empty_list() {
     let (settings, _) = options("observer_sys_password=").unwrap();
-    assert_eq!(
-        settings.clusters[0].sys_password_stage1,
-        <[[u8; 20]; 0]>::default()
-    );
+    assert_eq!(settings.general_passwords(), <[[u8; 20]; 0]>::default());
 }
 
 #[test]

@@ -167,19 +167,19 @@ settings! {
     mysql_version: String as Version = "5.7.25" in Bounds::ANY, NewSessions, Odp, since "0.1";
     /// Password of proxyro@sys; the default is the published one of deployments.
     observer_sys_password: Option<Stage1> as Password = "ee0e5138c912aed80b683c05303684be347ce81d"
-        in Bounds::ANY, Restart, Odp, since "0.1";
+        in Bounds::ANY, Live, Odp, since "0.1";
     /// Second password of proxyro@sys, tried when the first is refused: for changing it.
     observer_sys_password1: Option<Stage1> as Password = ""
-        in Bounds::ANY, Restart, Odp, since "0.1";
+        in Bounds::ANY, Live, Odp, since "0.1";
     /// Password of root@proxysys, the administrator; the default is the published one of
     /// deployments.
     obproxy_sys_password: Option<Stage1> as Password = "f0455d5edb4833fa2e91762e71b61bc35d45cf0b"
         in Bounds::ANY, Live, Odp, since "0.2";
     /// Let root@proxysys log in from public addresses.
     skip_proxy_sys_private_check: bool as Switch = "False" in Bounds::ANY, Live, Odp, since "0.2";
-    /// Client connections at once, over all cores; one more is refused with an error packet.
+    /// Client connections at once, over all cores; of more, only root@proxysys may log in.
     client_max_connections: u32 as Int = "8192" in Bounds::new(1, SESSION_IDS),
-        Restart, Odp, since "0.1";
+        Live, Odp, since "0.1";
     /// From accept to the end of the login; then the client is cut.
     client_login_timeout: Duration as Time = "10s" in Bounds::new(100 * MS, HOUR),
         NewSessions, Own, since "0.1";

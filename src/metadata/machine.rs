@@ -101,6 +101,10 @@ impl Machines for Metadata {
         None
     }
 
+    fn clients_max(&self) -> u32 {
+        0
+    }
+
     fn handle(&mut self, now: Tick, _: Key, input: Input<'_>, out: &mut Out<'_, Mail>) {
         if self.is_over {
             return;

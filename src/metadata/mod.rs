@@ -29,8 +29,9 @@ pub struct ClusterConfig {
     pub is_named: bool,
     /// SQL addresses of root servers; some may be dead.
     pub root_servers: Vec<SocketAddr>,
-    /// SHA1 of the password of `proxyro@sys`; the second slot is tried when the first is refused.
-    pub passwords: Vec<Stage1>,
+    /// SHA1 of its own passwords of `proxyro@sys`; the second is tried when the first is refused.
+    /// `None`: those of the settings.
+    pub passwords: Option<Vec<Stage1>>,
 }
 
 /// What the metadata machine needs to know of the settings.
@@ -44,6 +45,8 @@ pub struct Settings {
     pub answer_timeout_ms: u64,
     /// Version told to servers.
     pub proxy_version: String,
+    /// SHA1 of the passwords of `proxyro@sys`, for clusters without their own.
+    pub passwords: Vec<Stage1>,
 }
 
 impl Settings {
@@ -56,6 +59,7 @@ impl Settings {
             connect_timeout_ms: millis(settings.server_connect_timeout),
             answer_timeout_ms: millis(settings.server_login_timeout),
             proxy_version: config::COMPATIBILITY_VERSION.into(),
+            passwords: settings.general_passwords(),
         }
     }
 }

@@ -306,7 +306,9 @@ impl ClusterRounds {
             Ok(LoginStep::More) => return used,
             Ok(LoginStep::Greeted(greeting)) => {
                 link.login_sent();
-                let stage1 = self.config.passwords.get(*slot).copied();
+                // A changed setting may have fewer.
+                let list = self.config.passwords.as_ref().unwrap_or(&s.passwords);
+                let stage1 = list.get(*slot).or_else(|| list.first()).copied();
                 let who = credentials(stage1);
                 let id = Identity {
                     cluster: self.config.is_named.then_some(&*self.config.name),
@@ -330,7 +332,9 @@ impl ClusterRounds {
                 return used;
             }
             Ok(LoginStep::Refused(e)) => {
-                let other = (*slot + 1) % self.config.passwords.len().max(1);
+                let list = self.config.passwords.as_ref().unwrap_or(&s.passwords);
+                let passwords = list.len().max(1);
+                let other = (*slot + 1) % passwords;
                 let is_denied = e.code == DENIED;
                 let text = String::from_utf8_lossy(e.message).into_owned();
                 if is_denied && other != self.last_slot {

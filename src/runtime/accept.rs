@@ -68,7 +68,7 @@ impl<P: Machines> Shell<P> {
         let place = if self.is_draining() || is_full {
             None
         } else {
-            self.shared.client_came()
+            self.shared.client_came(self.machines.clients_max())
         };
         let Some(is_over_limit) = place else {
             self.counters.clients_refused.add(1);

@@ -18,7 +18,6 @@ pub(super) const KEEP_COUNT: i32 = 6;
 /// Direct slots of a core that links cannot take, so that an administrator still gets in.
 pub(super) const RESERVED_SLOTS: u32 = 8;
 /// Slots wanted per client: itself, its link, and room for sessions with several links.
-const SLOTS_PER_CLIENT: u32 = 4;
 /// Slots needed per client: itself and one link.
 const SLOTS_PER_CLIENT_MIN: u32 = 2;
 /// The kernel's own maximum for a table (IORING_MAX_FIXED_FILES).
@@ -112,7 +111,7 @@ fn check_free(address: SocketAddr) -> io::Result<()> {
 }
 
 /// Raises the soft limit of open files to the hard one, and says how large a core's table of
-/// direct descriptors is for so many clients.
+/// direct descriptors is: enough for so many clients, and as much more as may be asked for later.
 pub(super) fn table_slots(clients_max: u32) -> Result<u32, StartError> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -142,7 +141,7 @@ fn table_for(clients_max: u32, allowed: Option<u64>) -> Result<u32, StartError> 
             allowed,
         });
     }
-    Ok(slots(SLOTS_PER_CLIENT).min(allowed))
+    Ok(allowed)
 }
 
 #[cfg(test)]
@@ -151,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_table_fits_the_limit_or_the_start_is_refused() {
-        assert_eq!(table_for(1_000, None).unwrap(), 4_016);
+        assert_eq!(table_for(1_000, None).unwrap(), TABLE_MAX);
         assert_eq!(table_for(1_000, Some(3_000)).unwrap(), 3_000);
         let refused = table_for(1_000, Some(1_024)).unwrap_err();
         assert_eq!(

@@ -161,7 +161,7 @@ where
         what: e.to_string(),
     };
     let bells = Arc::new(Bells::new(plan.serving_cores).map_err(system)?);
-    let shared = Arc::new(Shared::new(plan.clients_max));
+    let shared = Arc::new(Shared::default());
     let mut starter = Starter {
         mesh: Arc::new(Mesh::new(bells.clone())),
         bells,

@@ -32,7 +32,8 @@ const BACKLOG_RETRY_US: u64 = 1_000;
 const STALL_US: u64 = 50_000;
 /// How long a core that ends waits for the kernel to let go of its sockets.
 const LAST_WAIT_MS: u64 = 1_000;
-/// Clients beyond the limit that are told so; more are closed without a packet.
+/// Clients beyond the limit that may log in, to be told so or because they are administrators;
+/// more are closed without a packet.
 pub(super) const REFUSED_MAX: u32 = 64;
 
 /// Limits of a core.
@@ -45,29 +46,21 @@ pub(super) struct Limits {
 }
 
 /// What all cores count together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Shared {
     clients: AtomicU32,
-    clients_max: u32,
 }
 
 impl Shared {
-    /// No client yet.
-    pub(super) const fn new(clients_max: u32) -> Self {
-        Self {
-            clients: AtomicU32::new(0),
-            clients_max,
-        }
-    }
-
-    /// A client came: may it stay? `Some(true)`: it is over the limit and is only to be told so.
-    pub(super) fn client_came(&self) -> Option<bool> {
+    /// A client came: may it stay? `Some(true)`: it is over the limit and may only stay as an
+    /// administrator.
+    pub(super) fn client_came(&self, clients_max: u32) -> Option<bool> {
         let before = self.clients.fetch_add(1, SeqCst);
-        if before >= self.clients_max.saturating_add(REFUSED_MAX) {
+        if before >= clients_max.saturating_add(REFUSED_MAX) {
             self.client_left();
             return None;
         }
-        Some(before >= self.clients_max)
+        Some(before >= clients_max)
     }
 
     /// A client left.

@@ -1,6 +1,7 @@
 //! The client's side of the login: greeting, login packet, auth switch. No server is involved, so a
 //! probe or a slow client costs the cluster nothing.
 
+use super::admin::TENANT;
 use super::state::{Bytes, Ctx, Phase, Session};
 use crate::auth::{LoginName, NameError, Scramble};
 use crate::base::{CloseReason, Linger, Out, Side};
@@ -135,6 +136,16 @@ impl Session {
                     reason,
                 } = refusal;
                 self.fail(next, fault, &text, reason, out);
+                bytes.data.len()
+            }
+            Ok((done, _)) if self.is_over_limit && done.name.tenant != TENANT => {
+                let text = format!(
+                    "Too many sessions: at most {} clients are served (client_max_connections)",
+                    ctx.settings.clients_max
+                );
+                let next = got.wrapping_add(1);
+                let reason = CloseReason::TooManyConnections;
+                self.fail(next, Fault::TooManySessions, &text, reason, out);
                 bytes.data.len()
             }
             Ok((done, needs_switch)) => {

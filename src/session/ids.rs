@@ -8,6 +8,9 @@ use hashbrown::HashMap;
 const PROXY_BITS: u32 = 13;
 const SEQUENCE_AND_CORE_BITS: u32 = 17;
 
+/// Sessions that one core can tell apart.
+pub(super) const SESSIONS_MAX: u32 = 1 << SEQUENCE_AND_CORE_BITS;
+
 /// How many ids in use are skipped before the table counts as full.
 const ATTEMPTS_MAX: u32 = 1_000;
 

@@ -36,10 +36,8 @@ pub struct Settings {
     pub version: Vec<u8>,
     /// Version told to servers (>= 4.3.3.0).
     pub proxy_version: String,
-    /// Client connections of the process, for the text of a refusal.
+    /// Client connections of the process; one more may only be an administrator.
     pub clients_max: u32,
-    /// Sessions of one core, refused ones included.
-    pub table_max: u32,
     /// From accept to the end of the login.
     pub login_timeout_ms: u64,
     /// For the TCP connect to one server.
@@ -66,8 +64,6 @@ pub struct AdminLogin {
 /// Separators of login names without `@` and `#`, in order. Source: OBProxy's default of
 /// `username_separator`.
 const NAME_SEPARATORS: &[u8] = b":-.";
-/// Refused clients that a core keeps until they were told so.
-const REFUSED_MAX: u32 = 64;
 
 impl Settings {
     /// What the settings of the process say.
@@ -80,7 +76,6 @@ impl Settings {
             version: settings.mysql_version.clone().into_bytes(),
             proxy_version: config::COMPATIBILITY_VERSION.into(),
             clients_max: settings.client_max_connections,
-            table_max: settings.client_max_connections.saturating_add(REFUSED_MAX),
             login_timeout_ms: millis(settings.client_login_timeout),
             connect_timeout_ms: millis(settings.server_connect_timeout),
             server_login_timeout_ms: millis(settings.server_login_timeout),
@@ -101,7 +96,6 @@ impl Default for Settings {
             version: b"5.7.25".to_vec(),
             proxy_version: "4.3.4.0".into(),
             clients_max: 8192,
-            table_max: 8256,
             login_timeout_ms: 10_000,
             connect_timeout_ms: 1_000,
             server_login_timeout_ms: 5_000,

@@ -45,8 +45,6 @@ const HELD_MAX: usize = 64 << 10;
 pub(super) enum Phase {
     /// Accepted; the greeting goes out at the first `Wake`.
     New,
-    /// Refused from the start: the limit of client connections is reached.
-    Refused,
     /// The client is logging in.
     ClientLogin(Box<ClientLogin>),
     /// A server is being chosen, connected and logged in to.
@@ -91,6 +89,8 @@ pub struct Session {
     pub(super) farewell: Option<Tick>,
     /// The administrator of the proxy ends it.
     pub(super) is_killed: bool,
+    /// It came when the limit of client connections was reached: only an administrator may stay.
+    pub(super) is_over_limit: bool,
 }
 
 impl Session {
@@ -103,11 +103,7 @@ impl Session {
             local: accepted.local,
             connected_unix_us: accepted.unix_us,
             scramble: crate::auth::scramble(&accepted.entropy),
-            phase: if accepted.is_over_limit {
-                Phase::Refused
-            } else {
-                Phase::New
-            },
+            phase: Phase::New,
             request: Request::default(),
             held: Vec::new(),
             is_holding: false,
@@ -119,6 +115,7 @@ impl Session {
             is_draining: false,
             farewell: None,
             is_killed: false,
+            is_over_limit: accepted.is_over_limit,
         }
     }
 
@@ -148,7 +145,7 @@ impl Session {
                 let reason = match &self.phase {
                     Phase::Running(_) => CloseReason::ClientGone,
                     Phase::ClientLogin(l) if l.is_untouched() => CloseReason::Probe,
-                    Phase::New | Phase::Refused => CloseReason::Probe,
+                    Phase::New => CloseReason::Probe,
                     _ => CloseReason::ClientEof,
                 };
                 self.end(reason, Linger::Flush, out);
@@ -175,14 +172,6 @@ impl Session {
             Input::Wake if self.is_killed => self.killed(out),
             Input::Wake => match self.phase {
                 Phase::New => self.greet(ctx, out),
-                Phase::Refused => {
-                    let text = format!(
-                        "Too many sessions: at most {} clients are served (client_max_connections)",
-                        ctx.settings.clients_max
-                    );
-                    let reason = CloseReason::TooManyConnections;
-                    self.fail(0, Fault::TooManySessions, &text, reason, out);
-                }
                 Phase::ServerLogin(_) => self.server_login_woken(ctx, out),
                 Phase::Admin(_) => self.admin_woken(ctx, out),
                 _ => {}
@@ -253,7 +242,7 @@ impl Session {
             Phase::Admin(a) if !a.is_busy() => UNASKED_SEQ,
             Phase::ClientLogin(l) => l.reply_seq(),
             Phase::ServerLogin(l) => l.reply_seq,
-            Phase::New | Phase::Refused => {
+            Phase::New => {
                 self.end(CloseReason::Shutdown, Linger::Abort, out);
                 return;
             }
@@ -313,11 +302,7 @@ impl Session {
                 Phase::Running(r) if r.wants_client() => {
                     at = self.request_bytes(ctx, bytes, at, out);
                 }
-                Phase::New
-                | Phase::Refused
-                | Phase::ServerLogin(_)
-                | Phase::Running(_)
-                | Phase::Admin(_) => {
+                Phase::New | Phase::ServerLogin(_) | Phase::Running(_) | Phase::Admin(_) => {
                     self.hold(bytes.data.get(at..).unwrap_or_default(), out);
                     return;
                 }

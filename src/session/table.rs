@@ -1,5 +1,6 @@
 //! All sessions of one core, and the replica that they read.
 
+use super::ids::SESSIONS_MAX;
 use super::{Ctx, Session, SessionIds, Settings};
 use crate::base::{Accepted, CoreId, Input, Key, Machines, Out, Slab, Tick};
 use crate::routing::{Mail, Replica};
@@ -25,11 +26,10 @@ impl Sessions {
     /// An empty table.
     #[must_use]
     pub const fn new(settings: Settings, ids: SessionIds, replica: Replica) -> Self {
-        let limit = settings.table_max;
         Self {
             settings,
             replica,
-            table: Slab::with_limit(limit),
+            table: Slab::with_limit(SESSIONS_MAX),
             ids,
             waiting: Vec::new(),
         }
@@ -75,6 +75,10 @@ impl Machines for Sessions {
             entry.session.id = id;
         }
         Some(key)
+    }
+
+    fn clients_max(&self) -> u32 {
+        self.settings.clients_max
     }
 
     fn handle(&mut self, now: Tick, id: Key, input: Input<'_>, out: &mut Out<'_, Mail>) {

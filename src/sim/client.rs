@@ -123,8 +123,7 @@ impl Client {
         }
         let packet: Vec<u8> = self.got.drain(..len).collect();
         let Ok(greeting) = Greeting::parse(packet.get(4..).unwrap_or_default()) else {
-            // Refused in place of the greeting.
-            self.got = packet;
+            self.fault = Some(format!("no greeting: {packet:?}"));
             return vec![];
         };
         self.scramble = greeting.scramble;

@@ -105,12 +105,13 @@ impl World {
             connect_timeout_ms: 1_000,
             answer_timeout_ms: 5_000,
             proxy_version: "4.3.4.0".into(),
+            passwords: vec![stage1(PASSWORD)],
         };
         let cluster = ClusterConfig {
             name: "sim".into(),
             is_named: true,
             root_servers: servers,
-            passwords: vec![stage1(PASSWORD)],
+            passwords: None,
         };
         let metadata = Metadata::new(settings, vec![cluster], CORES, rng.next_u64());
         let has_views = rng.chance(1, 2);

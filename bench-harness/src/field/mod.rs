@@ -6,6 +6,7 @@
 
 mod fixture;
 mod later;
+mod limits;
 mod prepared;
 mod protocol;
 mod same;
@@ -106,6 +107,7 @@ pub fn cases() -> Vec<Case> {
         protocol::CASES,
         prepared::CASES,
         state::CASES,
+        limits::CASES,
         single::CASES,
         later::CASES,
     ]
