@@ -120,3 +120,33 @@ fn sessions_are_listed_and_killed() {
     });
     gone.expect("the server has ended the statement");
 }
+
+/// The password of proxyro@sys is changed in the cluster, then here: no restart, no session lost.
+#[test]
+fn a_changed_proxyro_password_is_taken_without_a_restart() {
+    /// SHA1(SHA1()) of the published password, which `scripts/kernel` gives the account.
+    const PUBLISHED: &str = "*e9c2bcdc178a99b7b08dd25db58ded2ee5bff050";
+    let mut direct = Conn::login(kernel(), &Login::default()).expect("kernel");
+    direct
+        .run("alter user proxyro identified by 'rotated'")
+        .expect("alter user");
+    let options = Options::new(binary(), &[kernel()])
+        .set("obproxy_sys_password", "plain:pw")
+        .set("server_state_refresh_interval", "100ms");
+    let tried = Obring::start(&options).and_then(|mut proxy| {
+        proxy.wait_log("event=metadata_round_failed")?;
+        let mut client = Conn::login(proxy.address(), &Login::default())?;
+        admin(&proxy).run("alter proxyconfig set observer_sys_password = 'rotated'")?;
+        proxy.wait_log("event=metadata_ready")?;
+        client.cell("select 1")
+    });
+    // A hash is taken by CREATE USER only.
+    for sql in [
+        "drop user proxyro",
+        &format!("create user proxyro identified by password '{PUBLISHED}'"),
+        "grant select on *.* to proxyro",
+    ] {
+        direct.run(sql).expect(sql);
+    }
+    assert_eq!(tried, Ok("1".into()));
+}
