@@ -157,7 +157,10 @@ pub(super) static TABLE: &[Command] = &[
         run: |_, _| driver::no_warnings(),
     },
     Command {
-        words: &["show", "databases|tables|schemas"],
+        words: &[
+            "show",
+            "databases|tables|schemas|columns|fields|index|indexes|keys|create|trace",
+        ],
         run: |_, s| driver::no_data(s),
     },
     Command {

@@ -113,7 +113,7 @@ impl<P: Machines> Shell<P> {
             self.machines.ended(key);
             return false;
         }
-        self.seats.take(key);
+        self.seats.take(key, self.now);
         let seat = key.index;
         self.seats[seat].client = index;
         self.seats[seat].had_client = true;

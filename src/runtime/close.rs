@@ -2,6 +2,7 @@
 //! it (a CLOSE under an armed receive would not even send a FIN), and its number is used again only
 //! after the CLOSE has completed, under a new generation.
 
+use super::seat::Seat;
 use super::shell::Shell;
 use super::slot::{Life, NONE, Recv};
 use super::uring::Op;
@@ -192,13 +193,17 @@ impl<P: Machines> Shell<P> {
         if self.seats[seat].had_client {
             self.counters.closed(reason);
         }
-        self.log_end(key, reason, self.seats[seat].had_client);
+        self.log_end(key, reason, seat);
         self.seats.leave(key);
         self.machines.ended(key);
     }
 
-    fn log_end(&self, key: Key, reason: CloseReason, had_client: bool) {
+    fn log_end(&self, key: Key, reason: CloseReason, seat: u32) {
         use tracing::{Level, debug, enabled, error, info, warn};
+        let Seat {
+            had_client, since, ..
+        } = self.seats[seat];
+        let lasted_ms = self.now.since_us(since) / 1_000;
         let core = self.core.0;
         let name = reason.name();
         macro_rules! line {
@@ -206,7 +211,13 @@ impl<P: Machines> Shell<P> {
                 if enabled!($level) {
                     let about = self.machines.describe(key);
                     if had_client {
-                        $log!(event = "client_closed", reason = name, core, "{about}");
+                        $log!(
+                            event = "client_closed",
+                            reason = name,
+                            core,
+                            lasted_ms,
+                            "{about}"
+                        );
                     } else {
                         $log!(event = "machine_ended", reason = name, core, "{about}");
                     }

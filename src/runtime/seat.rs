@@ -2,7 +2,7 @@
 
 use super::slot::NONE;
 use super::wheel::Due;
-use crate::base::Key;
+use crate::base::{Key, Tick};
 
 /// One machine's sockets and deadline.
 #[derive(Debug)]
@@ -17,9 +17,11 @@ pub(super) struct Seat {
     pub(super) links: u32,
     /// When the machine wants its `Timer`.
     pub(super) due: Due,
+    /// When the machine was made.
+    pub(super) since: Tick,
 }
 
-const _: () = assert!(size_of::<Seat>() <= 32);
+const _: () = assert!(size_of::<Seat>() <= 40);
 
 /// The seats of a core, at the positions of the machines' own table.
 #[derive(Debug, Default)]
@@ -30,7 +32,7 @@ pub(super) struct Seats {
 
 impl Seats {
     /// Makes a seat for a new machine. What sat there before must be gone.
-    pub(super) fn take(&mut self, key: Key) {
+    pub(super) fn take(&mut self, key: Key, now: Tick) {
         let index = key.index as usize;
         while self.table.len() <= index {
             self.table.push(Seat {
@@ -40,6 +42,7 @@ impl Seats {
                 client: NONE,
                 links: NONE,
                 due: Due::NEVER,
+                since: now,
             });
         }
         let seat = &mut self.table[index];
@@ -51,6 +54,7 @@ impl Seats {
             client: NONE,
             links: NONE,
             due: Due::NEVER,
+            since: now,
         };
         self.taken += 1;
     }
@@ -104,7 +108,7 @@ mod tests {
     fn a_seat_is_found_by_its_own_key_only() {
         let mut seats = Seats::default();
         let key = |index, generation| Key { index, generation };
-        seats.take(key(5, 2));
+        seats.take(key(5, 2), Tick(0));
         assert_eq!(
             (seats.find(key(5, 2)), seats.find(key(5, 1))),
             (Some(5), None)
@@ -114,7 +118,7 @@ mod tests {
         assert_eq!(seats.len(), 1);
         seats.leave(key(5, 2));
         assert_eq!((seats.len(), seats.find(key(5, 2))), (0, None));
-        seats.take(key(5, 3));
+        seats.take(key(5, 3), Tick(0));
         assert_eq!(seats.key(5), key(5, 3));
     }
 }

@@ -208,7 +208,7 @@ impl<P: Machines> Shell<P> {
         let mut keys = Vec::new();
         self.machines.ids(&mut keys);
         for key in keys {
-            self.seats.take(key);
+            self.seats.take(key, self.now);
             self.call(key, Input::Wake);
         }
         for listener in 0..self.listeners.len() as u32 {

@@ -4,9 +4,12 @@
 //! them, with a check or with the reason why there is none yet. `tests/field_cases.rs` runs the
 //! checks at their small size.
 
+mod admin;
 mod fixture;
 mod later;
 mod limits;
+mod login;
+mod memory;
 mod prepared;
 mod protocol;
 mod same;
@@ -108,6 +111,9 @@ pub fn cases() -> Vec<Case> {
         prepared::CASES,
         state::CASES,
         limits::CASES,
+        login::CASES,
+        admin::CASES,
+        memory::CASES,
         single::CASES,
         later::CASES,
     ]

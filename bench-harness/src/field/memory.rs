@@ -1,0 +1,88 @@
+//! Areas memory and restart: sizes that must not grow, ends that lose nothing.
+
+use super::{Case, Field, check, part};
+use crate::checks::{Saw, drain_idle, drain_running, ensure, login_cycles, slow_readers};
+use crate::raw::{Conn, Got, Login, framed};
+
+pub(super) const CASES: &[Case] = &[
+    part(
+        "F085",
+        "SIGTERM in every state",
+        |f| drain_idle(&f.setup),
+        "while metadata of a cluster loads: issue A3",
+    ),
+    part(
+        "F087",
+        "draining between statements",
+        |f| drain_running(&f.setup),
+        "transactions of 5 s and 60 s over a real cluster: issue A3",
+    ),
+    part(
+        "F089",
+        "memory over many logins",
+        |f| login_cycles(&f.setup, f.count(1_000, 200_000)),
+        "several tenants: issue A3; PROXY headers come with the front door: later",
+    ),
+    check("F090", "slow readers of huge results", slow),
+    check("F093", "odd names in a burst", odd_names),
+];
+
+/// F090: the server is slowed down, memory stays, others go on.
+fn slow(field: &Field) -> Saw {
+    let seen = slow_readers(&field.setup)?;
+    // The probe's p99 is a time: `scripts/accept` judges it, a test does not.
+    let parts = [seen.blocked?, seen.memory?, seen.rows?];
+    Ok(parts.join("; "))
+}
+
+/// F093: names of every byte and of many lengths, at once, and gone at once: nothing falls over.
+fn odd_names(field: &Field) -> Saw {
+    let proxy = field.start()?;
+    let to = proxy.address();
+    let clients = field.count(64, 500);
+    let told: Vec<Result<(), String>> = std::thread::scope(|s| {
+        let tasks: Vec<_> = (0..clients)
+            .map(|n| s.spawn(move || odd_client(to, n)))
+            .collect();
+        let lost = |_| Err("a client panicked".into());
+        tasks
+            .into_iter()
+            .map(|t| t.join().unwrap_or_else(lost))
+            .collect()
+    });
+    told.into_iter().collect::<Result<(), _>>()?;
+    Conn::login(to, &Login::default())?.cell("select 1")?;
+    Ok(format!("{clients} clients with odd names, alive"))
+}
+
+fn odd_client(to: std::net::SocketAddr, n: u32) -> Result<(), String> {
+    // A user that does not exist: any byte, 1 to 10,000 of them.
+    let length = 1 + (n * 163) as usize % 10_000;
+    let name: Vec<u8> = (0..length)
+        .map(|i| ((n as usize * 31 + i * 7) % 255 + 1) as u8)
+        .collect();
+    let mut c = Conn::open(to).map_err(|e| e.to_string())?;
+    let scramble = c.greeting()?.scramble;
+    let login = Login {
+        user: name.clone(),
+        ..Login::default()
+    };
+    c.send(&login.payload(&scramble), 1)
+        .map_err(|e| e.to_string())?;
+    let got = c.receive();
+    ensure(got.error().is_some(), || format!("client {n}: {got:?}"))?;
+    // A right login with a mixed-case identifier, and gone.
+    let mut c = Conn::login(to, &Login::default())?;
+    let sql = [
+        &b"\x03select `"[..],
+        &name[..length.min(60)],
+        b"` from nope",
+    ]
+    .concat();
+    c.send_bytes(&framed(&sql, 0)).map_err(|e| e.to_string())?;
+    let got = c.receive();
+    ensure(matches!(got, Got::Packet(_)), || {
+        format!("client {n}: {got:?}")
+    })?;
+    c.send(b"\x01", 0).map_err(|e| e.to_string())
+}
