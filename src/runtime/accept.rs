@@ -57,9 +57,10 @@ impl<P: Machines> Shell<P> {
                 self.arm_accept(listener);
             }
             // Out of descriptors or memory, or closed: trying again at once would only spin.
-            _ => self
-                .wheel
-                .arm(self.now.after_ms(BACK_OFF_MS), Timer::Accept(listener)),
+            _ => {
+                let at = self.now.after_ms(BACK_OFF_MS);
+                self.wheel.arm(at, Timer::Accept(listener));
+            }
         }
     }
 

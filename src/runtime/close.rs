@@ -6,7 +6,6 @@ use super::seat::Seat;
 use super::shell::Shell;
 use super::slot::{Life, NONE, Recv};
 use super::uring::Op;
-use super::wheel::NEVER;
 use crate::base::{CloseReason, Errno, Event, Input, Key, Linger, Machines, Side};
 
 /// How long an aborted socket may have operations in flight until it counts as stuck.
@@ -40,6 +39,7 @@ impl<P: Machines> Shell<P> {
                 self.ring.close(self.slots.tag(Op::Close, index));
             }
             Life::Closing if slot.inflight == 0 => {
+                self.clear_slot_due(index);
                 self.slots.release(index);
             }
             Life::Flushing | Life::Lingering | Life::Parting | Life::Aborting | Life::Closing => {}
@@ -194,6 +194,7 @@ impl<P: Machines> Shell<P> {
             self.counters.closed(reason);
         }
         self.log_end(key, reason, seat);
+        self.seats[seat].due.clear(&mut self.wheel);
         self.seats.leave(key);
         self.machines.ended(key);
     }
@@ -280,7 +281,7 @@ impl<P: Machines> Shell<P> {
 
     /// Forgets a slot's deadline.
     pub(super) fn clear_slot_due(&mut self, index: u32) {
-        self.slots[index].due.at = NEVER;
+        self.slots[index].due.clear(&mut self.wheel);
     }
 
     /// A receive is armed or cancelled when what is wanted has changed.

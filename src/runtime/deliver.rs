@@ -328,6 +328,9 @@ impl<P: Machines> Shell<P> {
 
     /// What could not be told while outputs were being carried out.
     pub(super) fn tell_late(&mut self) {
+        if self.late.is_empty() {
+            return;
+        }
         for late in std::mem::take(&mut self.late) {
             match late {
                 Late::Refused(key, link, errno) => {
@@ -364,16 +367,13 @@ impl<P: Machines> Shell<P> {
 
     /// Timers that are due.
     pub(super) fn run_timers(&mut self, timers_max: usize) {
-        let mut fired = std::mem::take(&mut self.fired);
-        self.wheel.expire(self.now, timers_max, &mut fired);
-        for (timer, entry) in fired.drain(..) {
+        let mut budget = timers_max;
+        while let Some(timer) = self.wheel.pop(self.now, &mut budget) {
             match timer {
                 Timer::Seat(index, generation) => {
                     let key = Key { index, generation };
                     if let Some(seat) = self.seats.find(key)
-                        && self.seats[seat]
-                            .due
-                            .fired(entry, self.now, &mut self.wheel, timer)
+                        && self.seats[seat].due.fired(self.now, &mut self.wheel, timer)
                     {
                         self.call(key, Input::Timer);
                     }
@@ -381,7 +381,7 @@ impl<P: Machines> Shell<P> {
                 Timer::Slot(index, generation) => {
                     if self.slots.is_current(index, generation) {
                         let due = &mut self.slots[index].due;
-                        if due.fired(entry, self.now, &mut self.wheel, timer) {
+                        if due.fired(self.now, &mut self.wheel, timer) {
                             self.slot_due(index);
                         }
                     }
@@ -389,7 +389,6 @@ impl<P: Machines> Shell<P> {
                 Timer::Accept(listener) => self.arm_accept(listener),
             }
         }
-        self.fired = fired;
     }
 }
 

@@ -12,7 +12,7 @@ use super::output::Pieces;
 use super::seat::Seats;
 use super::slot::Slots;
 use super::uring::{Completion, Features, Op, Pool, Ring, Tag, Wait};
-use super::wheel::{Timer, Wheel};
+use super::wheel::Wheel;
 use crate::base::{
     BufferPool, CloseReason, CoreId, Errno, Event, Input, Key, Linger, LinkId, Machines, Output,
     Tick,
@@ -26,6 +26,9 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 const LETTERS_PER_TURN: usize = 1_024;
 /// Timers run in one turn.
 const TIMERS_PER_TURN: usize = 1_024;
+/// How often in one turn machines are told what failed while they spoke; each may try something
+/// else that fails at once. What is left is told in the next turn, which then does not sleep.
+const LATE_ROUNDS: usize = 4;
 /// How long letters for a full inbox wait for another try.
 const BACKLOG_RETRY_US: u64 = 1_000;
 /// A turn longer than this is counted and logged.
@@ -122,7 +125,6 @@ pub(super) struct Shell<P: Machines> {
     pub(super) late: Vec<Late>,
     pub(super) keys: Vec<Key>,
     pub(super) letters: Vec<(CoreId, P::Mail)>,
-    pub(super) fired: Vec<(Timer, Tick)>,
     /// Something waits for the settling of this turn's sends (a FIN): do not sleep.
     pub(super) is_hurried: bool,
     end: End,
@@ -196,7 +198,6 @@ impl<P: Machines> Shell<P> {
             late: Vec::new(),
             keys: Vec::new(),
             letters: Vec::new(),
-            fired: Vec::new(),
             is_hurried: false,
             end: End::No,
         })
@@ -252,7 +253,7 @@ impl<P: Machines> Shell<P> {
         self.obey();
         self.read_mail(LETTERS_PER_TURN);
         self.run_timers(TIMERS_PER_TURN);
-        while !self.late.is_empty() {
+        for _ in 0..LATE_ROUNDS {
             self.tell_late();
         }
         self.enforce_spill_limit();
@@ -280,7 +281,9 @@ impl<P: Machines> Shell<P> {
 
     /// How long the next call may sleep.
     fn wait(&self) -> Wait {
-        if self.is_hurried || !self.starved.is_empty() || !self.rearm.is_empty() {
+        let is_pressed =
+            !self.starved.is_empty() || !self.rearm.is_empty() || !self.late.is_empty();
+        if self.is_hurried || is_pressed {
             return Wait::No;
         }
         let end = match self.end {

@@ -216,6 +216,7 @@ impl Slots {
         let slot = &mut self.table[index as usize];
         debug_assert!(slot.inflight == 0 && slot.spill.is_none(), "{slot:?}");
         debug_assert!(!slot.is_dirty && slot.pieces == 0, "{slot:?}");
+        debug_assert_eq!(slot.due, Due::NEVER, "{slot:?}");
         // The list of this turn may still name it; it looks at `life`.
         let is_listed = slot.is_listed;
         *slot = Slot::free(slot.generation.wrapping_add(1));

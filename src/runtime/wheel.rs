@@ -1,9 +1,9 @@
 //! Timers of a core: a hierarchical wheel without one system call.
 //!
-//! A timer is a word that comes back once its deadline is reached, at most one granule late and
-//! never early. Entries are not cancelled or moved: the owner keeps its real deadline ([`Due`]) and
-//! looks at it when the entry comes back. That makes "move the deadline with every statement" one
-//! store.
+//! An owner keeps its real deadline in a [`Due`], which has at most one entry in the wheel. An entry
+//! comes back once its deadline is reached, at most one granule late and never early. A deadline
+//! that moves later leaves its entry where it is: "move the deadline with every statement" is one
+//! store. One that is taken back takes its entry along, so that what is over wakes nobody.
 
 use crate::base::Tick;
 
@@ -30,52 +30,53 @@ pub(crate) enum Timer {
     Accept(u32),
 }
 
-/// The deadline of one owner, and the entry that stands in the wheel for it.
+/// The deadline of one owner, and the entry that stands in the wheel for it. Whoever forgets an
+/// owner must [`Due::clear`] first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Due {
-    /// The real deadline.
-    pub(crate) at: Tick,
-    /// The deadline of the entry in the wheel; entries with another one are leftovers.
-    pub(crate) armed: Tick,
+    /// The real deadline; the entry's is not later.
+    at: Tick,
+    /// The entry, or `NONE` (then `at` is never).
+    entry: u32,
 }
 
 impl Due {
-    /// Nothing due, nothing armed.
+    /// Nothing due.
     pub(crate) const NEVER: Self = Self {
         at: NEVER,
-        armed: NEVER,
+        entry: NONE,
     };
 
-    /// Moves the deadline; an entry is added only if none fires early enough.
+    /// Moves the deadline; [`NEVER`] takes it back.
     pub(crate) fn set(&mut self, at: Tick, wheel: &mut Wheel, timer: Timer) {
+        if at == NEVER {
+            return self.clear(wheel);
+        }
         self.at = at;
-        if at < self.armed {
-            self.armed = at;
-            wheel.arm(at, timer);
+        if self.entry == NONE {
+            self.entry = wheel.arm(at, timer);
+        } else {
+            wheel.hasten(self.entry, at);
         }
     }
 
-    /// The entry for `entry` came back. True: the deadline is reached. Otherwise a leftover, or the
-    /// deadline has moved and is armed again.
-    pub(crate) fn fired(
-        &mut self,
-        entry: Tick,
-        now: Tick,
-        wheel: &mut Wheel,
-        timer: Timer,
-    ) -> bool {
-        if entry != self.armed {
-            return false;
+    /// Takes the deadline back.
+    pub(crate) fn clear(&mut self, wheel: &mut Wheel) {
+        if self.entry != NONE {
+            wheel.cancel(self.entry);
         }
-        self.armed = NEVER;
+        *self = Self::NEVER;
+    }
+
+    /// The entry came back. True: the deadline is reached. Otherwise it has moved and is armed
+    /// again.
+    pub(crate) fn fired(&mut self, now: Tick, wheel: &mut Wheel, timer: Timer) -> bool {
+        self.entry = NONE;
         if self.at <= now {
             self.at = NEVER;
             return true;
         }
-        if self.at != NEVER {
-            self.armed = self.at;
-            wheel.arm(self.at, timer);
-        }
+        self.entry = wheel.arm(self.at, timer);
         false
     }
 }
@@ -84,7 +85,12 @@ impl Due {
 struct Entry {
     timer: Timer,
     deadline: Tick,
+    /// The neighbours in the list of its slot, or `NONE`; `next` also links free entries.
     next: u32,
+    before: u32,
+    /// Where it stands: level and slot.
+    level: u8,
+    slot: u8,
 }
 
 #[derive(Debug)]
@@ -122,18 +128,21 @@ impl Wheel {
         }
     }
 
-    /// Entries in the wheel, leftovers included.
+    /// Entries in the wheel.
     #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
-    /// `timer` comes back when `deadline` is reached.
-    pub(crate) fn arm(&mut self, deadline: Tick, timer: Timer) {
+    /// `timer` comes back when `deadline` is reached. Returns its entry, which is valid until then.
+    pub(crate) fn arm(&mut self, deadline: Tick, timer: Timer) -> u32 {
         let entry = Entry {
             timer,
             deadline,
             next: NONE,
+            before: NONE,
+            level: 0,
+            slot: 0,
         };
         let index = if self.free == NONE {
             self.entries.push(entry);
@@ -146,6 +155,22 @@ impl Wheel {
         };
         self.len += 1;
         self.place(index);
+        index
+    }
+
+    /// The entry comes back at `deadline`, if that is earlier than so far.
+    fn hasten(&mut self, index: u32, deadline: Tick) {
+        if deadline < self.entries[index as usize].deadline {
+            self.unlink(index);
+            self.entries[index as usize].deadline = deadline;
+            self.place(index);
+        }
+    }
+
+    /// The entry does not come back.
+    fn cancel(&mut self, index: u32) {
+        self.unlink(index);
+        self.release(index);
     }
 
     /// The granule in which a deadline is surely reached.
@@ -166,10 +191,44 @@ impl Wheel {
         let differs = (self.at ^ due) | (SLOTS as u64 - 1);
         let level = ((63 - differs.leading_zeros()) / LEVEL_BITS) as usize;
         let slot = (due >> (LEVEL_BITS * level as u32)) as usize % SLOTS;
-        let level = &mut self.levels[level];
-        self.entries[index as usize].next = level.heads[slot];
-        level.heads[slot] = index;
-        level.occupied |= 1 << slot;
+        let list = &mut self.levels[level];
+        let next = std::mem::replace(&mut list.heads[slot], index);
+        list.occupied |= 1 << slot;
+        if next != NONE {
+            self.entries[next as usize].before = index;
+        }
+        let entry = &mut self.entries[index as usize];
+        (entry.before, entry.next) = (NONE, next);
+        (entry.level, entry.slot) = (level as u8, slot as u8);
+    }
+
+    /// Takes an entry out of the list of its slot.
+    fn unlink(&mut self, index: u32) {
+        let entry = &self.entries[index as usize];
+        let (before, next) = (entry.before, entry.next);
+        let (level, slot) = (usize::from(entry.level), usize::from(entry.slot));
+        if next != NONE {
+            self.entries[next as usize].before = before;
+        }
+        if before != NONE {
+            self.entries[before as usize].next = next;
+            return;
+        }
+        let list = &mut self.levels[level];
+        list.heads[slot] = next;
+        if next == NONE {
+            list.occupied &= !(1 << slot);
+            if self.spreading == Some((level, slot)) {
+                self.spreading = None;
+            }
+        }
+    }
+
+    /// The place of an entry that stands nowhere is free.
+    fn release(&mut self, index: u32) {
+        self.entries[index as usize].next = self.free;
+        self.free = index;
+        self.len -= 1;
     }
 
     /// The first occupied slot: level, slot, granule at which it begins.
@@ -190,37 +249,31 @@ impl Wheel {
         Some(Tick(granule << GRANULE_BITS))
     }
 
-    /// Moves to `now` and appends what is due, at most `budget` entries; the rest comes next time
-    /// (then `next` says "at once").
-    pub(crate) fn expire(&mut self, now: Tick, budget: usize, due: &mut Vec<(Timer, Tick)>) {
+    /// Moves to `now` and takes out one entry that is due. `budget` is the number of entries that
+    /// may still be touched; at 0 the rest comes next time (then `next` says "at once").
+    pub(crate) fn pop(&mut self, now: Tick, budget: &mut usize) -> Option<Timer> {
         let target = (now.0 >> GRANULE_BITS).max(self.at);
-        let mut left = budget;
         while let Some((level, slot, begins)) = self.first()
             && begins <= target
         {
             self.at = begins.max(self.at);
-            while self.levels[level].heads[slot] != NONE {
-                if left == 0 {
-                    self.spreading = (level > 0).then_some((level, slot));
-                    return;
-                }
-                left -= 1;
-                let index = self.levels[level].heads[slot];
-                let entry = &mut self.entries[index as usize];
-                self.levels[level].heads[slot] = entry.next;
-                if level > 0 && Self::granule(entry.deadline) > self.at {
-                    self.place(index);
-                    continue;
-                }
-                due.push((entry.timer, entry.deadline));
-                entry.next = self.free;
-                self.free = index;
-                self.len -= 1;
+            if *budget == 0 {
+                return None;
             }
-            self.levels[level].occupied &= !(1 << slot);
-            self.spreading = None;
+            *budget -= 1;
+            // Until it is empty this slot comes first, whatever is armed meanwhile.
+            self.spreading = (level > 0).then_some((level, slot));
+            let index = self.levels[level].heads[slot];
+            self.unlink(index);
+            if Self::granule(self.entries[index as usize].deadline) > self.at && level > 0 {
+                self.place(index);
+                continue;
+            }
+            self.release(index);
+            return Some(self.entries[index as usize].timer);
         }
         self.at = target;
+        None
     }
 }
 
@@ -239,7 +292,6 @@ mod tests {
             let mut wheel = Wheel::new(now);
             let mut owners = vec![Due::NEVER; 200];
             let mut plain = vec![NEVER; owners.len()];
-            let mut due = vec![];
             for _ in 0..3_000 {
                 for _ in 0..rng.below(20) {
                     let n = rng.below(owners.len() as u64) as usize;
@@ -255,21 +307,24 @@ mod tests {
                 let bits = if rng.chance(1, 50) { 36 } else { 17 };
                 let step = 1 << rng.below(bits);
                 now = Tick(now.0 + rng.below(step));
-                due.clear();
-                let budget = 1 + rng.below(50) as usize;
-                while wheel.next().is_some_and(|t| t <= now) {
-                    wheel.expire(now, budget, &mut due);
-                    if due.len() > 5_000 {
-                        break;
+                loop {
+                    let mut budget = 1 + rng.below(50) as usize;
+                    while let Some(timer) = wheel.pop(now, &mut budget) {
+                        let Timer::Seat(n, _) = timer else { panic!() };
+                        let real = owners[n as usize].at;
+                        if owners[n as usize].fired(now, &mut wheel, timer) {
+                            assert!(real <= now && real == plain[n as usize], "seed {seed}");
+                            plain[n as usize] = NEVER;
+                        }
+                        // Who is told may take back or move the deadlines of others.
+                        let other = rng.below(owners.len() as u64) as usize;
+                        let at = Tick(now.0 + rng.below(1 << 20));
+                        let at = if rng.chance(1, 2) { NEVER } else { at };
+                        plain[other] = at;
+                        owners[other].set(at, &mut wheel, Timer::Seat(other as u32, 0));
                     }
-                }
-                wheel.expire(now, 0, &mut due);
-                for (timer, entry) in due.drain(..) {
-                    let Timer::Seat(n, _) = timer else { panic!() };
-                    let real = owners[n as usize].at;
-                    if owners[n as usize].fired(entry, now, &mut wheel, timer) {
-                        assert!(real <= now && real == plain[n as usize], "seed {seed}");
-                        plain[n as usize] = NEVER;
+                    if wheel.next().is_none_or(|t| t > now) {
+                        break;
                     }
                 }
                 for (n, at) in plain.iter().enumerate() {
@@ -283,7 +338,12 @@ mod tests {
                     assert!(next.0 < first.0 + (1 << GRANULE_BITS), "seed {seed}");
                 }
             }
-            assert!(wheel.len() < 100 * owners.len(), "leftovers pile up");
+            let armed = plain.iter().filter(|at| **at != NEVER).count();
+            assert_eq!(
+                wheel.len(),
+                armed,
+                "seed {seed}: one entry for each deadline"
+            );
         }
     }
 
@@ -296,8 +356,10 @@ mod tests {
         let mut got = vec![];
         let mut calls = 0;
         while wheel.len() > 0 {
-            let before = got.len();
-            wheel.expire(Tick(7_001_000), 64, &mut got);
+            let (before, mut budget) = (got.len(), 64);
+            while let Some(timer) = wheel.pop(Tick(7_001_000), &mut budget) {
+                got.push(timer);
+            }
             assert!(got.len() - before <= 64);
             assert!(wheel.len() == 0 || wheel.next().unwrap() <= Tick(7_001_000));
             calls += 1;
@@ -306,7 +368,7 @@ mod tests {
         assert_eq!(got.len(), 10_000);
         let mut ids: Vec<_> = got
             .iter()
-            .map(|(t, _)| match t {
+            .map(|t| match t {
                 Timer::Slot(n, 1) => *n,
                 _ => panic!(),
             })
@@ -322,10 +384,11 @@ mod tests {
         let mut due = Due::NEVER;
         let timer = Timer::Accept(0);
         due.set(Tick(u64::MAX - 1), &mut wheel, timer);
-        let mut got = vec![];
-        wheel.expire(Tick((HORIZON + 1) << GRANULE_BITS), 9, &mut got);
-        assert_eq!(got.len(), 1);
-        assert!(!due.fired(got[0].1, Tick(HORIZON << GRANULE_BITS), &mut wheel, timer));
+        let far = Tick((HORIZON + 1) << GRANULE_BITS);
+        assert_eq!(wheel.pop(far, &mut 9), Some(timer));
+        assert!(!due.fired(Tick(HORIZON << GRANULE_BITS), &mut wheel, timer));
         assert_eq!(wheel.len(), 1);
+        due.clear(&mut wheel);
+        assert_eq!((wheel.len(), wheel.next()), (0, None));
     }
 }
