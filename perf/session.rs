@@ -8,7 +8,7 @@
 mod machine;
 
 use machine::packet;
-use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Machines, Out, Side, Tick};
+use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Machines, NoLaps, Out, Side, Tick};
 use obring::protocol::mysql::{Command, Login, client, put_packet};
 use obring::routing::Mail;
 use obring::session::{SessionIds, Sessions, Settings};
@@ -65,6 +65,7 @@ impl Bench {
             arena: &mut self.arena,
             list: &mut self.list,
             pool: &mut self.pool,
+            laps: &mut NoLaps,
         };
         self.sessions.handle(Tick(1), self.key, input, &mut out);
         black_box(&self.list);

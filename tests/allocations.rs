@@ -5,7 +5,9 @@
 mod machine;
 
 use machine::packet;
-use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Machines, Out, Output, Side, Tick};
+use obring::base::{
+    Accepted, BufferPool, Input, Key, LinkId, Machines, NoLaps, Out, Output, Side, Tick,
+};
 use obring::protocol::mysql::{Login, client, put_packet};
 use obring::routing::Mail;
 use obring::session::{SessionIds, Sessions, Settings};
@@ -69,6 +71,7 @@ impl Core {
             arena: &mut self.arena,
             list: &mut self.list,
             pool: &mut self.pool,
+            laps: &mut NoLaps,
         };
         self.sessions.handle(Tick(1), self.key, input, &mut out);
         assert!(

@@ -6,7 +6,9 @@
 mod machine;
 
 use machine::packet;
-use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Out, Output, Side, Tick};
+use obring::base::{
+    Accepted, BufferPool, Input, Key, Laps, LinkId, Out, Output, Side, Stage, Tick,
+};
 use obring::protocol::mysql::{Login, NATIVE_PASSWORD, client};
 use obring::routing::{Mail, Replica};
 use obring::session::{Ctx, Session, SessionIds, Settings};
@@ -21,6 +23,27 @@ struct Pair {
     to_client: Vec<u8>,
     to_server: Vec<u8>,
     is_over: bool,
+    laps: Entered,
+}
+
+/// The stages that requests have entered, in order. What is given up is forgotten.
+#[derive(Clone, Default)]
+struct Entered(Vec<Stage>);
+
+impl Laps for Entered {
+    fn came(&mut self, stage: Stage) {
+        self.now(stage);
+    }
+
+    fn now(&mut self, stage: Stage) {
+        if self.0.last() != Some(&stage) {
+            self.0.push(stage);
+        }
+    }
+
+    fn over(&mut self) {
+        self.0.clear();
+    }
 }
 
 struct World {
@@ -52,6 +75,7 @@ impl World {
             arena: &mut arena,
             list: &mut list,
             pool: &mut pool,
+            laps: &mut pair.laps,
         };
         pair.session.handle(&ctx, input, &mut out);
         let slice = match input {
@@ -102,6 +126,7 @@ impl World {
             to_client: vec![],
             to_server: vec![],
             is_over: false,
+            laps: Entered::default(),
         };
         self.input(&mut pair, Input::Wake);
         let login = Login {
@@ -133,6 +158,7 @@ impl World {
         assert_eq!(pair.to_client.last_chunk(), Some(&[0, 0, 0, 2, 0, 0, 0]));
         pair.to_client.clear();
         pair.to_server.clear();
+        assert!(pair.laps.0.is_empty(), "logins are not timed");
         pair
     }
 }
@@ -215,9 +241,44 @@ fn walk(mut each: impl FnMut(&World, &Pair, &Exchange, &Pair)) {
             each(&world, &pair, &exchange, &after);
             after.to_client.clear();
             after.to_server.clear();
+            after.laps.0.clear();
             pair = after;
         }
     }
+}
+
+#[test]
+fn a_request_goes_through_its_stages_in_order_wherever_it_is_split() {
+    use Stage::{Parse, Read, Relay, Route, ServerWait, Write};
+    let mut plain = 0;
+    walk(|world, before, (name, sent, got), after| {
+        assert!(before.laps.0.is_empty(), "{name}");
+        let stages = &after.laps.0;
+        if is_local(sent) {
+            assert_eq!(stages[..], [Read, Parse, Write], "{name}");
+            return;
+        }
+        // Commands without a reply have nothing to wait for.
+        if stages.is_empty() {
+            assert!(got.is_empty(), "{name}");
+            return;
+        }
+        if stages[..] == [Read, Parse, Route, ServerWait, Relay, Write] {
+            plain += 1;
+        }
+        for at in cuts(sent) {
+            let mut pair = before.clone();
+            world.cut(&mut pair, Side::Client, sent, at);
+            world.cut(&mut pair, HOME, got, got.len() / 2);
+            let stages = &pair.laps.0;
+            assert_eq!(stages.first(), Some(&Read), "{name}, cut at {at}");
+            assert_eq!(stages.last(), Some(&Write), "{name}, cut at {at}");
+            let count = |stage| stages.iter().filter(|s| **s == stage).count();
+            assert_eq!(count(Write), 1, "{name}, cut at {at}: {stages:?}");
+            assert!(count(ServerWait) > 0, "{name}, cut at {at}: {stages:?}");
+        }
+    });
+    assert!(plain > 20, "{plain}");
 }
 
 #[test]

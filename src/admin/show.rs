@@ -3,10 +3,11 @@
 use super::command::{Refusal, Reply, Statement, Step};
 use super::desk::Desk;
 use super::listing::{Listing, like};
-use crate::base::{CloseReason, Event};
+use crate::base::{CloseReason, CoreId, Event, Stage};
 use crate::config::{Reload, Row, TABLE};
 use crate::routing::{SessionRow, SessionState};
-use crate::telemetry::Core;
+use crate::telemetry::{Core, readable};
+use std::sync::Arc;
 
 /// `SHOW PROXYCONFIG [LIKE 'p']`
 pub(super) fn config(desk: &mut Desk, statement: &Statement) -> Step {
@@ -233,7 +234,46 @@ pub(super) fn stat(desk: &mut Desk, statement: &Statement) -> Step {
     put("stale_completions", sum(&|c| c.stale.get()));
     put("outputs_dropped", sum(&|c| c.outputs_dropped.get()));
     put("mail_dropped", sum(&|c| c.mail_dropped.get()));
+    for &stage in Stage::ALL {
+        put_stage(&format!("stage_{}", stage.name()), stage, cores, &mut put);
+    }
+    // What tells whether cores are loaded alike.
+    for core in cores.chunks(1) {
+        let [one] = core else { continue };
+        let name = match one.id {
+            CoreId::METADATA => "core_metadata".into(),
+            CoreId(n) => format!("core_{n}"),
+        };
+        put(&format!("{name}_clients"), one.clients.get());
+        put(&format!("{name}_links"), one.links.get());
+        put(&format!("{name}_requests"), one.event(Event::Request));
+        put(&format!("{name}_turns"), one.turns.get());
+        for &stage in Stage::ALL {
+            put_stage(
+                &format!("{name}_stage_{}", stage.name()),
+                stage,
+                core,
+                &mut put,
+            );
+        }
+    }
     Step::Done(Reply::Rows(listing))
+}
+
+/// How long requests were in one stage on some cores, in nanoseconds.
+fn put_stage(name: &str, stage: Stage, cores: &[Arc<Core>], put: &mut impl FnMut(&str, u64)) {
+    let mut all = readable();
+    let mut sum_ns = 0;
+    for core in cores {
+        core.stage(stage).add_to(&mut all);
+        sum_ns += core.stage(stage).sum_ns();
+    }
+    put(&format!("{name}_count"), all.len());
+    put(&format!("{name}_sum_ns"), sum_ns);
+    for (quantile, q) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)] {
+        put(&format!("{name}_{quantile}_ns"), all.value_at_quantile(q));
+    }
+    put(&format!("{name}_max_ns"), all.max());
 }
 
 fn wrong_tail(command: &str) -> Step {

@@ -4,8 +4,8 @@ mod reason;
 mod seam;
 
 pub use obring_wire::base::*;
-pub use reason::{CloseReason, Event, Level};
+pub use reason::{CloseReason, Event, Level, Stage};
 pub use seam::{
-    Accepted, Appetite, BufferPool, CoreId, Errno, Input, Linger, LinkId, Machines, Out, Output,
-    Side, Span,
+    Accepted, Appetite, BufferPool, CoreId, Errno, Input, Laps, Linger, LinkId, Machines, NoLaps,
+    Out, Output, Side, Span,
 };

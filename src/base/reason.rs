@@ -70,6 +70,26 @@ closed_list! {
 }
 
 closed_list! {
+    /// Where a request is on its way, for the time it takes there.
+    Stage {
+        /// The client sends it: from its first byte until enough of it is there to look at, and a
+        /// client's turn inside a reply.
+        Read = "read",
+        /// It is being understood.
+        Parse = "parse",
+        /// A server is being chosen and made ready for it.
+        Route = "route",
+        /// From the last byte of the request to the first byte of the reply.
+        ServerWait = "server_wait",
+        /// From the first to the last byte of the reply.
+        Relay = "relay",
+        /// Until the last byte for the client is handed to the kernel; if the client is slow to
+        /// take it, until the kernel has taken it.
+        Write = "write",
+    }
+}
+
+closed_list! {
     /// What machines and the shell count, per core.
     Event {
         /// A client connection was accepted.

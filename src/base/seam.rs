@@ -4,7 +4,7 @@
 //! [`Input`], writes [`Output`]s into [`Out`], and says by `poll_timeout` when it next wants to be
 //! woken. The shell owns every socket and every buffer. Rules: `docs/architecture.md`.
 
-use super::{CloseReason, Event, Key, Level, Tick};
+use super::{CloseReason, Event, Key, Level, Stage, Tick};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -167,9 +167,29 @@ impl BufferPool {
     }
 }
 
+/// Told by a machine where its request has got to. The machine has no clock and gets nothing back:
+/// what it does cannot depend on how long something took.
+pub trait Laps {
+    /// The request enters `stage` with the bytes of this call. Nothing if it is there already.
+    fn came(&mut self, stage: Stage);
+    /// The request enters `stage` now. Nothing if it is there already.
+    fn now(&mut self, stage: Stage);
+    /// The request has nothing left to do, or nobody waits for it.
+    fn over(&mut self);
+}
+
+/// Laps that nobody takes.
+#[derive(Debug)]
+pub struct NoLaps;
+
+impl Laps for NoLaps {
+    fn came(&mut self, _: Stage) {}
+    fn now(&mut self, _: Stage) {}
+    fn over(&mut self) {}
+}
+
 /// Where a machine writes: an arena for bytes of its own, and the list of outputs. Both belong to
 /// the core and are reset after the turn, so that a session keeps no buffers.
-#[derive(Debug)]
 pub struct Out<'c, M> {
     /// Bytes made by machines in this turn.
     pub arena: &'c mut Vec<u8>,
@@ -177,6 +197,8 @@ pub struct Out<'c, M> {
     pub list: &'c mut Vec<Output<M>>,
     /// Buffers to keep bytes in.
     pub pool: &'c mut BufferPool,
+    /// Where the machine's request has got to.
+    pub laps: &'c mut dyn Laps,
 }
 
 impl<M> Out<'_, M> {

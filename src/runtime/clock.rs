@@ -8,13 +8,23 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 static START: OnceLock<Instant> = OnceLock::new();
 
 /// Microseconds since the start of the process; never goes back. All cores share one origin.
+pub(crate) fn now() -> Tick {
+    tick(nanos())
+}
+
+/// The tick of a moment of [`nanos`].
+pub(crate) const fn tick(ns: u64) -> Tick {
+    Tick(ns / 1_000)
+}
+
+/// Nanoseconds since the start of the process.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the clock that hands out ticks"
 )]
-pub(crate) fn now() -> Tick {
+pub(crate) fn nanos() -> u64 {
     let now = Instant::now();
-    Tick(now.duration_since(*START.get_or_init(|| now)).as_micros() as u64)
+    now.duration_since(*START.get_or_init(|| now)).as_nanos() as u64
 }
 
 /// Wall clock, microseconds since 1970.

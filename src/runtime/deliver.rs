@@ -112,14 +112,18 @@ impl<P: Machines> Shell<P> {
             self.pool.give_back(loan);
             return;
         }
-        let (key, side) = (self.seats.key(slot.seat), slot.side);
+        let (seat, side) = (slot.seat, slot.side);
+        let key = self.seats.key(seat);
+        self.stopwatch.take(self.seats[seat].lap);
         let mut out = Out {
             arena: self.ring.arena(),
             list: &mut self.outputs,
             pool: &mut self.buffers,
+            laps: &mut self.stopwatch,
         };
         let input = Input::Bytes(side, self.pool.bytes(&loan));
         self.machines.handle(self.now, key, input, &mut out);
+        self.seats[seat].lap = self.stopwatch.lap();
         self.carry_out(key, Some(&loan));
         self.pool.give_back(loan);
         self.press_asking(index);
@@ -205,15 +209,18 @@ impl<P: Machines> Shell<P> {
 
     /// Gives a machine an input without bytes, and carries out what it says.
     pub(super) fn call(&mut self, key: Key, input: Input<'_>) {
-        if self.seats.find(key).is_none() {
+        let Some(seat) = self.seats.find(key) else {
             return;
-        }
+        };
+        self.stopwatch.take(self.seats[seat].lap);
         let mut out = Out {
             arena: self.ring.arena(),
             list: &mut self.outputs,
             pool: &mut self.buffers,
+            laps: &mut self.stopwatch,
         };
         self.machines.handle(self.now, key, input, &mut out);
+        self.seats[seat].lap = self.stopwatch.lap();
         self.carry_out(key, None);
         self.review_timer(key);
     }

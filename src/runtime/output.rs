@@ -3,7 +3,7 @@
 use super::shell::Shell;
 use super::slot::{Life, NONE};
 use super::uring::{Loan, Op, Part};
-use crate::base::{Errno, Machines};
+use crate::base::{Errno, Machines, Side};
 
 /// Pieces of one send; what is beyond is copied together. 32 vectors of a large reply are 2 MiB.
 const PIECES_MAX: u32 = 32;
@@ -209,13 +209,24 @@ impl<P: Machines> Shell<P> {
         bytes
     }
 
+    /// The kernel took all output of a socket in the last turn.
+    fn taken(&mut self, index: u32) {
+        let slot = &self.slots[index];
+        if slot.side == Side::Client && slot.seat != NONE {
+            self.stopwatch.taken(&mut self.seats[slot.seat].lap);
+        }
+    }
+
     /// The start of a turn: every send of the last one is over. What fell short is spilled; all
     /// loans end; the arena is empty again.
     pub(super) fn settle(&mut self) {
         let mut sent = std::mem::take(&mut self.pieces.sent);
         for index in sent.drain(..) {
             match self.slots[index].short.take() {
-                None => self.discard_output(index),
+                None => {
+                    self.discard_output(index);
+                    self.taken(index);
+                }
                 Some(res) if res >= 0 || res == -libc::EAGAIN => {
                     let sent = res.max(0) as usize;
                     let left = self.output_bytes(index).saturating_sub(sent);
@@ -225,6 +236,7 @@ impl<P: Machines> Shell<P> {
                         self.start_spill(index, rest);
                     } else {
                         self.discard_output(index);
+                        self.taken(index);
                     }
                 }
                 Some(res) => {

@@ -3,6 +3,7 @@
 use super::slot::NONE;
 use super::wheel::Due;
 use crate::base::{Key, Tick};
+use crate::telemetry::Lap;
 
 /// One machine's sockets and deadline.
 #[derive(Debug)]
@@ -19,9 +20,11 @@ pub(super) struct Seat {
     pub(super) due: Due,
     /// When the machine was made.
     pub(super) since: Tick,
+    /// Where its request has got to.
+    pub(super) lap: Lap,
 }
 
-const _: () = assert!(size_of::<Seat>() <= 40);
+const _: () = assert!(size_of::<Seat>() <= 64);
 
 /// The seats of a core, at the positions of the machines' own table.
 #[derive(Debug, Default)]
@@ -43,6 +46,7 @@ impl Seats {
                 links: NONE,
                 due: Due::NEVER,
                 since: now,
+                lap: Lap::default(),
             });
         }
         let seat = &mut self.table[index];
@@ -55,6 +59,7 @@ impl Seats {
             links: NONE,
             due: Due::NEVER,
             since: now,
+            lap: Lap::default(),
         };
         self.taken += 1;
     }

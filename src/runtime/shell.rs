@@ -116,6 +116,7 @@ pub(super) struct Shell<P: Machines> {
     /// Output list of the call in progress; its capacity is kept.
     pub(super) outputs: Vec<Output<P::Mail>>,
     pub(super) buffers: BufferPool,
+    pub(super) stopwatch: telemetry::Stopwatch,
     /// Slots whose receive may have to be armed.
     pub(super) rearm: Vec<u32>,
     /// Slots whose receive has brought all that its limit allows.
@@ -171,6 +172,7 @@ impl<P: Machines> Shell<P> {
         let pool = Pool::new(&ring).map_err(failed)?;
         post.publish(&ring).map_err(failed)?;
         let now = clock::now();
+        let stopwatch = telemetry::Stopwatch::new(counters.clone(), clock::nanos);
         Ok(Self {
             core,
             machines,
@@ -192,6 +194,7 @@ impl<P: Machines> Shell<P> {
             spill_bytes: 0,
             outputs: Vec::new(),
             buffers: BufferPool::default(),
+            stopwatch,
             rearm: Vec::new(),
             used_up: Vec::new(),
             starved: Vec::new(),
@@ -218,7 +221,7 @@ impl<P: Machines> Shell<P> {
         self.lay_out();
         let mut done = Vec::new();
         while !self.is_over() {
-            self.watch_stall();
+            self.hand_over();
             let wait = self.wait();
             let bell = self.post.bell();
             bell.sleep();
@@ -237,7 +240,9 @@ impl<P: Machines> Shell<P> {
 
     /// Everything between two calls into the kernel.
     fn turn(&mut self, done: &mut Vec<Completion>) {
-        self.now = clock::now();
+        let now_ns = clock::nanos();
+        self.now = clock::tick(now_ns);
+        self.stopwatch.turn(now_ns);
         self.counters.turns.add(1);
         for c in done.iter().filter(|c| c.tag.op() == Op::Send) {
             if let Some(index) = self.slots.of(c.tag) {
@@ -262,9 +267,12 @@ impl<P: Machines> Shell<P> {
         self.check();
     }
 
-    /// A turn that took long is a fault of ours, or the processor was taken away.
-    fn watch_stall(&self) {
-        let busy_us = clock::now().since_us(self.now);
+    /// A turn is over: what it laid out goes to the kernel now. A turn that took long is a fault of
+    /// ours, or the processor was taken away.
+    fn hand_over(&mut self) {
+        let now_ns = clock::nanos();
+        self.stopwatch.handed(now_ns);
+        let busy_us = clock::tick(now_ns).since_us(self.now);
         if busy_us > STALL_US {
             self.counters.count(Event::CoreStalled);
             tracing::warn!(event = "core_stalled", core = self.core.0, busy_us);

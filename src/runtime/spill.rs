@@ -105,6 +105,9 @@ impl<P: Machines> Shell<P> {
         self.drop_spill_bytes(spill.flying);
         let Some(head) = spill.tail.pop_front() else {
             let seat = self.slots[index].seat;
+            if seat != NONE && self.slots[index].side == Side::Client {
+                self.stopwatch.taken_late(&mut self.seats[seat].lap);
+            }
             self.press(seat);
             self.advance(index);
             return;

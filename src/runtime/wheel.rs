@@ -1,6 +1,6 @@
 //! Timers of a core: a hierarchical wheel without one system call.
 //!
-//! An owner keeps its real deadline in a [`Due`], which has at most one entry in the wheel. An entry
+//! An owner keeps its real deadline in a [`Due`], which has at most one entry in the wheel. It
 //! comes back once its deadline is reached, at most one granule late and never early. A deadline
 //! that moves later leaves its entry where it is: "move the deadline with every statement" is one
 //! store. One that is taken back takes its entry along, so that what is over wakes nobody.

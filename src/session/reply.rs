@@ -3,7 +3,9 @@
 
 use super::state::{Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, Untold, put_ok};
-use crate::base::{CloseReason, Cursor, Event, Level, Linger, LinkId, Out, Output, Side, Tick};
+use crate::base::{
+    CloseReason, Cursor, Event, Level, Linger, LinkId, Out, Output, Side, Stage, Tick,
+};
 use crate::protocol::capability;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
@@ -184,6 +186,9 @@ impl Session {
         let Some(reply) = link.reply() else {
             return data.len();
         };
+        if running.is_asked && running.turn.is_none() {
+            out.laps.came(Stage::Relay);
+        }
         let mut relay = Relay {
             out,
             facts,
@@ -218,6 +223,7 @@ impl Session {
         }
         if let Some(turn) = turn {
             running.turn = Some(turn);
+            out.laps.now(Stage::Read);
         }
         match fed {
             Ok(used) if !is_malformed => {
@@ -262,11 +268,16 @@ impl Session {
         if !r.is_asked || !r.is_replied || r.turn.is_some() {
             return;
         }
-        if !r.command.has_reply()
+        let has_reply = r.command.has_reply();
+        if !has_reply
             && let super::request::Route::Forward(id) = r.route
             && let Some(link) = self.link_mut(id)
         {
             link.finish();
+        }
+        match has_reply {
+            true => out.laps.now(Stage::Write),
+            false => out.laps.over(),
         }
         if self.facts.status & status::IN_TRANSACTION == 0 {
             self.facts.transactions += 1;

@@ -3,7 +3,7 @@
 use super::server_login::HOME;
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ, put_error};
 use crate::auth::LoginName;
-use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side, Tick};
+use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side, Stage, Tick};
 use crate::config::COMPATIBILITY_VERSION;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
@@ -93,6 +93,9 @@ impl Session {
     ) -> usize {
         let from = at;
         let mut at = at;
+        if !matches!(self.phase, Phase::Running(_)) {
+            out.laps.came(Stage::Read);
+        }
         if let Phase::Running(Running {
             broken: Some(broken),
             ..
@@ -117,6 +120,7 @@ impl Session {
                     // A packet of the client's turn.
                     r.is_last = len == 0 || r.turn == Some(ClientTurn::AuthAnswer);
                 } else {
+                    out.laps.now(Stage::Parse);
                     self.begin_request(command, seq, flags, packet, out);
                 }
             }
@@ -125,6 +129,8 @@ impl Session {
                 self.announce_kill(ctx, bytes.data.get(from..from + n).unwrap_or_default(), out);
                 if self.request.is_over() {
                     self.request_over(ctx, out);
+                } else {
+                    out.laps.now(Stage::Read);
                 }
             }
             RequestStep::End => self.request_over(ctx, out),
@@ -171,6 +177,7 @@ impl Session {
                 if let Some(name) = version_column(command, packet) {
                     break 'route Route::Version(name);
                 }
+                out.laps.now(Stage::Route);
                 let shape = self.shape(command, flags);
                 if let Some(link) = self.link_mut(HOME) {
                     link.begin(shape);
@@ -275,6 +282,7 @@ impl Session {
         if r.turn.is_some() {
             if r.is_last {
                 r.turn = None;
+                out.laps.now(Stage::ServerWait);
                 self.finish_if_done(ctx, out);
             }
             return;
@@ -282,7 +290,7 @@ impl Session {
         r.is_asked = true;
         out.count(Event::Request);
         match &mut r.route {
-            Route::Forward(_) => {}
+            Route::Forward(_) => out.laps.now(Stage::ServerWait),
             Route::Local => {
                 let status = self.facts.status & (status::IN_TRANSACTION | status::AUTOCOMMIT)
                     | status::NO_INDEX;
@@ -386,6 +394,7 @@ impl Session {
         if let Some(link) = self.link_mut(HOME) {
             link.begin(shape);
         }
+        out.laps.now(Stage::ServerWait);
         out.own(Side::Server(HOME), |b| {
             put_packet(b, seq, |b| packet.put(b, &user, plugin_auth));
         });

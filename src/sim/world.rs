@@ -6,7 +6,7 @@ use super::server::{Act, PASSWORD, Server, Trouble};
 use crate::auth::stage1;
 use crate::base::{
     Accepted, Appetite, BufferPool, CloseReason, CoreId, Errno, Input, Key, Linger, LinkId,
-    Machines, Out, Output, Rng, Side, Tick,
+    Machines, NoLaps, Out, Output, Rng, Side, Tick,
 };
 use crate::metadata::{self, ClusterConfig, Metadata};
 use crate::routing::{Mail, Replica};
@@ -305,6 +305,7 @@ impl World {
             arena: &mut arena,
             list: &mut list,
             pool: &mut pool,
+            laps: &mut NoLaps,
         };
         self.machines(core).handle(now, key, input, &mut out);
         self.pool = pool;

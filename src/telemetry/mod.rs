@@ -1,9 +1,15 @@
-//! Counters of a core: written by that core only, readable from every thread.
+//! Counters and histograms of a core: written by that core only, readable from every thread.
 //!
 //! Nothing is formatted here; whoever shows the numbers takes the names from [`Event::name`] and
 //! [`CloseReason::name`].
 
-use crate::base::{CloseReason, CoreId, Event};
+mod histogram;
+mod stopwatch;
+
+pub use histogram::{Histogram, readable};
+pub use stopwatch::{Lap, Stopwatch};
+
+use crate::base::{CloseReason, CoreId, Event, Stage};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// One number with a single writer. Readers see some recent value, never a torn one.
@@ -40,6 +46,7 @@ pub struct Core {
     pub id: CoreId,
     events: [Count; Event::ALL.len()],
     closes: [Count; CloseReason::ALL.len()],
+    stages: [Histogram; Stage::ALL.len()],
     /// Client connections that belong to a machine now.
     pub clients: Count,
     /// Server connections that belong to a machine now, those being opened included.
@@ -68,6 +75,7 @@ impl Core {
             id,
             events: std::array::from_fn(|_| Count::default()),
             closes: std::array::from_fn(|_| Count::default()),
+            stages: std::array::from_fn(|_| Histogram::new()),
             clients: Count::default(),
             links: Count::default(),
             spill_bytes: Count::default(),
@@ -89,6 +97,12 @@ impl Core {
     #[must_use]
     pub fn event(&self, event: Event) -> u64 {
         self.events[event as usize].get()
+    }
+
+    /// How long requests were in a stage.
+    #[must_use]
+    pub fn stage(&self, stage: Stage) -> &Histogram {
+        &self.stages[stage as usize]
     }
 
     /// Counts the end of a client connection.
