@@ -83,7 +83,9 @@ fn the_lists_have_the_columns_that_tools_read() {
     let want = "name value info need_reboot visible_level range config_level";
     assert_eq!(columns(&mut conn, "SHOW PROXYCONFIG;").join(" "), want);
     let all = rows(&mut conn, "show proxyconfig");
-    assert_eq!(all.len(), obring::config::TABLE.len());
+    let idle = obring::config::IdleRow::all();
+    let idle = idle.iter().filter(|row| row.is_listed()).count();
+    assert_eq!(all.len(), obring::config::TABLE.len() + idle);
     assert!(all.iter().flatten().all(|cell| cell != "NULL"));
     assert!(all.iter().all(|row| row[3] == "true" || row[3] == "false"));
     assert_eq!(setting(&mut conn, "obproxy_sys_password"), "***");
@@ -253,13 +255,14 @@ fn what_cannot_be_done_is_said() {
     assert_eq!(error(&mut conn, &long).0, 4147);
     assert_eq!(error(&mut conn, "select '\u{0}\u{1F980}").0, 1064);
     // Names of OBProxy that do nothing here yet are taken.
-    conn.query_drop("alter proxyconfig set enable_sharding = 'False'")
+    conn.query_drop("alter proxyconfig set enable_sharding = 'on'")
         .expect("an OK");
     assert!(
         conn.info_str().contains("no effect in this version"),
         "{}",
         conn.info_str()
     );
+    assert_eq!(setting(&mut conn, "enable_sharding"), "True");
     // The session goes on after all of them.
     conn.query_drop("ping proxy").expect("an OK");
 }

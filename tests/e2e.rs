@@ -52,6 +52,7 @@ checks! {
     half_login
     second_term
     serving_cores
+    stages
     busy_port
     unreadable_config
     wrong_proxyro_password

@@ -417,6 +417,40 @@ impl Conn {
         Ok(String::from_utf8_lossy(cell).into_owned())
     }
 
+    /// Sends a query whose reply is one text result, and returns its rows; `None` is NULL.
+    ///
+    /// # Errors
+    /// Any other reply, in words.
+    pub fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
+        self.query(sql).map_err(|e| format!("{sql}: {e}"))?;
+        let (mut ends, mut rows) = (0, vec![]);
+        while ends < 2 {
+            let got = self.receive();
+            if let Some((code, text)) = got.error() {
+                return Err(format!("{sql}: error {code}: {text}"));
+            }
+            let packet = got.packet().ok_or_else(|| format!("{sql}: {got:?}"))?;
+            let payload = &packet.payload;
+            if payload.first() == Some(&0xFE) && payload.len() < 9 {
+                ends += 1;
+            } else if ends == 1 {
+                let mut at = obring_wire::base::Cursor::new(payload);
+                let mut row = vec![];
+                while at.left() > 0 {
+                    if payload[at.position()] == 0xFB {
+                        let _ = at.u8();
+                        row.push(None);
+                        continue;
+                    }
+                    let cell = at.lenenc_bytes().map_err(|e| format!("{sql}: {e}"))?;
+                    row.push(Some(String::from_utf8_lossy(cell).into_owned()));
+                }
+                rows.push(row);
+            }
+        }
+        Ok(rows)
+    }
+
     /// Sends a statement whose reply is one OK packet.
     ///
     /// # Errors

@@ -15,9 +15,15 @@ pub(super) fn config(desk: &mut Desk, statement: &Statement) -> Step {
         return Refusal::step(1064, "42000", text);
     };
     match config::alter(&desk.settings, name, value) {
-        Ok(Alter::NoEffect) => Step::Done(Reply::Ok(format!(
-            "{name} is accepted and has no effect in this version"
-        ))),
+        Ok(Alter::OneShot) => Step::Done(Reply::Ok(without_effect(name))),
+        Ok(Alter::Idle {
+            row,
+            stored,
+            settings,
+        }) => match desk.change(row.name, &stored, *settings) {
+            Ok(()) => Step::Done(Reply::Ok(without_effect(name))),
+            Err(what) => unchanged(name, &what),
+        },
         Ok(Alter::Changed {
             row,
             stored,
@@ -28,7 +34,7 @@ pub(super) fn config(desk: &mut Desk, statement: &Statement) -> Step {
                 Reload::NewSessions => "it holds for sessions that begin now".into(),
                 Reload::Restart => "it holds from the next start on".into(),
             })),
-            Err(what) => Refusal::step(4016, "HY000", format!("{name} is unchanged: {what}")),
+            Err(what) => unchanged(name, &what),
         },
         Err(AlterError::Unknown(name)) => {
             Refusal::step(5099, "42000", format!("Unknown config name '{name}'"))
@@ -40,4 +46,12 @@ pub(super) fn config(desk: &mut Desk, statement: &Statement) -> Step {
         ),
         Err(AlterError::Value(bad)) => Refusal::step(4147, "HY000", bad.to_string()),
     }
+}
+
+fn without_effect(name: &str) -> String {
+    format!("{name} is accepted and has no effect in this version")
+}
+
+fn unchanged(name: &str, what: &str) -> Step {
+    Refusal::step(4016, "HY000", format!("{name} is unchanged: {what}"))
 }

@@ -4,7 +4,7 @@ use super::command::{Refusal, Reply, Statement, Step};
 use super::desk::Desk;
 use super::listing::{Listing, like};
 use crate::base::{CloseReason, CoreId, Event, Stage};
-use crate::config::{Reload, Row, TABLE};
+use crate::config::{IdleRow, Reload, Row, TABLE};
 use crate::routing::{SessionRow, SessionState};
 use crate::telemetry::{Core, readable};
 use std::sync::Arc;
@@ -50,6 +50,29 @@ fn settings(desk: &Desk, statement: &Statement, is_diff: bool) -> Step {
                 if row.kind.is_secret() { "SYS" } else { "USER" },
                 &row.allowed(),
                 "LEVEL_GLOBAL",
+            ]
+            .map(|text| Some(text.to_owned())),
+        );
+    }
+    let idle = IdleRow::all().iter().filter(|row| row.is_listed());
+    for row in idle.filter(|row| like(pattern, row.name)) {
+        let value = desk.settings.idle_value(row);
+        if is_diff && (row.is_secret() || value == row.default) {
+            continue;
+        }
+        let shown = match row.is_secret() && !value.is_empty() {
+            true => "***",
+            false => value,
+        };
+        listing.row(
+            [
+                row.name,
+                shown,
+                "No effect in this version.",
+                row.need_reboot,
+                row.visible_level,
+                row.range,
+                row.config_level,
             ]
             .map(|text| Some(text.to_owned())),
         );

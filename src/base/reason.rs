@@ -64,6 +64,8 @@ closed_list! {
         Shutdown = "shutdown",
         /// The client reads too slowly and the memory limit for spilled output was reached.
         SpillLimit = "spill_limit",
+        /// The client took no byte of a reply for as long as its net_write_timeout allows.
+        ClientStalled = "client_stalled",
         /// An invariant of this proxy is broken; see the log.
         Internal = "internal",
     }

@@ -288,6 +288,12 @@ pub trait Machines {
     /// When `id` wants its next `Timer`. Asked after each `handle`.
     fn poll_timeout(&self, id: Key) -> Option<Tick>;
 
+    /// How many milliseconds the client of `id` may take no byte of what waits for it. Asked while
+    /// something waits. `None`: as long as it likes.
+    fn stall_limit_ms(&self, _id: Key) -> Option<u64> {
+        None
+    }
+
     /// Mail came in. Ids of machines to `Wake` are appended to `wake`, letters of the core itself
     /// to `post`.
     fn mail(

@@ -1,13 +1,21 @@
 //! Changing one setting of a running proxy.
 
-use super::draft::is_odp_name;
-use super::{BadValue, Kind, Row, Settings};
+use super::{BadValue, IdleRow, Kind, Row, Settings};
 
 /// What a change leads to.
 #[derive(Debug)]
 pub enum Alter {
     /// A setting of OBProxy that does nothing here yet.
-    NoEffect,
+    Idle {
+        /// What is changed.
+        row: &'static IdleRow,
+        /// The value as it is stored; a password only as its SHA1.
+        stored: String,
+        /// All settings.
+        settings: Box<Settings>,
+    },
+    /// A switch of OBProxy that works once and is off again; it does nothing here yet.
+    OneShot,
     /// The settings with the new value.
     Changed {
         /// What is changed.
@@ -36,11 +44,7 @@ pub enum AlterError {
 /// Why not.
 pub fn alter(settings: &Settings, name: &str, text: &str) -> Result<Alter, AlterError> {
     let Some(row) = Row::find(name) else {
-        let name = name.to_ascii_lowercase();
-        return match is_odp_name(&name) {
-            true => Ok(Alter::NoEffect),
-            false => Err(AlterError::Unknown(name)),
-        };
+        return idle(settings, name, text);
     };
     // Source: OBProxy refuses it with 1235, operations.md 3.4.
     if row.name == "app_name" {
@@ -55,6 +59,28 @@ pub fn alter(settings: &Settings, name: &str, text: &str) -> Result<Alter, Alter
         .map_err(|wrong| BadValue::new(row.name, row.kind, row.bounds, text, wrong))
         .map_err(|bad| AlterError::Value(Box::new(bad)))?;
     Ok(Alter::Changed {
+        row,
+        stored,
+        settings,
+    })
+}
+
+fn idle(settings: &Settings, name: &str, text: &str) -> Result<Alter, AlterError> {
+    let Some(row) = IdleRow::find(name) else {
+        return Err(AlterError::Unknown(name.to_ascii_lowercase()));
+    };
+    let text = match row.is_secret() && !text.is_empty() {
+        true => super::sys_password::hashed(text),
+        false => text.to_owned(),
+    };
+    let read = row.read(&text);
+    let stored = read.map_err(|wrong| AlterError::Value(row.bad(&text, wrong)))?;
+    if row.is_volatile() {
+        return Ok(Alter::OneShot);
+    }
+    let mut settings = Box::new(settings.clone());
+    settings.set_idle(row, stored.clone());
+    Ok(Alter::Idle {
         row,
         stored,
         settings,
@@ -162,9 +188,20 @@ mod tests {
         };
         assert_eq!(stored, "e5e9fa1ba31ecd1ae84f75caaa474f3a663f05f4");
         assert_eq!(row.value(&settings), "***");
+        let Ok(Alter::Idle {
+            stored, settings, ..
+        }) = alter(&settings, "Enable_Sharding", "on")
+        else {
+            panic!("it is a setting of OBProxy");
+        };
+        assert_eq!((stored.as_str(), settings.idle.len()), ("True", 1));
         assert!(matches!(
             alter(&settings, "enable_sharding", "x"),
-            Ok(Alter::NoEffect)
+            Err(AlterError::Value(_))
+        ));
+        assert!(matches!(
+            alter(&settings, "refresh_json_config", "True"),
+            Ok(Alter::OneShot)
         ));
         assert!(matches!(
             alter(&settings, "xyz", "1"),

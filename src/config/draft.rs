@@ -2,20 +2,11 @@
 
 use super::cluster::{FileCluster, StartUp, assemble};
 use super::file;
-use super::{BadValue, ConfigError, Notice, Row, Settings, Source, What};
+use super::{BadValue, ConfigError, IdleRow, Notice, Row, Settings, Source, What};
 use std::collections::BTreeMap;
-
-/// Every setting of OBProxy 4.3.1, sorted. Source: `oceanbase/obproxy`
-/// `src/obproxy/obutils/ob_proxy_config.h`.
-const ODP_NAMES: &str = include_str!("odp_names.txt");
 
 /// Largest proxy id: 13 bits of a session id. Source: metadata.md 1.
 const PROXY_ID_MAX: u64 = 8191;
-
-/// True for a setting of OBProxy; `name` in lower case.
-pub(super) fn is_odp_name(name: &str) -> bool {
-    ODP_NAMES.lines().any(|line| line == name)
-}
 
 /// Facts about the machine that settings depend on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,25 +144,29 @@ impl Draft {
             let source = source.clone();
             Err(ConfigError { source, what })
         };
-        let Some(row) = Row::find(name) else {
-            let name = name.to_ascii_lowercase();
-            if !is_odp_name(&name) {
-                return fail(What::UnknownKey(name));
+        // Checked also when it does not win: a wrong value never waits for its day.
+        let mut changed = self.settings.clone();
+        let (name, is_secret) = if let Some(row) = Row::find(name) {
+            if let Err(wrong) = (row.assign)(&mut changed, value) {
+                let bad = BadValue::new(row.name, row.kind, row.bounds, value, wrong);
+                return fail(What::Value(Box::new(bad)));
+            }
+            (row.name, row.kind.is_secret())
+        } else if let Some(row) = IdleRow::find(name) {
+            match row.read(value) {
+                Ok(value) => changed.set_idle(row, value),
+                Err(wrong) => return fail(What::Value(row.bad(value, wrong))),
             }
             // OBProxy stores all of its settings: an old database would fill the log.
             if *source != Source::Stored {
-                let source = source.clone();
+                let (name, source) = (row.name.into(), source.clone());
                 self.notices.push(Notice::NoEffect { name, source });
             }
-            return Ok(());
+            (row.name, row.is_secret())
+        } else {
+            return fail(What::UnknownKey(name.to_ascii_lowercase()));
         };
-        // Checked also when it does not win: a wrong value never waits for its day.
-        let mut changed = self.settings.clone();
-        if let Err(wrong) = (row.assign)(&mut changed, value) {
-            let bad = BadValue::new(row.name, row.kind, row.bounds, value, wrong);
-            return fail(What::Value(Box::new(bad)));
-        }
-        let old = self.sources.get(row.name).unwrap_or(&Source::Default);
+        let old = self.sources.get(name).unwrap_or(&Source::Default);
         let (low, high) = if source.rank() < old.rank() {
             (source, old)
         } else {
@@ -179,21 +174,19 @@ impl Draft {
         };
         if low.is_file() && !high.is_file() {
             self.notices.push(Notice::Overridden {
-                name: row.name.into(),
+                name: name.into(),
                 file: low.clone(),
                 by: high.clone(),
             });
         }
         if high == source && source.is_command_line() {
-            let secret = value
-                .strip_prefix("plain:")
-                .filter(|_| row.kind.is_secret());
+            let secret = value.strip_prefix("plain:").filter(|_| is_secret);
             let stored = secret.map_or_else(|| value.to_owned(), super::sys_password::hashed);
-            self.given.insert(row.name, stored);
+            self.given.insert(name, stored);
         }
         if high == source {
             self.settings = changed;
-            self.sources.insert(row.name, source.clone());
+            self.sources.insert(name, source.clone());
         }
         Ok(())
     }
@@ -208,7 +201,8 @@ impl Draft {
             .sources
             .iter()
             .filter(|(_, source)| **source == Source::Stored);
-        let names: Vec<_> = stored.map(|(name, _)| *name).collect();
+        let names = stored.map(|(name, _)| *name);
+        let names: Vec<_> = names.filter(|name| Row::find(name).is_some()).collect();
         if !names.is_empty() {
             notices.push(Notice::FromStore { names });
         }

@@ -93,6 +93,37 @@ fn unknown_and_idle_names_are_noticed() {
 }
 
 #[test]
+fn idle_values_are_kept_by_the_same_rules() {
+    let mut draft = draft();
+    let stored = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    draft.read_stored(&[
+        stored("request_buffer_length", "8KB"),
+        stored("enable_reroute", "False"),
+        stored("net_accept_threads", "x"),
+    ]);
+    draft
+        .read_options("Request_Buffer_Length=16KB,enable_sharding=on")
+        .unwrap();
+    let error = draft.read_options("enable_sharding=maybe").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "-o: enable_sharding: \"maybe\" is not a bool; allowed: True, False"
+    );
+    assert_eq!(draft.given().len(), 3);
+    let (settings, notices) = draft.finish(HOST).unwrap();
+    let value = |name| settings.idle_value(IdleRow::find(name).unwrap());
+    assert_eq!(value("request_buffer_length"), "16KB");
+    assert_eq!(value("enable_sharding"), "True");
+    assert_eq!(settings.idle.len(), 2, "{:?}", settings.idle);
+    assert!(
+        lines(&notices)
+            .iter()
+            .any(|l| l.contains("net_accept_threads: \"x\" is not an integer")),
+        "{notices:?}"
+    );
+}
+
+#[test]
 fn a_higher_source_wins_in_any_order_and_the_file_is_told() {
     let one = "[proxy]\nlisten_port = 3000\nproxy_id = 1\nrootservice_list = '127.0.0.1:1'\n";
     let mut up = Draft::new();

@@ -2,6 +2,7 @@
 //!
 //! * [`TABLE`]: a [`Row`] per setting: name, kind, default, bounds, reload, meaning.
 //! * [`Settings`]: the typed values, one public field per row, and the clusters to serve.
+//! * [`IdleRow`]: settings of OBProxy that are only kept and shown.
 //! * [`Draft`]: collects values from the file, `-o`, flags and the environment, in their order, and
 //!   says what it noticed; [`Draft::finish`] makes the [`Settings`].
 //! * [`alter()`]: one setting of a running proxy.
@@ -15,6 +16,7 @@ mod cluster;
 mod draft;
 mod error;
 mod file;
+mod idle;
 mod kind;
 mod notice;
 mod quantity;
@@ -30,6 +32,7 @@ pub use bounds::Bounds;
 pub use cluster::Cluster;
 pub use draft::{Draft, Host};
 pub use error::{BadValue, ConfigError, What};
+pub use idle::IdleRow;
 pub use kind::Kind;
 pub use notice::Notice;
 pub use reference::reference;

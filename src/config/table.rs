@@ -2,8 +2,9 @@
 
 use super::quantity::{DAY, HOUR, KB, MS};
 use super::reader::{self, Reader};
-use super::{Bounds, Cluster, Kind, Stage1};
+use super::{Bounds, Cluster, IdleRow, Kind, Stage1};
 use crate::base::Level;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -97,6 +98,21 @@ impl Row {
 /// OceanBase client session id, version 2.
 const SESSION_IDS: u64 = 1 << 17;
 
+impl Settings {
+    /// The value of a setting without effect.
+    #[must_use]
+    pub fn idle_value(&self, row: &'static IdleRow) -> &str {
+        self.idle.get(row.name).map_or(row.default, String::as_str)
+    }
+
+    pub(super) fn set_idle(&mut self, row: &'static IdleRow, value: String) {
+        match value == row.default {
+            true => self.idle.remove(row.name),
+            false => self.idle.insert(row.name, value),
+        };
+    }
+}
+
 macro_rules! settings {
     ($(
         $(#[doc = $doc:literal])+
@@ -109,6 +125,8 @@ macro_rules! settings {
             $($(#[doc = $doc])+ pub $name: $type,)+
             /// What is served. Never empty; the first is the default of a login without a cluster.
             pub clusters: Vec<Cluster>,
+            /// Values of settings without effect ([`IdleRow`]) that are not the default.
+            pub idle: BTreeMap<&'static str, String>,
             /// Serving cores are pinned: `cpu_affinity`, and a CPU for each of them.
             pub is_pinned: bool,
         }
@@ -120,6 +138,7 @@ macro_rules! settings {
                     $($name: reader::$reader::read($default, $bounds)
                         .expect("a default of the table is valid (tested)"),)+
                     clusters: vec![],
+                    idle: BTreeMap::new(),
                     is_pinned: false,
                 }
             }
@@ -231,7 +250,7 @@ mod tests {
         let names: HashSet<_> = TABLE.iter().map(|row| row.name).collect();
         assert_eq!(names.len(), TABLE.len());
         for row in TABLE {
-            let is_odp = super::super::draft::is_odp_name(row.name);
+            let is_odp = super::super::idle::is_odp_name(row.name);
             assert_eq!(is_odp, row.origin == Origin::Odp, "{}", row.name);
         }
     }

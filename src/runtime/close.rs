@@ -244,7 +244,8 @@ impl<P: Machines> Shell<P> {
             | CloseReason::ServerLostIdle
             | CloseReason::ServerLost
             | CloseReason::ServerProtocol
-            | CloseReason::SpillLimit => line!(Level::WARN, warn),
+            | CloseReason::SpillLimit
+            | CloseReason::ClientStalled => line!(Level::WARN, warn),
             CloseReason::Internal => line!(Level::ERROR, error),
         }
     }
@@ -269,7 +270,8 @@ impl<P: Machines> Shell<P> {
                 }
                 self.set_slot_due(index, self.now.after_ms(STUCK_MS));
             }
-            Life::Free | Life::Open => {}
+            Life::Open => self.stalled(index),
+            Life::Free => {}
         }
     }
 

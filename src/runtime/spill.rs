@@ -53,7 +53,28 @@ impl<P: Machines> Shell<P> {
         slot.inflight += 1;
         let seat = slot.seat;
         self.ring.send_held(tag, rest, 0);
+        self.allow_stall(index);
         self.press(seat);
+    }
+
+    /// A client has taken something, or is asked to from now on: its patience begins anew.
+    fn allow_stall(&mut self, index: u32) {
+        let slot = &self.slots[index];
+        if slot.side == Side::Client && slot.seat != NONE && slot.life == Life::Open {
+            let key = self.seats.key(slot.seat);
+            if let Some(ms) = self.machines.stall_limit_ms(key) {
+                self.set_slot_due(index, self.now.after_ms(ms));
+            }
+        }
+    }
+
+    /// The patience with a slow client is over.
+    pub(super) fn stalled(&mut self, index: u32) {
+        let slot = &self.slots[index];
+        if slot.seat != NONE && slot.spill.is_some() {
+            let key = self.seats.key(slot.seat);
+            self.end(key, CloseReason::ClientStalled, Linger::Abort);
+        }
     }
 
     /// Output of this turn for a peer that is behind already.
@@ -100,11 +121,15 @@ impl<P: Machines> Shell<P> {
             slot.inflight += 1;
             self.ring.send_held(tag, bytes, spill.sent);
             slot.spill = Some(spill);
+            self.allow_stall(index);
             return;
         }
         self.drop_spill_bytes(spill.flying);
         let Some(head) = spill.tail.pop_front() else {
             let seat = self.slots[index].seat;
+            if self.slots[index].life == Life::Open {
+                self.clear_slot_due(index);
+            }
             if seat != NONE && self.slots[index].side == Side::Client {
                 self.stopwatch.taken_late(&mut self.seats[seat].lap);
             }
@@ -118,6 +143,7 @@ impl<P: Machines> Shell<P> {
         slot.inflight += 1;
         slot.spill = Some(spill);
         self.ring.send_held(tag, head, 0);
+        self.allow_stall(index);
     }
 
     /// Forgets what a peer has not taken.

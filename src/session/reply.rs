@@ -32,6 +32,8 @@ pub(super) struct Facts {
     pub(super) status: u16,
     /// `wait_timeout` of the session in seconds.
     pub(super) wait_timeout_s: Option<u32>,
+    /// `net_write_timeout` of the session in seconds.
+    pub(super) net_write_timeout_s: Option<u32>,
     /// COM_STATISTICS is followed by a terminal OK.
     pub(super) has_statistics_ok: bool,
     /// The server of the session.
@@ -62,11 +64,10 @@ impl Facts {
                     break;
                 }
                 let number = || std::str::from_utf8(value).ok()?.parse::<u64>().ok();
+                let seconds = || number().map(|n| u32::try_from(n).unwrap_or(u32::MAX));
                 match name {
-                    b"wait_timeout" => {
-                        self.wait_timeout_s =
-                            number().map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-                    }
+                    b"wait_timeout" => self.wait_timeout_s = seconds(),
+                    b"net_write_timeout" => self.net_write_timeout_s = seconds(),
                     b"ob_capability_flag" => {
                         let granted = number().unwrap_or_default();
                         self.has_statistics_ok = granted & capability::EXTRA_OK_STATISTICS != 0;

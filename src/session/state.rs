@@ -199,6 +199,11 @@ impl Session {
         }
     }
 
+    /// How long the client may take no byte of a reply, in milliseconds, once a server has told it.
+    pub(super) fn stall_limit_ms(&self) -> Option<u64> {
+        self.facts.net_write_timeout_s.map(|s| u64::from(s) * 1_000)
+    }
+
     fn timer(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
         if self.login_deadline.is_some_and(|d| d <= ctx.now) {
             let seconds = ctx.settings.login_timeout_ms as f64 / 1000.0;

@@ -116,6 +116,10 @@ impl Machines for Sessions {
         self.table.get(id).and_then(|e| e.session.poll_timeout())
     }
 
+    fn stall_limit_ms(&self, id: Key) -> Option<u64> {
+        self.session(id).and_then(Session::stall_limit_ms)
+    }
+
     fn mail(&mut self, now: Tick, mail: Mail, wake: &mut Vec<Key>, post: &mut Vec<(CoreId, Mail)>) {
         match mail {
             Mail::Cluster(entry) => {

@@ -3,7 +3,7 @@
 use super::Count;
 use std::fmt;
 
-/// log2 of the buckets per doubling: a bucket is at most 1/16 wide, so what is read is right to 3 %.
+/// log2 of the buckets per doubling. A bucket is at most 1/16 wide: what is read is right to 3 %.
 const SUB_BITS: u32 = 4;
 const SUB: u64 = 1 << SUB_BITS;
 /// Longer durations are counted as this: 2^40 ns, 18 minutes.

@@ -19,24 +19,9 @@ fn admin(proxy: &Obring) -> Conn {
 
 /// All rows of a text result as texts.
 fn rows(conn: &mut Conn, sql: &str) -> Vec<Vec<String>> {
-    conn.query(sql).expect(sql);
-    let (mut ends, mut rows) = (0, vec![]);
-    while ends < 2 {
-        let got = conn.receive();
-        let packet = got.packet().unwrap_or_else(|| panic!("{sql}: {got:?}"));
-        assert_ne!(packet.payload[0], 0xFF, "{sql}: {got:?}");
-        if packet.payload[0] == 0xFE && packet.payload.len() < 9 {
-            ends += 1;
-        } else if ends == 1 {
-            let mut c = obring_wire::base::Cursor::new(&packet.payload);
-            let mut row = vec![];
-            while let Ok(cell) = c.lenenc_bytes() {
-                row.push(String::from_utf8_lossy(cell).into_owned());
-            }
-            rows.push(row);
-        }
-    }
-    rows
+    let rows = conn.rows(sql).expect(sql);
+    let texts = |row: Vec<Option<String>>| row.into_iter().map(Option::unwrap_or_default);
+    rows.into_iter().map(|row| texts(row).collect()).collect()
 }
 
 #[test]

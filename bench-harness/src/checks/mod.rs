@@ -6,13 +6,15 @@ mod life;
 mod load;
 mod memory;
 mod slow;
+mod stages;
 mod start;
 
 pub use bad_bytes::{bad_bytes, half_login, probes};
 pub use life::{drain_idle, drain_running, second_term, serving_cores};
 pub use load::{failing_prepares, idle_timeout_of_the_server, short_connections, split_executes};
 pub use memory::{idle_sessions, login_cycles};
-pub use slow::{SlowReaders, slow_readers};
+pub use slow::{SlowReaders, slow_readers, small_reader};
+pub use stages::stages;
 pub use start::{
     busy_port, io_uring_refused, unreachable_servers, unreadable_config, wrong_proxyro_password,
 };

@@ -115,7 +115,11 @@ fn p99(c: &mut Conn) -> Result<Duration, String> {
 }
 
 /// A client whose system takes little for it: the buffer must be small before the connect.
-fn small_reader(to: SocketAddr) -> Result<Conn, String> {
+/// A client whose receive buffer holds little, logged in.
+///
+/// # Errors
+/// What came instead of the login.
+pub fn small_reader(to: SocketAddr) -> Result<Conn, String> {
     let open = || -> rustix::io::Result<TcpStream> {
         let s = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         sockopt::set_socket_recv_buffer_size(&s, RECEIVE_BUFFER)?;

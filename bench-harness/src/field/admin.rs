@@ -16,11 +16,10 @@ pub(super) const CASES: &[Case] = &[
         "1095 for sessions of other users: issue C2",
     ),
     check("F095", "columns of SHOW PROXYCONFIG", columns),
-    part(
+    check(
         "F096",
         "values in the spelling of inspection tools",
         spelling,
-        "settings of OBProxy that do nothing here are not listed: issue A2",
     ),
     check("F097", "administration SQL as drivers send it", driver_sql),
     part(
@@ -42,36 +41,6 @@ pub(super) const CASES: &[Case] = &[
         "addresses of PROXY headers come with the front door: later",
     ),
 ];
-
-fn rows_of(c: &mut Conn, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
-    c.query(sql).map_err(|e| e.to_string())?;
-    let (mut ends, mut rows) = (0, vec![]);
-    while ends < 2 {
-        let got = c.receive();
-        if let Some(error) = got.error() {
-            return Err(format!("{sql}: {error:?}"));
-        }
-        let packet = got.packet().ok_or_else(|| format!("{sql}: {got:?}"))?;
-        let payload = &packet.payload;
-        if payload.first() == Some(&0xFE) && payload.len() < 9 {
-            ends += 1;
-        } else if ends == 1 {
-            let mut at = obring_wire::base::Cursor::new(payload);
-            let mut row = vec![];
-            while at.left() > 0 {
-                if payload[at.position()] == 0xFB {
-                    let _ = at.u8();
-                    row.push(None);
-                    continue;
-                }
-                let cell = at.lenenc_bytes().map_err(|e| format!("{sql}: {e}"))?;
-                row.push(Some(String::from_utf8_lossy(cell).into_owned()));
-            }
-            rows.push(row);
-        }
-    }
-    Ok(rows)
-}
 
 fn id_of(c: &mut Conn) -> Result<String, String> {
     c.cell("select connection_id()")
@@ -155,7 +124,7 @@ fn columns(field: &Field) -> Saw {
         // Columns, then rows.
         skip_to_eof(&mut c)?;
         skip_to_eof(&mut c)?;
-        let rows = rows_of(&mut c, sql)?;
+        let rows = c.rows(sql)?;
         ensure(!rows.is_empty(), || format!("{sql}: no row"))?;
         for row in &rows {
             let is_right = row.len() == 7
@@ -181,7 +150,7 @@ fn skip_to_eof(c: &mut Conn) -> Result<(), String> {
 fn spelling(field: &Field) -> Saw {
     let proxy = start_with(field, "client_max_connections", 100)?;
     let mut c = admin(proxy.address())?;
-    for row in rows_of(&mut c, "show proxyconfig")? {
+    for row in c.rows("show proxyconfig")? {
         if row[5].as_deref() == Some("True, False") {
             let value = row[1].as_deref();
             ensure(matches!(value, Some("True" | "False")), || {
@@ -189,6 +158,24 @@ fn spelling(field: &Field) -> Saw {
             })?;
         }
     }
+    // What inspection tools compare, settings without effect among them.
+    for (name, value) in [
+        ("request_buffer_length", "4KB"),
+        ("enable_ob_protocol_v2_with_client", "False"),
+        ("enable_reroute", "False"),
+    ] {
+        let like = format!("show proxyconfig like '{name}'");
+        let rows = c.rows(&like)?;
+        let got = rows.first().and_then(|row| row[1].clone());
+        ensure(rows.len() == 1 && got.as_deref() == Some(value), || {
+            format!("{like}: {rows:?}, not {value}")
+        })?;
+    }
+    c.run("alter proxyconfig set enable_reroute = true")?;
+    let rows = c.rows("show proxyconfig like 'enable_reroute'")?;
+    ensure(rows[0][1].as_deref() == Some("True"), || {
+        format!("{rows:?}")
+    })?;
     let said = std::process::Command::new(&field.setup.binary)
         .arg("--version")
         .output()
@@ -233,7 +220,7 @@ fn driver_sql(field: &Field) -> Saw {
             ensure(told.contains("error "), || told.clone())?;
             continue;
         }
-        let rows = rows_of(&mut c, &format!("show proxyconfig like '{name}'"))?;
+        let rows = c.rows(&format!("show proxyconfig like '{name}'"))?;
         let value = rows.first().and_then(|r| r[1].clone());
         ensure(value.as_deref() == Some(want), || {
             format!("{sql}: {value:?}")
@@ -316,7 +303,7 @@ fn counters(field: &Field) -> Saw {
     let to = proxy.address();
     let mut administrator = admin(to)?;
     let mut read = |name: &str| -> Result<u64, String> {
-        let rows = rows_of(&mut administrator, &format!("show proxystat like '{name}'"))?;
+        let rows = administrator.rows(&format!("show proxystat like '{name}'"))?;
         let cell = rows.first().and_then(|r| r[1].clone());
         let cell = cell.ok_or_else(|| format!("no counter {name}"))?;
         cell.parse().map_err(|e| format!("{name}: {cell}: {e}"))

@@ -1,5 +1,4 @@
-//! Cases that are not checked from this list yet, and why. Many of those marked [`UNWRITTEN`] are
-//! scripts of the differential test already and only have to be named here.
+//! Cases that are not checked yet: why, and which issue brings them.
 
 use super::{Case, Plan};
 
@@ -11,7 +10,6 @@ const fn later(id: &'static str, title: &'static str, why: &'static str) -> Case
     }
 }
 
-const UNWRITTEN: &str = "not written yet: issue A2";
 const CLUSTER: &str = "needs several servers: issue A3 (model cluster)";
 const LINKS: &str = "needs a session with links to several servers: issue C1";
 const LEADERS: &str = "needs partitions and leaders: issue B2";
@@ -23,7 +21,6 @@ const FRONT: &str = "comes with TLS, PROXY headers and the health port of the fr
 pub(super) const CASES: &[Case] = &[
     later("F009", "an idle link dies while rows stream", LINKS),
     later("F018", "a prepared statement follows its session", LINKS),
-    later("F030", "a cut server link is never a blank session", UNWRITTEN),
     later("F033", "a transaction is lost with its server", FAILURES),
     later("F037", "a locking read runs on the leader", LEADERS),
     later("F038", "a large statement goes back to the coordinator", LINKS),
@@ -60,7 +57,6 @@ pub(super) const CASES: &[Case] = &[
     later("F084", "forged PROXY headers", FRONT),
     later("F086", "the reason of a cut after a restart", "hot restart comes with a later issue"),
     later("F088", "a new binary without dropping anyone", "hot restart comes with a later issue"),
-    later("F092", "net_write_timeout", UNWRITTEN),
     later("F099", "a distinct text for each login failure",
         "needs tenants, white lists and several clusters: issue A3"),
     later("F100", "a slow statement traced from end to end",

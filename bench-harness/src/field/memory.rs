@@ -1,7 +1,9 @@
 //! Areas memory and restart: sizes that must not grow, ends that lose nothing.
 
 use super::{Case, Field, check, part};
-use crate::checks::{Saw, drain_idle, drain_running, ensure, login_cycles, slow_readers};
+use crate::checks::{
+    Saw, drain_idle, drain_running, ensure, login_cycles, slow_readers, small_reader,
+};
 use crate::raw::{Conn, Got, Login, framed};
 
 pub(super) const CASES: &[Case] = &[
@@ -24,6 +26,7 @@ pub(super) const CASES: &[Case] = &[
         "several tenants: issue A3; PROXY headers come with the front door: later",
     ),
     check("F090", "slow readers of huge results", slow),
+    check("F092", "net_write_timeout", write_timeout),
     check("F093", "odd names in a burst", odd_names),
 ];
 
@@ -33,6 +36,48 @@ fn slow(field: &Field) -> Saw {
     // The probe's p99 is a time: `scripts/accept` judges it, a test does not.
     let parts = [seen.blocked?, seen.memory?, seen.rows?];
     Ok(parts.join("; "))
+}
+
+/// F092: a client that reads nothing is cut after its net_write_timeout, and not before.
+fn write_timeout(field: &Field) -> Saw {
+    let mut proxy = field.start()?;
+    let rows = field.count(60_000, 600_000);
+    let short = field.count(1, 2);
+    let sql = format!(
+        "select repeat('x',1000) from (select 1 from information_schema.columns a, \
+         information_schema.columns b limit {rows}) t"
+    );
+    let open = |seconds: u32| -> Result<(String, Conn), String> {
+        let mut c = small_reader(proxy.address())?;
+        c.run(&format!("set session net_write_timeout={seconds}"))?;
+        c.run("set session ob_query_timeout=600000000")?;
+        let id = c.cell("select connection_id()")?;
+        c.query(&sql).map_err(|e| e.to_string())?;
+        Ok((id, c))
+    };
+    let (_, mut patient) = open(600)?;
+    let (id, mut hasty) = open(short)?;
+    let line = proxy.wait_log("reason=client_stalled")?;
+    ensure(line.contains(&format!("session={id} ")), || line.clone())?;
+    // What was sent before is still in the socket; then it ends.
+    let mut got = 0;
+    while hasty.receive().packet().is_some() {
+        got += 1;
+    }
+    ensure(got < rows, || format!("all {got} rows of a cut client"))?;
+    let mut all = 0;
+    loop {
+        let got = patient.receive();
+        let packet = got.packet().ok_or_else(|| format!("row {all}: {got:?}"))?;
+        if packet.payload.len() > 1_000 {
+            all += 1;
+        } else if all > 0 {
+            break;
+        }
+    }
+    ensure(all == rows, || format!("{all} of {rows} rows"))?;
+    ensure(patient.cell("select 1")? == "1", || "no more".into())?;
+    Ok(format!("cut after {short} s; with 600 s all {rows} rows"))
 }
 
 /// F093: names of every byte and of many lengths, at once, and gone at once: nothing falls over.

@@ -2,9 +2,11 @@
 
 use super::same::{Want, expect, same, session, texts};
 use super::{Case, DB, Field, check, part};
-use crate::checks::Saw;
+use crate::checks::{Saw, ensure};
 use crate::norm::Norm;
-use crate::raw::Login;
+use crate::process::{Obring, Options};
+use crate::raw::{Conn, Got, Login};
+use crate::relay::Relay;
 use crate::session::Reach;
 use Want::{Any, Error, Ok as Okay, Row, Rows};
 
@@ -262,6 +264,12 @@ pub(super) const CASES: &[Case] = &[
         login_collation,
         ELSEWHERE,
     ),
+    part(
+        "F030",
+        "a cut server link is never a blank session",
+        no_blank_session,
+        "all state as before the cut: issue C1",
+    ),
 ];
 
 /// F022: the same connection id to the end.
@@ -401,4 +409,30 @@ fn login_collation(field: &Field) -> Saw {
         }
         Ok(())
     })
+}
+
+/// F030: the state went with the server connection, so the session ends with an error: no answer
+/// from a blank one.
+fn no_blank_session(field: &Field) -> Saw {
+    let relay = Relay::start(field.setup.kernel).map_err(|e| format!("relay: {e}"))?;
+    let options = Options::new(&field.setup.binary, &[relay.address()]);
+    let proxy = Obring::start(&options)?;
+    let mut c = Conn::login(proxy.address(), &Login::default())?;
+    for sql in [
+        "set @p=42",
+        &format!("use {DB}"),
+        "set sql_mode='ANSI_QUOTES'",
+    ] {
+        c.run(sql)?;
+    }
+    relay.cut();
+    let told = c.cell("select concat(@p, database(), @@sql_mode)");
+    let told = told.err().unwrap_or_else(|| "an answer".into());
+    ensure(
+        told.contains("error ") && told.contains("[not run]"),
+        || told.clone(),
+    )?;
+    let got = c.receive();
+    ensure(matches!(got, Got::Closed), || format!("then {got:?}"))?;
+    Ok(told)
 }
