@@ -1,39 +1,26 @@
 //! The lines of `accept foundation`: "It must show" of the first issue.
 
-use super::{Table, mysql_test};
+use super::command::{cargo_test, output};
+use super::{Job, Table, mysql_test};
 use crate::checks::{self, Saw, Setup};
-use crate::clock::{Deadline, wait_for};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-/// What to judge.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// obring and kernel.
-    pub setup: Setup,
-    /// Root of the repository.
-    pub root: PathBuf,
-    /// Folder of the kernel's public mysql_test files.
-    pub mysql_test: Option<PathBuf>,
-    /// The long lines as well.
-    pub full: bool,
-    /// Only lines whose name contains this.
-    pub only: Option<String>,
-}
+use std::path::Path;
+use std::process::Command;
 
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {
     let s = &job.setup;
-    let wanted = |name: &str| job.only.as_ref().is_none_or(|o| name.contains(o.as_str()));
+    let wanted = |name: &str| job.wants(name);
     let mut line = |name: &str, bound: &str, check: &dyn Fn() -> Saw| {
         if wanted(name) {
             table.judge(name, bound, check());
         }
     };
     line("differential", "0 scripts differ", &|| {
-        cargo_test(job, "differential")
+        cargo_test(job, &["--features", "e2e", "--test", "differential"], "")
     });
-    line("end to end", "0 tests fail", &|| cargo_test(job, "e2e"));
+    line("end to end", "0 tests fail", &|| {
+        cargo_test(job, &["--features", "e2e", "--test", "e2e"], "")
+    });
     line(
         "5,000 login cycles",
         "descriptors equal, RSS <= +256 KiB",
@@ -81,10 +68,10 @@ pub fn run(job: &Job, table: &mut Table) {
     }
     if wanted("test, fresh clone") {
         let (name, bound) = ("test, fresh clone", "exit 0");
-        if job.full {
+        if job.is_long {
             table.judge(name, bound, fresh_clone(job, &["test"]));
         } else {
-            table.not_run(name, bound, "only with --full");
+            table.not_run(name, bound, "only with --long");
         }
     }
     if wanted("mysql_test") {
@@ -109,67 +96,6 @@ fn slow_readers(s: &Setup, table: &mut Table) {
     );
     table.judge("slow readers: probe", "p99 <= 2x alone", probe);
     table.judge("slow readers: rows", "every row arrives", rows);
-}
-
-/// Runs a test of the root package and repeats its last words.
-fn cargo_test(job: &Job, test: &str) -> Saw {
-    let mut command = Command::new("cargo");
-    command
-        .args(["test", "--features", "e2e", "--test", test])
-        .args(["--", "--nocapture", "--test-threads=1"])
-        .env("OBRING_KERNEL", job.setup.kernel.to_string())
-        .current_dir(&job.root);
-    let (text, is_good) = output(command, 3_600)?;
-    let results: Vec<_> = text
-        .lines()
-        .filter(|l| l.starts_with("test result:") || l.ends_with(" differ"))
-        .collect();
-    let results = results.join("; ");
-    if is_good {
-        return Ok(results);
-    }
-    let told: Vec<_> = text
-        .lines()
-        .filter(|l| {
-            l.contains("FAILED")
-                || l.starts_with("error")
-                || l.contains("differ")
-                || l.starts_with("    packet ")
-                || l.starts_with("  step ")
-        })
-        .take(60)
-        .collect();
-    Err(format!("{results}\n{}", told.join("\n")))
-}
-
-/// Both outputs of a command, and whether it ended well.
-fn output(mut command: Command, max_secs: u64) -> Result<(String, bool), String> {
-    let path = std::env::temp_dir().join(format!(
-        "obring-accept-{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    ));
-    let file = std::fs::File::create(&path).map_err(|e| e.to_string())?;
-    let errors = file.try_clone().map_err(|e| e.to_string())?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(file)
-        .stderr(errors)
-        .spawn()
-        .map_err(|e| format!("{command:?} cannot be started: {e}"))?;
-    let ended = wait_for(Deadline::secs(max_secs), "its end", || {
-        child.try_wait().ok().flatten()
-    });
-    if ended.is_err() {
-        let _ = child.kill();
-    }
-    let bytes = std::fs::read(&path).unwrap_or_default();
-    let _ = std::fs::remove_file(&path);
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    match ended {
-        Ok(status) => Ok((text, status.success())),
-        Err(e) => Err(format!("{command:?}: {e}\n{text}")),
-    }
 }
 
 /// Clones the repository into an empty directory and runs one of its scripts there.
@@ -223,22 +149,6 @@ fn readme(root: &Path) -> Saw {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_command_that_fails_or_cannot_start_is_told() {
-        let sh = |text: &str| {
-            let mut c = Command::new("sh");
-            c.args(["-c", text]);
-            c
-        };
-        assert_eq!(
-            output(sh("echo a; echo b >&2"), 10),
-            Ok(("a\nb\n".into(), true))
-        );
-        assert_eq!(output(sh("echo a; exit 3"), 10), Ok(("a\n".into(), false)));
-        assert!(output(Command::new("/nonexistent"), 10).is_err());
-        assert!(output(sh("sleep 30"), 0).is_err());
-    }
 
     #[test]
     fn a_readme_without_a_command_fails() {

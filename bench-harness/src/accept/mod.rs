@@ -1,9 +1,38 @@
 //! Acceptance: named lines, each with figure, bound and verdict, as one table.
 
+mod command;
 pub mod foundation;
 pub mod mysql_test;
+pub mod operate;
 
+use crate::checks::Setup;
 use std::fmt;
+use std::path::PathBuf;
+
+/// What to judge.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// obring and kernel.
+    pub setup: Setup,
+    /// Root of the repository.
+    pub root: PathBuf,
+    /// Folder of the kernel's public mysql_test files.
+    pub mysql_test: Option<PathBuf>,
+    /// A relay to measure as the floor: a crate or a binary.
+    pub relay: Option<PathBuf>,
+    /// Everything at its full size.
+    pub is_long: bool,
+    /// Only lines whose name contains this.
+    pub only: Option<String>,
+}
+
+impl Job {
+    /// True: this line is to be judged.
+    #[must_use]
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|o| name.contains(o.as_str()))
+    }
+}
 
 /// How a line ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,10 +14,9 @@ pub const FEW: usize = 50;
 /// Sessions at the second look, and while CPU is read.
 pub const MANY: usize = 1_000;
 
-/// From the last login until CPU is read. What a login leaves behind is its cost, not that of an
-/// idle session: obring's deadlines of connect (1 s), server login (5 s) and client login (10 s)
-/// are not cancelled, each wakes it once more.
-pub const SETTLE: Duration = Duration::from_secs(11);
+/// From the last login until CPU is read: what a login leaves behind is its cost, not that of an
+/// idle session.
+pub const SETTLE: Duration = Duration::from_secs(2);
 
 /// Figures of one peer.
 #[derive(Clone, Copy, Debug, PartialEq)]

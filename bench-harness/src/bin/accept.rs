@@ -1,22 +1,31 @@
-//! `accept foundation`: runs every acceptance line and prints the table. scripts/accept builds what
-//! it needs and calls it.
+//! `accept SUITE`: runs every acceptance line of a suite and prints the table. scripts/accept builds
+//! what it needs and calls it.
 
-use bench_harness::accept::{Table, foundation};
+use bench_harness::accept::{Job, Table, foundation, operate};
 use bench_harness::checks::Setup;
 use bench_harness::process::kernel;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "accept foundation --obring PATH --root DIR [--mysql-test DIR] [--full] \
-                     [--only TEXT]; OBRING_KERNEL=host:port names a running kernel";
+const USAGE: &str = "accept foundation|operate --obring PATH --root DIR [--mysql-test DIR] \
+                     [--relay PATH] [--long] [--only TEXT]; OBRING_KERNEL=host:port names a \
+                     running kernel";
 
-fn job() -> Result<foundation::Job, String> {
+/// A suite: judges its lines.
+type Suite = fn(&Job, &mut Table);
+
+fn job() -> Result<(Suite, Job), String> {
     let mut words = std::env::args().skip(1);
-    if words.next().as_deref() != Some("foundation") {
-        return Err("the one suite is `foundation`".into());
-    }
+    let suite: Suite = match words.next().as_deref() {
+        Some("foundation") => foundation::run,
+        Some("operate") => operate::run,
+        other => {
+            let other = other.unwrap_or_default();
+            return Err(format!("there is no suite {other:?}"));
+        }
+    };
     let (mut obring, mut root) = (None, None);
-    let (mut mysql_test, mut full, mut only) = (None, false, None);
+    let (mut mysql_test, mut relay, mut is_long, mut only) = (None, None, false, None);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
@@ -24,7 +33,8 @@ fn job() -> Result<foundation::Job, String> {
             "--root" => root = Some(PathBuf::from(value()?)),
             "--mysql-test" => mysql_test = Some(PathBuf::from(value()?)),
             "--only" => only = Some(value()?),
-            "--full" => full = true,
+            "--relay" => relay = Some(PathBuf::from(value()?)),
+            "--long" => is_long = true,
             _ => return Err(format!("unknown argument {word}")),
         }
     }
@@ -32,21 +42,23 @@ fn job() -> Result<foundation::Job, String> {
     if !binary.is_file() {
         return Err(format!("there is no {}", binary.display()));
     }
-    Ok(foundation::Job {
+    let job = Job {
         setup: Setup {
             binary,
             kernel: kernel(),
         },
         root: root.ok_or("--root is missing")?,
         mysql_test,
-        full,
+        relay,
+        is_long,
         only,
-    })
+    };
+    Ok((suite, job))
 }
 
 fn main() -> ExitCode {
-    let job = match job() {
-        Ok(job) => job,
+    let (suite, job) = match job() {
+        Ok(it) => it,
         Err(e) => {
             eprintln!("accept: {e}\nusage: {USAGE}");
             return ExitCode::from(2);
@@ -54,7 +66,7 @@ fn main() -> ExitCode {
     };
     let mut table = Table::default();
     table.is_live = true;
-    foundation::run(&job, &mut table);
+    suite(&job, &mut table);
     println!("{}", table.summary());
     ExitCode::from(table.exit_code())
 }
