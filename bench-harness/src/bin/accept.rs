@@ -1,4 +1,4 @@
-//! `accept SUITE`: runs every acceptance line of a suite and prints the table. scripts/accept builds
+//! `accept SUITE`: runs every line of a suite and prints the table. scripts/accept builds
 //! what it needs and calls it.
 
 use bench_harness::accept::{Job, Table, foundation, operate};
