@@ -309,7 +309,14 @@ fn fresh_root() -> PathBuf {
         std::process::id(),
         NEXT.fetch_add(1, Relaxed)
     );
-    std::env::temp_dir().join(name)
+    // Memory where there is some to be had as files: a start writes its settings through to the disk,
+    // and waits there for whatever else is being written.
+    let memory = Path::new("/dev/shm");
+    let parent = match memory.is_dir() {
+        true => memory.to_owned(),
+        false => std::env::temp_dir(),
+    };
+    parent.join(name)
 }
 
 /// Resident memory of a process in KiB, 0 when it cannot be read.
