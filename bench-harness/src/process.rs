@@ -309,8 +309,8 @@ fn fresh_root() -> PathBuf {
         std::process::id(),
         NEXT.fetch_add(1, Relaxed)
     );
-    // Memory where there is some to be had as files: a start writes its settings through to the disk,
-    // and waits there for whatever else is being written.
+    // Memory, where it can be had as files: a start writes its settings through to the disk, and
+    // waits there for whatever else is being written.
     let memory = Path::new("/dev/shm");
     let parent = match memory.is_dir() {
         true => memory.to_owned(),
