@@ -261,8 +261,7 @@ pub(super) fn stat(desk: &mut Desk, statement: &Statement) -> Step {
         put_stage(&format!("stage_{}", stage.name()), stage, cores, &mut put);
     }
     // What tells whether cores are loaded alike.
-    for core in cores.chunks(1) {
-        let [one] = core else { continue };
+    for one in cores {
         let name = match one.id {
             CoreId::METADATA => "core_metadata".into(),
             CoreId(n) => format!("core_{n}"),
@@ -275,7 +274,7 @@ pub(super) fn stat(desk: &mut Desk, statement: &Statement) -> Step {
             put_stage(
                 &format!("{name}_stage_{}", stage.name()),
                 stage,
-                core,
+                std::slice::from_ref(one),
                 &mut put,
             );
         }

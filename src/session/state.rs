@@ -200,8 +200,10 @@ impl Session {
     }
 
     /// How long the client may take no byte of a reply, in milliseconds, once a server has told it.
+    /// MySQL's smallest net_write_timeout is 1 s; 0 would cut everyone who is ever slow.
     pub(super) fn stall_limit_ms(&self) -> Option<u64> {
-        self.facts.net_write_timeout_s.map(|s| u64::from(s) * 1_000)
+        let seconds = self.facts.net_write_timeout_s?;
+        Some(u64::from(seconds.max(1)) * 1_000)
     }
 
     fn timer(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
