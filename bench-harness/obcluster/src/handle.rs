@@ -2,6 +2,7 @@
 
 use crate::clock::now_us;
 use crate::control;
+use crate::fault::Fault;
 use crate::kernel::Kernel;
 use crate::record::{Entry, Record};
 use crate::shared::{Counters, Done, LinkInfo, Shared};
@@ -128,6 +129,18 @@ impl Cluster {
             }
             Ok(())
         })
+    }
+
+    /// Switches a fault on. False if there are too many.
+    pub fn fault(&self, fault: Fault) -> bool {
+        self.shared.note(format!("{fault:?}"));
+        self.shared.faults.add(fault)
+    }
+
+    /// Switches all faults off.
+    pub fn clear_faults(&self) {
+        self.shared.note("clear faults".into());
+        self.shared.faults.clear();
     }
 
     /// A copy of the state of this moment.

@@ -7,7 +7,7 @@
 //! * [`topology`]: what it looks like at the start.
 //! * [`state`]: servers, zones, tenants and leaders, and what happens to them.
 //! * [`kernel`]: the kernel, asked about tables; [`views`]: the cluster's views on that.
-//! * [`record`]: the statement log.
+//! * [`fault`]: what goes wrong on purpose; [`record`]: the statement log.
 //! * `link`: one connection of a client, and the kernel connection that serves it; `server`: the
 //!   ports; `shared`: what these have in common; `control`: the interface for whoever drives it.
 //!
@@ -21,6 +21,7 @@ pub mod busy;
 pub mod canned;
 mod clock;
 mod control;
+pub mod fault;
 mod handle;
 pub mod kernel;
 mod link;
@@ -32,6 +33,7 @@ pub mod statement;
 pub mod topology;
 pub mod views;
 
+pub use fault::{Fault, FaultKind};
 pub use handle::Cluster;
 pub use record::{Entry, Kind, Outcome};
 pub use shared::{Counters, Done, LinkInfo};

@@ -1,6 +1,7 @@
 //! What all tasks of a cluster share.
 
 use crate::clock::now_us;
+use crate::fault::Faults;
 use crate::record::{Entry, Kind, Outcome, Record};
 use crate::server::Servers;
 use crate::state::{Change, Network, NoSuch, Process, State};
@@ -82,6 +83,7 @@ pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) views: Views,
     pub(crate) record: Record,
+    pub(crate) faults: Faults,
     pub(crate) servers: Servers,
     counters: Mutex<Counters>,
     links: Mutex<HashMap<u64, LinkHandle>>,
@@ -113,6 +115,7 @@ impl Shared {
             state: Mutex::new(state),
             views,
             record,
+            faults: Faults::default(),
             servers: Servers::default(),
             counters: Mutex::default(),
             links: Mutex::default(),
@@ -133,7 +136,8 @@ impl Shared {
     }
 
     pub(crate) fn count(&self, add: impl FnOnce(&mut Counters)) {
-        add(&mut self.counters.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        add(&mut counters);
     }
 
     /// What was counted.
@@ -192,7 +196,8 @@ impl Shared {
         list
     }
 
-    /// Ends links with a reset of both their sockets and waits until they are gone. Returns how many there were.
+    /// Ends links with a reset of both their sockets and waits until they are gone. Returns how
+    /// many there were.
     pub(crate) async fn cut(&self, which: impl Fn(u64, &LinkHandle) -> bool) -> usize {
         let mut ordered = vec![];
         for (id, link) in self.links().iter() {

@@ -6,6 +6,8 @@
 
 #[path = "cluster/client.rs"]
 mod client;
+#[path = "cluster/faults.rs"]
+mod faults;
 #[path = "cluster/logins.rs"]
 mod logins;
 #[path = "cluster/servers.rs"]

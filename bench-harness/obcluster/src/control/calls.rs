@@ -1,6 +1,7 @@
 //! The calls about servers, leaders, tenants and links, and what can be looked at.
 
 use super::Refused;
+use crate::fault::Fault;
 use crate::shared::{Done, Shared};
 use crate::state::{Change, NoSuch};
 use axum::extract::{Path, Query, State};
@@ -34,6 +35,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/tenants/{name}/servers", post(move_tenant))
         .route("/zones/{name}", post(zone))
         .route("/links/{id}/cut", post(cut))
+        .route("/faults", post(add_faults).get(faults).delete(clear_faults))
+        .route("/timing", post(timing))
         .with_state(shared)
 }
 
@@ -280,4 +283,71 @@ async fn cut(State(shared): Cluster, Path(id): Path<u64>) -> Answer {
         0 => Err(Refused(format!("no link {id}"))),
         _ => Ok(Json(done)),
     }
+}
+
+/// One fault or several. A server may be named by its address, too.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Faults {
+    Many(Vec<Value>),
+    One(Value),
+}
+
+/// A fault whose server may be named by its address.
+fn fault_of(shared: &Shared, mut value: Value) -> Result<Fault, Refused> {
+    if let Some(Value::String(text)) = value.get("server") {
+        value["server"] = json!(number_of(shared, text)?);
+    }
+    Ok(serde_json::from_value(value)?)
+}
+
+async fn add_faults(State(shared): Cluster, Json(new): Json<Faults>) -> Answer {
+    let list = match new {
+        Faults::Many(list) => list,
+        Faults::One(one) => vec![one],
+    };
+    let read = list.into_iter().map(|value| fault_of(&shared, value));
+    let list = read.collect::<Result<Vec<_>, _>>()?;
+    let done = shared.note(format!("{list:?}"));
+    for fault in list {
+        if !shared.faults.add(fault) {
+            return Err(Refused("too many faults".into()));
+        }
+    }
+    Ok(Json(done))
+}
+
+async fn faults(State(shared): Cluster) -> Json<Vec<Fault>> {
+    Json(shared.faults.list())
+}
+
+async fn clear_faults(State(shared): Cluster) -> Json<Done> {
+    let done = shared.note("clear faults".into());
+    shared.faults.clear();
+    Json(done)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewTiming {
+    election_ms: Option<u64>,
+    lease_ms: Option<u64>,
+    init_ms: Option<u64>,
+    stop_ms: Option<u64>,
+    location_lag_ms: Option<u64>,
+}
+
+async fn timing(State(shared): Cluster, Json(new): Json<NewTiming>) -> Json<Done> {
+    let mut state = shared.state();
+    let timing = &mut state.timing;
+    for (field, new) in [
+        (&mut timing.election_ms, new.election_ms),
+        (&mut timing.lease_ms, new.lease_ms),
+        (&mut timing.init_ms, new.init_ms),
+        (&mut timing.stop_ms, new.stop_ms),
+        (&mut timing.location_lag_ms, new.location_lag_ms),
+    ] {
+        *field = new.unwrap_or(*field);
+    }
+    Json(shared.note(format!("{timing:?}")))
 }

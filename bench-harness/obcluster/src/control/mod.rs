@@ -6,7 +6,8 @@
 //! | `GET /state`, `/counters`, `/links` | |
 //! | `GET /log?from=SEQ` | answers JSON lines |
 //! | `POST /servers` | `{"zone":"z1","address":"127.0.1.9:2881"}`, the address optional |
-//! | `POST /servers/{server}/{what}` | what: kill, start, stop, shutdown, hang, resume, blackhole, remove |
+//! | `POST /servers/{server}/kill`, `start`, `stop`, `shutdown` | |
+//! | `POST /servers/{server}/hang`, `resume`, `blackhole`, `remove` | |
 //! | `POST /servers/{server}/status` | `{"status":"DELETING"}` |
 //! | `POST /ls/{id}/leader` | `{"tenant":"test","server":2}`; without a server an election |
 //! | `POST /tables/{db.table}/leaders` | `{"tenant":"test","leaves":{"0":2}}` |
@@ -16,6 +17,9 @@
 //! | `DELETE /tenants/{name}` | |
 //! | `POST /zones/{name}` | any of `status`, `type`, `idc`, `region` |
 //! | `POST /links/{id}/cut` | |
+//! | `GET /faults`, `DELETE /faults` | what is on; all off |
+//! | `POST /faults` | one of [`Fault`](crate::fault::Fault) or a list of them |
+//! | `POST /timing` | any of `election_ms`, `lease_ms`, `init_ms`, `stop_ms`, `location_lag_ms` |
 //!
 //! A server is named by its number or its address. What cannot be done answers 400 and
 //! `{"error":text}`.

@@ -1,6 +1,6 @@
 //! Follows one reply: where it ends, and what the log says about it.
 
-use super::frames::{BadFrame, Framing, ReplyFrames};
+use super::frames::{BadFrame, ReplyFrames, Wire};
 use super::walk::Walk;
 use obring_wire::protocol::mysql::{
     ClientTurn, Command, ErrPacket, OkPacket, Reply, ReplySink, Shape, TRACK_SCHEMA,
@@ -75,7 +75,7 @@ impl ReplySink for Seen {
     }
 }
 
-/// Which part of a result is being read, to count its rows.
+/// Which part of a result is being read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Part {
     Head,
@@ -85,90 +85,143 @@ enum Part {
     Other,
 }
 
-/// One reply.
+/// Counts the rows of a reply, and reads its errors.
 #[derive(Debug)]
-pub(super) struct Follow {
-    reply: Reply,
-    frames: ReplyFrames,
+pub(super) struct RowCount {
     walk: Walk,
     part: Part,
-    pub(super) seen: Seen,
+    rows: u64,
+    /// Status bits of the last EOF.
+    status: Option<u16>,
+    sqlstate: String,
 }
 
-impl Follow {
-    pub(super) fn new(framing: Framing, shape: Shape) -> Self {
-        let part = match shape.command {
+impl Default for RowCount {
+    /// Of a result set.
+    fn default() -> Self {
+        Self::of(Command::QUERY)
+    }
+}
+
+impl RowCount {
+    fn of(command: Command) -> Self {
+        let part = match command {
             Command::QUERY | Command::STMT_EXECUTE | Command::PROCESS_INFO => Part::Head,
             Command::STMT_FETCH => Part::Rows,
             _ => Part::Other,
         };
         Self {
-            reply: Reply::new(shape),
-            frames: ReplyFrames::new(framing),
             walk: Walk::new(FRONT_MAX),
             part,
+            rows: 0,
+            status: None,
+            sqlstate: String::new(),
+        }
+    }
+
+    /// Reads on to the end of the next packet, or of the bytes; `at` is raised by what was read.
+    /// The number of the packet that is whole.
+    pub(super) fn next(&mut self, bytes: &[u8], at: &mut usize) -> Option<u8> {
+        let mut used = 0;
+        let rest = bytes.get(*at..).unwrap_or_default();
+        let payload = self.walk.step(rest, &mut used);
+        *at += used;
+        let payload = payload?;
+        let front = payload.front;
+        let first = front.first().copied();
+        let is_eof = first == Some(0xFE) && payload.len < EOF_LEN_MAX;
+        if first == Some(0xFF) && self.part != Part::Columns {
+            if let Ok(e) = ErrPacket::parse(front) {
+                self.sqlstate = String::from_utf8_lossy(e.sqlstate).into_owned();
+            }
+            if self.part == Part::Rows {
+                self.part = Part::Head;
+            }
+            return Some(payload.seq);
+        }
+        if is_eof && let &[_, _, _, low, high, ..] = front {
+            self.status = Some(u16::from_le_bytes([low, high]));
+        }
+        let is_cursor = self.status.is_some_and(|s| s & status::CURSOR_EXISTS != 0);
+        match self.part {
+            Part::Head if !is_eof && !matches!(first, Some(0x00 | 0xFB)) => {
+                self.part = Part::Columns;
+            }
+            Part::Columns if is_eof && is_cursor => self.part = Part::Head,
+            Part::Columns if is_eof => self.part = Part::Rows,
+            Part::Rows if is_eof => self.part = Part::Head,
+            Part::Rows => self.rows += 1,
+            _ => {}
+        }
+        Some(payload.seq)
+    }
+
+    /// True between rows, when this many or more have come.
+    pub(super) fn is_at_row(&self, rows: u64) -> bool {
+        self.part == Part::Rows && self.rows >= rows
+    }
+}
+
+/// One reply.
+#[derive(Debug)]
+pub(super) struct Follow {
+    reply: Reply,
+    frames: ReplyFrames,
+    count: RowCount,
+    /// The MySQL bytes, where they are kept.
+    pub(super) held: Option<Vec<u8>>,
+    pub(super) seen: Seen,
+}
+
+impl Follow {
+    pub(super) fn new(wire: Wire, shape: Shape) -> Self {
+        Self {
+            reply: Reply::new(shape),
+            frames: ReplyFrames::new(wire),
+            count: RowCount::of(shape.command),
+            held: None,
             seen: Seen::default(),
         }
     }
 
     /// Reads on. All bytes that come while a reply is not over belong to it.
     pub(super) fn feed(&mut self, raw: &[u8]) -> Result<(), BadFrame> {
-        let (reply, seen, walk, part) = (
+        let (reply, seen, count, held) = (
             &mut self.reply,
             &mut self.seen,
-            &mut self.walk,
-            &mut self.part,
+            &mut self.count,
+            &mut self.held,
         );
         let mut wrong = None;
         self.frames.feed(raw, |bytes| {
-            let mut rest = bytes;
-            let mut used = 0;
-            while !rest.is_empty() {
-                if let Some(payload) = walk.step(rest, &mut used) {
-                    count(part, seen, payload.len, payload.front);
-                }
-                rest = rest.get(used..).unwrap_or_default();
+            let mut at = 0;
+            while at < bytes.len() {
+                let _ = count.next(bytes, &mut at);
             }
+            if let Some(held) = held {
+                held.extend_from_slice(bytes);
+            }
+            // An EOF is the last to speak where there is no OK behind it.
+            seen.status = count.status.take().or(seen.status);
+            seen.rows = count.rows;
             match reply.feed(bytes, seen) {
                 Ok(n) if n == bytes.len() => {}
                 Ok(n) => wrong = Some(format!("{} bytes behind a reply", bytes.len() - n)),
                 Err(e) => wrong = Some(e.to_string()),
             }
         })?;
+        self.seen.sqlstate.clone_from(&self.count.sqlstate);
         wrong.map_or(Ok(()), |text| Err(BadFrame(text)))
     }
 
     /// The last byte was read.
     pub(super) const fn is_done(&self) -> bool {
-        self.reply.is_done() && self.frames.is_at_boundary()
+        self.reply.is_done() && self.frames.is_over()
     }
-}
 
-/// Counts rows and reads errors.
-fn count(part: &mut Part, seen: &mut Seen, len: u64, front: &[u8]) {
-    let first = front.first().copied();
-    let is_eof = first == Some(0xFE) && len < EOF_LEN_MAX;
-    if first == Some(0xFF) && *part != Part::Columns {
-        if let Ok(e) = ErrPacket::parse(front) {
-            seen.sqlstate = String::from_utf8_lossy(e.sqlstate).into_owned();
-        }
-        if *part == Part::Rows {
-            *part = Part::Head;
-        }
-        return;
-    }
-    if is_eof && let &[_, _, _, low, high, ..] = front {
-        seen.status = Some(u16::from_le_bytes([low, high]));
-    }
-    match part {
-        Part::Head if !is_eof && !matches!(first, Some(0x00 | 0xFB)) => *part = Part::Columns,
-        Part::Columns if is_eof => {
-            let cursor = seen.status.is_some_and(|s| s & status::CURSOR_EXISTS != 0);
-            *part = if cursor { Part::Head } else { Part::Rows };
-        }
-        Part::Rows if is_eof => *part = Part::Head,
-        Part::Rows => seen.rows += 1,
-        _ => {}
+    /// The client has sent what it was asked for.
+    pub(super) const fn turn(&mut self) {
+        self.frames.turn();
     }
 }
 
@@ -204,7 +257,7 @@ mod tests {
             };
             let bytes = manner(is_proxy).rows(&set);
             for cut in 0..=bytes.len() {
-                let mut follow = Follow::new(Framing::Plain, shape(is_proxy));
+                let mut follow = Follow::new(Wire::default(), shape(is_proxy));
                 follow.feed(&bytes[..cut]).unwrap();
                 assert_eq!(follow.is_done(), cut == bytes.len());
                 follow.feed(&bytes[cut..]).unwrap();
@@ -219,7 +272,7 @@ mod tests {
     #[test]
     fn errors_are_read() {
         let bytes = manner(true).error(&Refusal::new(5150, "HY000", "no"));
-        let mut follow = Follow::new(Framing::Plain, shape(true));
+        let mut follow = Follow::new(Wire::default(), shape(true));
         follow.feed(&bytes).unwrap();
         assert!(follow.is_done());
         assert_eq!(follow.seen.errno, 5150);

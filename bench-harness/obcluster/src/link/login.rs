@@ -23,6 +23,8 @@ pub(super) struct Who {
     pub(super) proxy_sid: String,
     pub(super) client_sid: String,
     pub(super) proxy_version: String,
+    /// `__proxy_capability_flag`.
+    pub(super) asked: u64,
 }
 
 /// Splits `user@tenant`; without a tenant it is `sys`.
@@ -71,6 +73,7 @@ pub(super) fn who(payload: &[u8]) -> Result<Who, LoginError> {
             b"__proxy_connection_id" => who.proxy_sid = text(value),
             b"__client_session_id" => who.client_sid = text(value),
             b"__proxy_version" => who.proxy_version = text(value),
+            b"__proxy_capability_flag" => who.asked = text(value).parse().unwrap_or(0),
             _ => {}
         }
     }

@@ -3,15 +3,17 @@
 //!
 //! ```text
 //! accept ── kernel's greeting ── login ─┬─ refused ── end
-//!                                       └─ requests, one after another ─┬─ to the kernel, as they came
-//!                                                                       ├─ views: answered here
-//!                                                                       └─ refused: answered here
+//!                                       └─ one request after another ─┬─ to the kernel as it came
+//!                                                                     ├─ views: answered here
+//!                                                                     └─ refused: answered here
 //! ```
 
+mod exchange;
 mod follow;
 mod frames;
 mod login;
 mod made;
+mod plan;
 mod request;
 mod session;
 mod side;

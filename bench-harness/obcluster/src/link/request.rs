@@ -1,6 +1,6 @@
 //! One request of a link: its bytes as they came, and what they say.
 
-use super::frames::{BadFrame, Framing, RequestFrames};
+use super::frames::{BadFrame, RequestFrames, Wire};
 use super::walk::Walk;
 use obring_wire::protocol::mysql::Command;
 
@@ -16,38 +16,40 @@ pub(super) struct Reading {
     /// Bytes as they came, not passed on yet.
     pub(super) raw: Vec<u8>,
     len: u64,
-    is_over: bool,
+    /// The MySQL payload is whole.
+    is_whole: bool,
 }
 
 impl Reading {
-    pub(super) fn new(framing: Framing) -> Self {
+    pub(super) fn new(wire: Wire) -> Self {
         Self {
-            frames: RequestFrames::new(framing),
+            frames: RequestFrames::new(wire),
             walk: Walk::new(HOLD_MAX),
             raw: vec![],
             len: 0,
-            is_over: false,
+            is_whole: false,
         }
     }
 
     /// Takes bytes of the request from the front of `inbox`.
     pub(super) fn feed(&mut self, inbox: &mut Vec<u8>) -> Result<(), BadFrame> {
         let mut taken = 0;
-        while !self.is_over {
+        while !self.is_over() {
             let Some(rest) = inbox.get(taken..).filter(|r| !r.is_empty()) else {
                 break;
             };
-            let (walk, len) = (&mut self.walk, &mut self.len);
-            let mut is_whole = false;
+            let (walk, len, is_whole) = (&mut self.walk, &mut self.len, &mut self.is_whole);
             taken += self.frames.feed(rest, |bytes| {
+                if *is_whole {
+                    return 0;
+                }
                 let mut used = 0;
                 if let Some(payload) = walk.step(bytes, &mut used) {
                     *len = payload.len;
-                    is_whole = true;
+                    *is_whole = true;
                 }
                 used
             })?;
-            self.is_over = is_whole && self.frames.is_at_boundary();
         }
         self.raw.extend(inbox.drain(..taken));
         Ok(())
@@ -55,7 +57,7 @@ impl Reading {
 
     /// The last byte was read.
     pub(super) const fn is_over(&self) -> bool {
-        self.is_over
+        self.is_whole && self.frames.is_over()
     }
 
     /// The request is longer than what is held.

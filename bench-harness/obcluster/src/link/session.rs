@@ -1,59 +1,53 @@
 //! The life of a link, from its greeting to its last request.
 
 use super::End;
-use super::follow::{Follow, Seen};
-use super::frames::Framing;
+use super::exchange::{Relayed, Turn, fault_error};
+use super::frames::{RequestFrames, Wire};
 use super::login::{self, Who};
 use super::made::{Manner, refusals};
+use super::plan::Plan;
 use super::request::Reading;
 use super::side::Side;
 use crate::clock::now_us;
+use crate::fault::{FaultKind, Moment, Scope};
 use crate::record::{Entry, Kind, Outcome, excerpt};
 use crate::shared::{ServerView, Shared};
 use crate::state::Process;
-use crate::views::{self, Refusal, Statement};
+use crate::views::Refusal;
 use obring_wire::protocol::capability;
-use obring_wire::protocol::mysql::{
-    ChangeUser, Command, ErrPacket, Gather, Greeting, Shape, put_packet, status,
-};
+use obring_wire::protocol::mysql::{Command, ErrPacket, Gather, Greeting, Shape, put_packet};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 /// Longest login packet.
 const LOGIN_MAX: usize = 1 << 20;
-/// COM_STMT_EXECUTE: its flags ask for a cursor.
-const CURSOR_FLAGS: u8 = 0x0F;
-/// Where these flags stand behind the command byte.
-const FLAGS_AT: usize = 4;
 
 /// One link.
 #[derive(Debug)]
 pub(super) struct Session {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     id: u64,
-    server: u32,
+    pub(super) server: u32,
     view: watch::Receiver<ServerView>,
-    client: Side,
-    kernel: Option<Side>,
+    pub(super) client: Side,
+    pub(super) kernel: Option<Side>,
     kernel_id: u32,
-    who: Who,
-    framing: Framing,
+    pub(super) who: Who,
+    /// The framing of requests and their replies.
+    pub(super) wire: Wire,
     /// A terminal OK follows COM_STATISTICS.
-    has_statistics_ok: bool,
-    in_transaction: bool,
+    pub(super) has_statistics_ok: bool,
+    pub(super) in_transaction: bool,
     /// What is being done, for the log.
-    running: Option<Entry>,
+    pub(super) running: Option<Entry>,
 }
 
-/// The end of one request.
-enum Turn {
-    Next,
-    End(End),
-}
-
-fn bad(what: impl ToString) -> io::Error {
+/// What came makes no sense: the link ends.
+pub(super) fn bad(what: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }
 
@@ -74,7 +68,7 @@ impl Session {
             kernel: None,
             kernel_id: 0,
             who: Who::default(),
-            framing: Framing::Plain,
+            wire: Wire::default(),
             has_statistics_ok: false,
             in_transaction: false,
             running: None,
@@ -83,6 +77,11 @@ impl Session {
 
     /// Serves the link to its end.
     pub(super) async fn run(&mut self) -> io::Result<End> {
+        for kind in self.faults(Moment::Accept) {
+            if let FaultKind::AcceptDelayMs(ms) = kind {
+                sleep(Duration::from_millis(ms)).await;
+            }
+        }
         if let Some(refusal) = self.not_ready() {
             let mut out = vec![];
             let (state, text) = (refusal.sqlstate.as_bytes(), refusal.text.as_bytes());
@@ -101,20 +100,48 @@ impl Session {
         if let Some(end) = self.log_in().await? {
             return Ok(end);
         }
-        if self.framing == Framing::Opaque {
+        if self.who.is_opaque {
             return self.pass_through().await;
         }
         loop {
-            let Some(request) = self.request().await? else {
-                return Ok(End::Close);
+            let request = match self.request().await {
+                Ok(Some(request)) => request,
+                Ok(None) => return Ok(End::Close),
+                Err(e) => return Err(self.note_bad("bad_request", e)),
             };
             self.begin_request(&request);
             let turn = self.serve(request).await;
             self.end_entry();
-            if let Turn::End(end) = turn? {
-                return Ok(end);
+            match turn {
+                Ok(Turn::Next) => {}
+                Ok(Turn::End(end)) => return Ok(end),
+                Err(e) => return Err(self.note_bad("bad_reply", e)),
             }
         }
+    }
+
+    /// Notes bytes that make no sense, with the reason in place of a statement.
+    fn note_bad(&mut self, command: &str, e: io::Error) -> io::Error {
+        if e.kind() == io::ErrorKind::InvalidData {
+            let text = e.to_string();
+            let len = text.len() as u64;
+            self.begin(Kind::Request, command, text, len);
+            self.end_entry();
+        }
+        e
+    }
+
+    /// The faults that happen to the link at this moment.
+    pub(super) fn faults(&self, moment: Moment) -> Vec<FaultKind> {
+        let running = self.running.as_ref();
+        let scope = Scope {
+            server: self.server,
+            tenant: &self.who.tenant,
+            user: &self.who.user,
+            command: running.map_or("", |e| &e.cmd),
+            sql: running.map_or("", |e| &e.sql),
+        };
+        self.shared.faults.at(moment, &scope)
     }
 
     /// Ends the log entry that is open, and the sockets in this way.
@@ -133,7 +160,8 @@ impl Session {
         }
     }
 
-    fn not_ready(&self) -> Option<Refusal> {
+    /// The error of a server that starts or stops.
+    pub(super) fn not_ready(&self) -> Option<Refusal> {
         match self.view.borrow().process {
             Process::Starting => Some(refusals::starting()),
             Process::Stopping => Some(refusals::stopping()),
@@ -141,7 +169,8 @@ impl Session {
         }
     }
 
-    fn kernel(&mut self) -> io::Result<&mut Side> {
+    /// The kernel's side, there once the link is greeted.
+    pub(super) fn kernel(&mut self) -> io::Result<&mut Side> {
         self.kernel
             .as_mut()
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
@@ -167,6 +196,11 @@ impl Session {
         };
         self.kernel_id = id;
         self.shared.note_link(self.id, |link| link.kernel_id = id);
+        for kind in self.faults(Moment::Greeting) {
+            if let FaultKind::GreetingDelayMs(ms) = kind {
+                sleep(Duration::from_millis(ms)).await;
+            }
+        }
         self.client.write(&raw).await
     }
 
@@ -193,7 +227,16 @@ impl Session {
             link.is_proxy = self.who.is_proxy;
         });
         self.begin(Kind::Login, "login", String::new(), 0);
-        let judged = match self.not_ready() {
+        let kinds = self.faults(Moment::Login);
+        if kinds.contains(&FaultKind::SysUnreachable) {
+            return Ok(Some(End::Reset));
+        }
+        let by_fault = kinds.iter().find_map(|kind| match kind {
+            FaultKind::LoginError(code) => Some(fault_error(*code)),
+            FaultKind::ProxyroPassword => Some(refusals::access_denied(&self.who.user, true)),
+            _ => None,
+        });
+        let judged = match self.not_ready().or(by_fault) {
             Some(refusal) => Err(refusal),
             None => login::judge(&payload, &self.who, &self.shared.state(), self.server),
         };
@@ -206,9 +249,6 @@ impl Session {
                 return Ok(Some(End::Close));
             }
         };
-        if self.who.is_opaque {
-            self.framing = Framing::Opaque;
-        }
         let mut packet = vec![];
         put_packet(&mut packet, seq, |b| b.extend_from_slice(&payload));
         self.kernel()?.write(&packet).await?;
@@ -219,16 +259,22 @@ impl Session {
             proxy_mode: self.who.is_proxy,
             statistics_ok: false,
         };
-        let seen = self.relay(Framing::Plain, shape).await?;
+        let plain = Wire::default();
+        let frames = RequestFrames::new(plain);
+        let told = self.relay(plain, shape, &frames, seq, Plan::default());
+        let told = told.await?;
         self.end_entry();
-        let Some(seen) = seen.filter(|seen| seen.errno == 0) else {
-            return Ok(Some(End::Close));
+        let seen = match told {
+            Relayed::Told(seen) if seen.errno == 0 => seen,
+            Relayed::Told(_) => return Ok(Some(End::Close)),
+            Relayed::Ended(end) => return Ok(Some(end)),
         };
         let server = self.server;
         self.shared
             .count(|c| *c.logins.entry(server).or_default() += 1);
-        let capability = seen.capability.unwrap_or(0);
-        self.has_statistics_ok = capability & capability::EXTRA_OK_STATISTICS != 0;
+        let granted = seen.capability.unwrap_or(0);
+        self.wire = Wire::agreed(self.kernel_id, self.who.asked, granted);
+        self.has_statistics_ok = granted & capability::EXTRA_OK_STATISTICS != 0;
         Ok(None)
     }
 
@@ -253,7 +299,7 @@ impl Session {
 
     /// Reads the next request, or the front of a long one. `None`: a side has ended.
     async fn request(&mut self) -> io::Result<Option<Reading>> {
-        let mut reading = Reading::new(self.framing);
+        let mut reading = Reading::new(self.wire);
         let Self { client, kernel, .. } = self;
         let kernel = kernel.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         loop {
@@ -276,230 +322,17 @@ impl Session {
         }
     }
 
-    /// One request, from its last byte to that of its reply.
-    async fn serve(&mut self, request: Reading) -> io::Result<Turn> {
-        let Some(command) = request.command() else {
-            // An empty packet is the kernel's to judge; it has no command to tell its reply by.
-            self.kernel()?.write(&request.raw).await?;
-            return Ok(Turn::Next);
-        };
-        if let Some((refusal, turn)) = self.refuse(&request) {
-            let packets = self.manner(request.seq()).error(&refusal);
-            let framed = request.frames().wrap_reply(&packets);
-            if command.has_reply() {
-                self.say(&refusal, &framed).await?;
-            }
-            return Ok(turn);
-        }
-        if request.is_over() && self.who.tenant == "sys" {
-            match command {
-                Command::QUERY => {
-                    if let Some((statement, names)) = self.of_views(&request) {
-                        return self.answer(&request, &statement, &names).await;
-                    }
-                }
-                Command::STMT_PREPARE if self.of_views(&request).is_some() => {
-                    let refusal = refusals::not_supported("Not supported feature or function");
-                    let packets = self.manner(request.seq()).error(&refusal);
-                    let framed = request.frames().wrap_reply(&packets);
-                    self.say(&refusal, &framed).await?;
-                    return Ok(Turn::Next);
-                }
-                _ => {}
-            }
-        }
-        self.forward(command, request).await
-    }
-
-    /// The view names of a request that reads some.
-    fn of_views(&self, request: &Reading) -> Option<(Statement, Vec<&'static str>)> {
-        let statement = Statement::parse(request.body())?;
-        let names = statement.views(&views::NAMES, &self.who.database);
-        (statement.is_select() && !names.is_empty()).then_some((statement, names))
-    }
-
-    /// What this server does not serve.
-    fn refuse(&self, request: &Reading) -> Option<(Refusal, Turn)> {
-        if request.command() == Some(Command::QUIT) {
-            return None;
-        }
-        if let Some(refusal) = self.not_ready() {
-            return Some((refusal, Turn::Next));
-        }
-        let state = self.shared.state();
-        let here = state
-            .tenant(&self.who.tenant)
-            .is_some_and(|t| t.servers.contains(&self.server));
-        if !here {
-            return Some((refusals::tenant_not_here(), Turn::End(End::Close)));
-        }
-        if request.command() == Some(Command::CHANGE_USER)
-            && let Ok(change) = ChangeUser::parse(request.payload())
-        {
-            let name = String::from_utf8_lossy(change.user).into_owned();
-            let (user, tenant) = login::split_user(&name);
-            let has_password = !change.auth.is_empty();
-            return login::refuse_tenant(&state, self.server, user, tenant, has_password)
-                .map(|refusal| (refusal, Turn::End(End::Close)));
-        }
-        None
-    }
-
-    async fn answer(
-        &mut self,
-        request: &Reading,
-        statement: &Statement,
-        names: &[&'static str],
-    ) -> io::Result<Turn> {
-        self.shared.count(|c| {
-            for name in names {
-                *c.views.entry((*name).to_owned()).or_default() += 1;
-            }
-        });
-        if let Some(entry) = &mut self.running {
-            entry.meta = names.join(",");
-            entry.t_exec_us = now_us();
-        }
-        let shared = self.shared.clone();
-        let answer = shared.views.answer(statement, names, &shared.state, None);
-        let manner = self.manner(request.seq());
-        match answer.await {
-            Ok(set) => {
-                let framed = request.frames().wrap_reply(&manner.rows(&set));
-                if let Some(entry) = &mut self.running {
-                    entry.rows = set.rows.len() as u64;
-                    entry.bytes_out = framed.len() as u64;
-                    entry.outcome = Outcome::Model;
-                    entry.t_done_us = now_us();
-                    shared.record.update(entry);
-                }
-                self.client.write(&framed).await?;
-            }
-            Err(refusal) => {
-                let framed = request.frames().wrap_reply(&manner.error(&refusal));
-                self.say(&refusal, &framed).await?;
-            }
-        }
-        Ok(Turn::Next)
-    }
-
-    /// Sends a request to the kernel as it came, and its reply to the client.
-    async fn forward(&mut self, command: Command, mut request: Reading) -> io::Result<Turn> {
-        if let Some(entry) = &mut self.running {
-            entry.t_exec_us = now_us();
-        }
-        let shape = Shape {
-            command,
-            cursor: command == Command::STMT_EXECUTE
-                && request
-                    .body()
-                    .get(FLAGS_AT)
-                    .is_some_and(|f| f & CURSOR_FLAGS != 0),
-            proxy_mode: self.who.is_proxy,
-            statistics_ok: self.has_statistics_ok,
-        };
-        let mut new_user = None;
-        if command == Command::CHANGE_USER
-            && let Ok(change) = ChangeUser::parse(request.payload())
-        {
-            let name = String::from_utf8_lossy(change.user).into_owned();
-            let database = String::from_utf8_lossy(change.database).into_owned();
-            request.raw = change_user(&request, &login::kernel_user(&name));
-            new_user = Some((name, database));
-        }
-        let new_database = new_database(command, request.body());
-        let raw = std::mem::take(&mut request.raw);
-        self.kernel()?.write(&raw).await?;
-        while !request.is_over() {
-            if self.client.inbox.is_empty() && self.client.read().await? == 0 {
-                return Ok(Turn::End(End::Close));
-            }
-            request.feed(&mut self.client.inbox).map_err(bad)?;
-            let raw = std::mem::take(&mut request.raw);
-            self.kernel()?.write(&raw).await?;
-        }
-        if !command.has_reply() {
-            if let Some(entry) = &mut self.running {
-                entry.outcome = Outcome::Ok;
-            }
-            let is_quit = command == Command::QUIT;
-            return Ok(if is_quit {
-                Turn::End(End::Close)
-            } else {
-                Turn::Next
-            });
-        }
-        let Some(seen) = self.relay(self.framing, shape).await? else {
-            return Ok(Turn::End(End::Close));
-        };
-        if seen.errno == 0 {
-            if let Some((name, database)) = new_user {
-                let (user, tenant) = login::split_user(&name);
-                self.who.user = user.into();
-                self.who.tenant = tenant.into();
-                self.who.database = database;
-                self.in_transaction = false;
-            }
-            if let Some(database) = seen.database.or(new_database) {
-                self.who.database = database;
-            }
-        }
-        Ok(Turn::Next)
-    }
-
-    /// Carries one reply of the kernel to the client, and what the client sends where it is asked
-    /// to. `None`: a side has ended.
-    async fn relay(&mut self, framing: Framing, shape: Shape) -> io::Result<Option<Seen>> {
-        let Self {
-            client,
-            kernel,
-            running,
-            in_transaction,
-            shared,
-            ..
-        } = self;
-        let kernel = kernel.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let mut follow = Follow::new(framing, shape);
-        while !follow.is_done() {
-            if follow.seen.turn.is_some() && !client.inbox.is_empty() {
-                let bytes = std::mem::take(&mut client.inbox);
-                kernel.write(&bytes).await?;
-            }
-            tokio::select! {
-                n = kernel.read() => {
-                    if n? == 0 {
-                        return Ok(None);
-                    }
-                    let bytes = std::mem::take(&mut kernel.inbox);
-                    follow.feed(&bytes).map_err(bad)?;
-                    if let Some(entry) = running {
-                        entry.bytes_out += bytes.len() as u64;
-                    }
-                    if follow.is_done() {
-                        // Before the last bytes go out: who has a reply finds it in the log.
-                        let seen = &follow.seen;
-                        if let Some(bits) = seen.status {
-                            *in_transaction = bits & status::IN_TRANSACTION != 0;
-                        }
-                        if let Some(entry) = running {
-                            note_reply(entry, seen, *in_transaction);
-                            shared.record.update(entry);
-                        }
-                    }
-                    client.write(&bytes).await?;
-                }
-                n = client.read(), if client.has_room() => {
-                    if n? == 0 {
-                        return Ok(None);
-                    }
-                }
-            }
-        }
-        Ok(Some(follow.seen))
+    /// The link is another user's.
+    pub(super) fn changed_user(&mut self, name: &str, database: String) {
+        let (user, tenant) = login::split_user(name);
+        self.who.user = user.into();
+        self.who.tenant = tenant.into();
+        self.who.database = database;
+        self.in_transaction = false;
     }
 
     /// How a reply to the packet with this number is made.
-    const fn manner(&self, seq: u8) -> Manner {
+    pub(super) const fn manner(&self, seq: u8) -> Manner {
         Manner {
             seq: seq.wrapping_add(1),
             is_proxy: self.who.is_proxy,
@@ -508,7 +341,7 @@ impl Session {
     }
 
     /// Sends an error of the model.
-    async fn say(&mut self, refusal: &Refusal, framed: &[u8]) -> io::Result<()> {
+    pub(super) async fn say(&mut self, refusal: &Refusal, framed: &[u8]) -> io::Result<()> {
         if let Some(entry) = &mut self.running {
             entry.errno = refusal.code;
             entry.sqlstate.clone_from(&refusal.sqlstate);
@@ -544,6 +377,11 @@ impl Session {
             let server = state.server(self.server);
             server.map_or((None, String::new()), |s| (Some(s.address), s.zone.clone()))
         };
+        let framing = if self.who.is_opaque {
+            "opaque"
+        } else {
+            self.wire.name()
+        };
         let mut entry = Entry {
             kind,
             t_recv_us: now_us(),
@@ -558,7 +396,7 @@ impl Session {
             tenant: self.who.tenant.clone(),
             user: self.who.user.clone(),
             direct: !self.who.is_proxy,
-            framing: self.framing.name().into(),
+            framing: framing.into(),
             cmd: command.into(),
             sql,
             sql_len,
@@ -579,79 +417,5 @@ impl Session {
             entry.tx_after = self.in_transaction;
             self.shared.record.end(&entry);
         }
-    }
-}
-
-/// What a whole reply says, for the log.
-fn note_reply(entry: &mut Entry, seen: &Seen, in_transaction: bool) {
-    entry.t_done_us = now_us();
-    entry.errno = seen.errno;
-    entry.sqlstate.clone_from(&seen.sqlstate);
-    entry.affected = seen.affected;
-    entry.rows = seen.rows;
-    entry.tx_after = in_transaction;
-    entry.outcome = if seen.errno == 0 {
-        Outcome::Ok
-    } else {
-        Outcome::Err
-    };
-}
-
-/// A COM_CHANGE_USER with another user name, all else as it came, framed.
-fn change_user(request: &Reading, name: &str) -> Vec<u8> {
-    let payload = request.payload();
-    let end = payload.iter().skip(1).position(|b| *b == 0);
-    let rest = end.and_then(|at| payload.get(at + 1..)).unwrap_or_default();
-    let mut out = vec![];
-    put_packet(&mut out, request.seq(), |b| {
-        b.push(Command::CHANGE_USER.0);
-        b.extend_from_slice(name.as_bytes());
-        b.extend_from_slice(rest);
-    });
-    request.frames().wrap_request(&out)
-}
-
-/// The database that a request makes the current one, if it succeeds.
-fn new_database(command: Command, body: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(body.get(..256).unwrap_or(body)).ok()?;
-    match command {
-        Command::INIT_DB => Some(text.to_owned()),
-        Command::QUERY => {
-            let name = text.trim().strip_suffix(';').unwrap_or(text).trim();
-            let (verb, name) = name.split_once(char::is_whitespace)?;
-            verb.eq_ignore_ascii_case("use")
-                .then(|| name.trim().trim_matches('`').to_owned())
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_current_database_is_followed() {
-        let of = |text: &str| new_database(Command::QUERY, text.as_bytes());
-        assert_eq!(of("use `test` ;"), Some("test".into()));
-        assert_eq!(of("USE oceanbase"), Some("oceanbase".into()));
-        assert_eq!(of("user x"), None);
-        assert_eq!(new_database(Command::INIT_DB, b"d"), Some("d".into()));
-    }
-
-    #[test]
-    fn a_changed_user_keeps_the_rest_of_the_packet() {
-        let mut inbox = vec![];
-        put_packet(&mut inbox, 0, |b| {
-            b.extend_from_slice(b"\x11u@test\0\x00db\0\x2d\0mysql_native_password\0");
-        });
-        let mut reading = Reading::new(Framing::Plain);
-        reading.feed(&mut inbox).unwrap();
-        assert!(reading.is_over() && inbox.is_empty());
-        let out = change_user(&reading, "u@sys");
-        assert_eq!(
-            out[4..],
-            *b"\x11u@sys\0\x00db\0\x2d\0mysql_native_password\0"
-        );
     }
 }

@@ -18,6 +18,8 @@ const READ_MAX: usize = 64 << 10;
 pub(super) struct Side {
     stream: TcpStream,
     view: watch::Receiver<ServerView>,
+    /// Nothing more goes out.
+    is_silent: bool,
     /// Bytes that were read and not used.
     pub(super) inbox: Vec<u8>,
 }
@@ -28,6 +30,7 @@ impl Side {
         Ok(Self {
             stream,
             view,
+            is_silent: false,
             inbox: vec![],
         })
     }
@@ -66,7 +69,7 @@ impl Side {
 
     /// Writes all of it.
     pub(super) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
+        while !bytes.is_empty() && !self.is_silent {
             self.open().await?;
             self.stream.writable().await?;
             if !self.is_open() {
@@ -79,6 +82,14 @@ impl Side {
             }
         }
         Ok(())
+    }
+
+    /// Tells the peer that nothing more comes, and reads on. What is written from now on goes
+    /// nowhere.
+    pub(super) fn close_writing(&mut self) {
+        self.is_silent = true;
+        // A peer that is gone needs no telling.
+        let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
     }
 
     /// Makes its end a reset.

@@ -14,6 +14,7 @@ pub use text::{Bound, Statement};
 use crate::clock::now_us;
 use crate::kernel::{Kernel, KernelError, Tables};
 use crate::state::State;
+use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use store::{Store, Table};
 
@@ -74,7 +75,8 @@ impl From<KernelError> for Refusal {
 }
 
 /// What a fault does to the rows of [`NAMES`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RowFault {
     /// No rows.
     Empty,

@@ -1,9 +1,12 @@
 //! A client of the model: a proxy or a direct one, with blocking calls and deadlines.
 
 use obring_wire::base::Cursor;
+use obring_wire::protocol::capability;
 use obring_wire::protocol::mysql::{
-    Command, ErrPacket, Greeting, Login, OkPacket, SCRAMBLE_LEN, client, put_attribute, put_packet,
+    Command, ErrPacket, Gather, Greeting, Login, OkPacket, SCRAMBLE_LEN, TRACK_VARIABLES, client,
+    put_attribute, put_packet,
 };
+use obring_wire::protocol::ob20::{Envelope, FrameReader, FrameStep, FrameWriter, Framing};
 use sha1::{Digest, Sha1};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -40,6 +43,12 @@ impl<'a> Credentials<'a> {
         }
     }
 
+    /// A direct client, and proxies in the four framings.
+    pub(crate) fn all(user: &'a str) -> Vec<Self> {
+        let proxies = MASKS.iter().map(|(_, mask)| Self::proxy(user, *mask));
+        std::iter::once(Self::direct(user)).chain(proxies).collect()
+    }
+
     pub(crate) const fn proxy(user: &'a str, capability: u64) -> Self {
         let mut new = Self::direct(user);
         new.proxy = Some(capability);
@@ -71,12 +80,26 @@ impl Set {
     }
 }
 
+/// The masks of proxies in the four framings.
+pub(crate) const MASKS: [(Framing, u64); 4] = [
+    (Framing::Plain, capability::PLAIN),
+    (Framing::Checksum, capability::COMPRESSED),
+    (Framing::Ob20, capability::OB20),
+    (
+        Framing::Ob20Compressed,
+        capability::OB20 | capability::OB_PROTOCOL_V2_COMPRESS,
+    ),
+];
+
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
     is_proxy: bool,
     pub(crate) greeting: Greeting,
-    seq: u8,
+    reader: FrameReader,
+    writer: FrameWriter,
+    /// MySQL bytes that were read and not used.
+    inbox: Vec<u8>,
 }
 
 /// Connects and reads what a server says first.
@@ -84,17 +107,17 @@ pub(crate) fn greeting(address: SocketAddr) -> io::Result<(TcpStream, Vec<u8>)> 
     let mut stream = TcpStream::connect_timeout(&address, TIME)?;
     stream.set_read_timeout(Some(TIME))?;
     stream.set_nodelay(true)?;
-    let (_, payload) = read_packet(&mut stream)?;
+    let payload = read_packet(&mut stream)?;
     Ok((stream, payload))
 }
 
-fn read_packet(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
+fn read_packet(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut header = [0; 4];
     stream.read_exact(&mut header)?;
-    let [a, b, c, seq] = header;
+    let [a, b, c, _] = header;
     let mut payload = vec![0; u32::from_le_bytes([a, b, c, 0]) as usize];
     stream.read_exact(&mut payload)?;
-    Ok((seq, payload))
+    Ok(payload)
 }
 
 fn sha1(parts: &[&[u8]]) -> [u8; 20] {
@@ -110,6 +133,16 @@ fn said(payload: &[u8]) -> Option<Said> {
         state: String::from_utf8_lossy(e.sqlstate).into_owned(),
         text: String::from_utf8_lossy(e.message).into_owned(),
     })
+}
+
+/// `ob_capability_flag` of a login OK.
+fn granted(ok: &[u8]) -> u64 {
+    let ok = OkPacket::parse(ok).expect("an OK");
+    let blocks = ok.blocks().filter(|b| b.kind == TRACK_VARIABLES);
+    let mut variables = blocks.flat_map(|b| b.variables());
+    let flag = variables.find(|(name, _, _)| *name == b"ob_capability_flag");
+    let text = flag.and_then(|(_, value, _)| std::str::from_utf8(value).ok());
+    text.and_then(|t| t.parse().ok()).unwrap_or(0)
 }
 
 fn is_eof(payload: &[u8]) -> bool {
@@ -179,8 +212,10 @@ impl Client {
         let mut new = Self {
             stream,
             is_proxy: who.proxy.is_some(),
+            reader: FrameReader::new(Framing::Plain, 0),
+            writer: FrameWriter::new(Framing::Plain, 0, false),
             greeting,
-            seq: 0,
+            inbox: vec![],
         };
         let reply = new.packet()?;
         if let Some(said) = said(&reply) {
@@ -188,7 +223,11 @@ impl Client {
             assert!(new.is_ended(), "a refused login ends");
             return Ok(Err(said));
         }
-        OkPacket::parse(&reply).map_err(io::Error::other)?;
+        let granted = granted(&reply);
+        let framing = Framing::agreed(who.proxy.unwrap_or(0), granted);
+        let id = new.greeting.connection_id;
+        new.reader = FrameReader::new(framing, id);
+        new.writer = FrameWriter::new(framing, id, granted & capability::NEW_EXTRA_INFO != 0);
         Ok(Ok(new))
     }
 
@@ -198,9 +237,31 @@ impl Client {
     }
 
     pub(crate) fn packet(&mut self) -> io::Result<Vec<u8>> {
-        let (seq, payload) = read_packet(&mut self.stream)?;
-        self.seq = seq;
-        Ok(payload)
+        loop {
+            let mut used = 0;
+            let mut gather = Gather::default();
+            let whole = gather.feed(&self.inbox, &mut used, 1 << 24);
+            if let Some(whole) = whole.map_err(|_| io::Error::other("too long"))? {
+                let payload = whole.payload.to_vec();
+                self.inbox.drain(..used);
+                return Ok(payload);
+            }
+            let mut bytes = [0; 8192];
+            let n = self.stream.read(&mut bytes)?;
+            if n == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let (mut at, mut inflated) = (0, vec![]);
+            loop {
+                let step = self.reader.step(&bytes[..n], &mut at, &mut inflated);
+                match step.map_err(|e| io::Error::new(ErrorKind::InvalidData, e.to_string()))? {
+                    FrameStep::More => break,
+                    FrameStep::Body(range) => self.inbox.extend_from_slice(&bytes[range]),
+                    FrameStep::Inflated(bytes) => self.inbox.extend_from_slice(bytes),
+                    FrameStep::Extra(_) | FrameStep::End { .. } => {}
+                }
+            }
+        }
     }
 
     /// The OK that proxies get in addition.
@@ -234,11 +295,25 @@ impl Client {
             b.push(command.0);
             b.extend_from_slice(body);
         });
-        self.stream.write_all(&out)
+        self.writer.begin_request();
+        self.put(&out)
     }
 
-    pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+    /// What the server asks for inside a reply: each packet in a frame of its own.
+    pub(crate) fn send_turn(&mut self, packets: &[&[u8]]) -> io::Result<()> {
+        self.writer.begin_turn(self.reader.position());
+        packets.iter().try_for_each(|packet| self.put(packet))
+    }
+
+    fn put(&mut self, packets: &[u8]) -> io::Result<()> {
+        let envelope = Envelope {
+            is_last: true,
+            ..Envelope::default()
+        };
+        let mut out = vec![];
+        self.writer.put(&mut out, envelope, packets);
+        self.reader.expect_reply(self.writer.position(), true);
+        self.stream.write_all(&out)
     }
 
     /// The reply to a query of one statement: its rows, none for an OK.

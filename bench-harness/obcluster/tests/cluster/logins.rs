@@ -80,10 +80,7 @@ fn a_refused_login_has_a_code_and_an_end() {
 fn a_user_is_changed_within_the_tenants_of_the_server() {
     let cluster = cluster_of(|t| t.tenants.push("t2:1".parse().unwrap()));
     let address = cluster.address(2).unwrap();
-    for who in [
-        Credentials::direct("root@test"),
-        Credentials::proxy("root@test", capability::PLAIN),
-    ] {
+    for who in Credentials::all("root@test") {
         let mut client = Client::new(address, &who);
         let body = |user: &str| format!("{user}\0\0test\0\x2d\0mysql_native_password\0");
         let change = |client: &mut Client, user: &str| {
@@ -93,7 +90,7 @@ fn a_user_is_changed_within_the_tenants_of_the_server() {
             let mut first = client.packet().unwrap();
             if first[0] == 0xFE {
                 // The kernel asks for an answer also where there is no password.
-                client.send_raw(&[0, 0, 0, 2]).unwrap();
+                client.send_turn(&[&[0, 0, 0, 2]]).unwrap();
                 first = client.packet().unwrap();
             }
             first

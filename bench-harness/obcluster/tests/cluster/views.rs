@@ -97,6 +97,20 @@ fn only_sys_sees_the_cluster_and_views_are_not_prepared() {
     assert_eq!(client.refused("select * from oceanbase.nosuch"), 1146);
 }
 
+#[test]
+fn views_are_answered_in_every_framing() {
+    let cluster = cluster();
+    let address = cluster.address(2).unwrap();
+    for who in Credentials::all("root@sys") {
+        let mut client = Client::new(address, &who);
+        for _ in 0..2 {
+            assert_eq!(client.ask(SERVERS).rows.len(), 3, "{who:?}");
+            assert_eq!(client.refused("select x from oceanbase.DBA_OB_ZONES"), 1054);
+            assert_eq!(client.ask("select 1 n").column("n"), ["1"]);
+        }
+    }
+}
+
 fn located(client: &mut Client, tenant: &str, table: &str, rest: &str) -> Vec<(String, String)> {
     let (db, table) = table.split_once('.').unwrap();
     let set = client.ask(&format!(
