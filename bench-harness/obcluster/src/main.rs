@@ -27,9 +27,12 @@ struct Arguments {
     /// Address of the first server; the others have the next ones. Port 0: free ports.
     #[arg(long, default_value = "127.0.1.1:2881")]
     base: SocketAddr,
-    /// Address of the control interface and the configuration service. Port 0: a free port.
+    /// Address of the control interface. Port 0: a free port.
     #[arg(long, default_value = "127.0.0.1:0")]
     control: SocketAddr,
+    /// Address of the configuration service. Port 0: a free port.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    config: SocketAddr,
     /// Name of the cluster.
     #[arg(long, default_value = "obcluster")]
     cluster: String,
@@ -86,6 +89,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         zones: arguments.zones,
         base: arguments.base,
         control: arguments.control,
+        config: arguments.config,
         tenants: arguments.tenant,
         places: arguments.place,
         spread_sys: arguments.spread_sys,
@@ -106,6 +110,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         "cluster": name,
         "servers": servers,
         "control": cluster.control().to_string(),
+        "config": cluster.config_url(),
         "pid": std::process::id(),
     });
     println!("{started}");

@@ -95,6 +95,9 @@ impl Session {
             return Ok(End::Close);
         }
         let stream = TcpStream::connect(self.shared.kernel).await?;
+        let peer = stream.local_addr()?;
+        self.shared
+            .note_link(self.id, |link| link.kernel_peer = Some(peer));
         self.kernel = Some(Side::new(stream, self.view.clone())?);
         self.greet().await?;
         if let Some(end) = self.log_in().await? {
