@@ -36,8 +36,9 @@ struct Arguments {
     /// Name of the cluster.
     #[arg(long, default_value = "obcluster")]
     cluster: String,
-    /// A user tenant, `name` or `name:1,3` with the numbers of its servers; may be repeated.
-    #[arg(long, default_value = "test")]
+    /// A user tenant besides test, `name` or `name:1,3` with the numbers of its servers; may be
+    /// repeated. `test:1,3` says where test is.
+    #[arg(long)]
     tenant: Vec<TenantSpec>,
     /// Where leaves of a table begin, `db.table=leaf:server,...`; may be repeated.
     #[arg(long)]
@@ -83,6 +84,10 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         .to_socket_addrs()?
         .next()
         .ok_or("the kernel has no address")?;
+    let mut tenants = arguments.tenant;
+    if !tenants.iter().any(|t| t.name == "test") {
+        tenants.insert(0, "test".parse()?);
+    }
     let topology = Topology {
         name: arguments.cluster,
         servers: arguments.servers,
@@ -90,7 +95,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         base: arguments.base,
         control: arguments.control,
         config: arguments.config,
-        tenants: arguments.tenant,
+        tenants,
         places: arguments.place,
         spread_sys: arguments.spread_sys,
         param_rows_all: arguments.param_rows == ParameterRows::All,

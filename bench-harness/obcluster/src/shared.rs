@@ -29,6 +29,16 @@ pub(crate) struct ServerView {
     pub(crate) network: Network,
 }
 
+impl ServerView {
+    /// True when bytes flow. Nothing leaves a dead server, also not what a hang has held.
+    pub(crate) fn carries(&self) -> bool {
+        self.network == Network::Open && self.process != Process::Dead
+    }
+}
+
+/// Links at a time. A server refuses more with error 1040; here it is the cluster.
+pub(crate) const LINKS_MAX: usize = 20_000;
+
 /// A link that is there.
 #[derive(Debug)]
 pub(crate) struct LinkHandle {
@@ -185,6 +195,11 @@ impl Shared {
         all.links = self.links().len() as u64;
         all.log_dropped = self.record.dropped();
         all
+    }
+
+    /// True when there are more links than [`LINKS_MAX`].
+    pub(crate) fn is_full(&self) -> bool {
+        self.links().len() > LINKS_MAX
     }
 
     /// A new link; what it gets is its number and how it learns of its end.

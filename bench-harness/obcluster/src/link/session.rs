@@ -82,7 +82,7 @@ impl Session {
                 sleep(Duration::from_millis(ms)).await;
             }
         }
-        if let Some(refusal) = self.not_ready() {
+        if let Some(refusal) = self.not_welcome() {
             let mut out = vec![];
             let (state, text) = (refusal.sqlstate.as_bytes(), refusal.text.as_bytes());
             ErrPacket {
@@ -172,6 +172,13 @@ impl Session {
         }
     }
 
+    /// The error in place of a greeting.
+    fn not_welcome(&self) -> Option<Refusal> {
+        let is_full = self.shared.is_full();
+        self.not_ready()
+            .or_else(|| is_full.then(refusals::too_many))
+    }
+
     /// The kernel's side, there once the link is greeted.
     pub(super) fn kernel(&mut self) -> io::Result<&mut Side> {
         self.kernel
@@ -252,6 +259,9 @@ impl Session {
                 return Ok(Some(End::Close));
             }
         };
+        if let Some(entry) = &mut self.running {
+            entry.t_exec_us = now_us();
+        }
         let mut packet = vec![];
         put_packet(&mut packet, seq, |b| b.extend_from_slice(&payload));
         self.kernel()?.write(&packet).await?;
