@@ -6,6 +6,7 @@
 //! * `state.rs`: the state and the entry point, timers, ends.
 //! * `client_login.rs`: greeting, login packet, auth switch.
 //! * `server_login.rs`: choosing a server, connecting, logging in.
+//! * `moving.rs`: when a session gets another server, and how.
 //! * `request.rs`: what the client asks.
 //! * `reply.rs`: what the server answers; `track.rs`: what the client is told of session state.
 //! * `admin.rs`: a session of `root@proxysys`, which no server sees.
@@ -16,6 +17,7 @@
 mod admin;
 mod client_login;
 mod ids;
+mod moving;
 mod reply;
 mod request;
 mod server_login;

@@ -11,6 +11,7 @@
 //! * [`World`]: the event queue, the pipes, the faults.
 
 mod client;
+mod cluster;
 mod conn;
 pub mod script;
 mod server;

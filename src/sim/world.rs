@@ -1,6 +1,7 @@
 //! The world: virtual time, pipes, faults, and the machines in the middle.
 
 use super::client::{Client, Manner, Verdict};
+use super::cluster::{Cluster, TENANT, ViewTrouble};
 use super::conn::{Conn, Peer, Pipe};
 use super::server::{Act, PASSWORD, Server, Trouble};
 use crate::auth::stage1;
@@ -8,16 +9,20 @@ use crate::base::{
     Accepted, Appetite, BufferPool, CloseReason, CoreId, Errno, Input, Key, Linger, LinkId,
     Machines, NoLaps, Out, Output, Rng, Side, Tick,
 };
-use crate::metadata::{self, ClusterConfig, Metadata};
+use crate::metadata::{self, ClusterConfig, ClusterStatus, Metadata};
 use crate::routing::{Mail, Replica};
 use crate::session::{self, Session, SessionIds, Sessions};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 /// Serving cores of a world.
 const CORES: u16 = 2;
 /// After this time clients have come and gone; only rounds of the metadata core go on.
 const QUIET_US: u64 = 60_000_000;
+/// Time between two changes of the cluster: long enough for rounds to see each.
+const CHANGE_US: u64 = 400_000;
+/// After this time the cluster does not change any more; soon after it the world ends.
+const CHANGES_END_US: u64 = 2_500_000;
 /// Lines that are kept for a failure.
 const TRACE_LINES: usize = 400;
 /// ECONNREFUSED, ETIMEDOUT, ECONNRESET.
@@ -36,6 +41,8 @@ pub struct Faults {
     pub rebuilds: bool,
     /// Packets above 16 MB occur.
     pub big: bool,
+    /// Servers are stopped, removed and added, a tenant moves, the views have their troubles.
+    pub changes: bool,
 }
 
 /// A defect put into the world itself, to see that the judge finds it.
@@ -61,6 +68,11 @@ enum Event {
     Mail(usize, Mail),
     Reset(usize),
     Drain,
+    /// The cluster changes.
+    Change,
+    /// A stopped server goes, and comes back.
+    Remove(SocketAddr),
+    Add(SocketAddr),
 }
 
 /// A seeded world.
@@ -73,11 +85,12 @@ pub struct World {
     metadata: Metadata,
     conns: Vec<Conn>,
     links: BTreeMap<(usize, Key, LinkId), usize>,
-    timers: BTreeSet<(usize, Key)>,
+    /// When the next timer of a machine comes.
+    timers: BTreeMap<(usize, Key), u64>,
     pool: BufferPool,
     faults: Faults,
     sabotage: Sabotage,
-    cluster: super::server::Cluster,
+    cluster: Cluster,
     is_draining: bool,
     arrivals: u64,
     /// When the last letter from a core to another arrives.
@@ -91,31 +104,35 @@ impl World {
     #[must_use]
     pub fn new(seed: u64, clients: u64, faults: Faults, sabotage: Sabotage) -> Self {
         let mut rng = Rng::new(seed);
-        let servers: Vec<SocketAddr> = (1..=3)
-            .map(|n| SocketAddr::from(([127, 0, 0, n], 2881)))
-            .collect();
         let cores = (0..CORES)
             .map(|core| {
                 let ids = SessionIds::new(1, core, CORES);
-                Sessions::new(session::Settings::default(), ids, Replica::default())
+                let mut settings = session::Settings::default();
+                if faults.changes {
+                    // The world is short.
+                    settings.login_timeout_ms = 1_000;
+                }
+                Sessions::new(settings, ids, Replica::default())
             })
             .collect();
         let settings = metadata::Settings {
-            interval_ms: 20_000,
+            interval_ms: if faults.changes { 20 } else { 20_000 },
             connect_timeout_ms: 1_000,
             answer_timeout_ms: 5_000,
+            tenant_valid_ms: 0,
             proxy_version: "4.3.4.0".into(),
             passwords: vec![stage1(PASSWORD)],
         };
+        let has_views = faults.changes || rng.chance(1, 2);
+        let proxyro_ok = !faults.servers || rng.chance(3, 4);
+        let model = Cluster::new(proxyro_ok, has_views, faults.big);
         let cluster = ClusterConfig {
             name: "sim".into(),
             is_named: true,
-            root_servers: servers,
+            root_servers: model.servers.keys().copied().collect(),
             passwords: None,
         };
         let metadata = Metadata::new(settings, vec![cluster], CORES, rng.next_u64());
-        let has_views = rng.chance(1, 2);
-        let proxyro_ok = !faults.servers || rng.chance(3, 4);
         let mut world = Self {
             now: 1_000,
             sequence: 0,
@@ -124,15 +141,11 @@ impl World {
             metadata,
             conns: vec![],
             links: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            timers: BTreeMap::new(),
             pool: BufferPool::default(),
             faults,
             sabotage,
-            cluster: super::server::Cluster {
-                proxyro_ok,
-                has_views,
-                is_big: faults.big,
-            },
+            cluster: model,
             is_draining: false,
             arrivals: clients,
             mail_order: BTreeMap::new(),
@@ -143,6 +156,9 @@ impl World {
         let meta = usize::from(CORES);
         world.call(meta, Metadata::KEY, Input::Wake);
         world.at(0, Event::Arrive);
+        if faults.changes {
+            world.at(CHANGE_US, Event::Change);
+        }
         if faults.drains {
             let when = world.rng.below(400_000);
             world.at(when, Event::Drain);
@@ -192,7 +208,11 @@ impl World {
     /// # Errors
     /// What was not as it should be.
     pub fn run(&mut self, minutes: u64) -> Result<(), String> {
-        let end = minutes * 60_000_000;
+        // Rounds that follow each other closely would go on and on.
+        let end = match self.faults.changes {
+            true => CHANGES_END_US * 2,
+            false => minutes * 60_000_000,
+        };
         while let Some((&(at, n), _)) = self.queue.first_key_value()
             && at < end
         {
@@ -213,6 +233,10 @@ impl World {
             Event::ToProxy(n) => self.deliver_to_proxy(n),
             Event::ToPeer(n) => self.deliver_to_peer(n),
             Event::Timer(core, key) => {
+                // An earlier one has come since.
+                if self.timers.get(&(core, key)) != Some(&self.now) {
+                    return;
+                }
                 self.timers.remove(&(core, key));
                 let due = self.machines(core).poll_timeout(key);
                 if due.is_some_and(|d| d.0 <= self.now) {
@@ -238,6 +262,9 @@ impl World {
                 }
             }
             Event::Reset(n) => self.reset(n),
+            Event::Change => self.change(),
+            Event::Remove(server) => self.remove(server),
+            Event::Add(server) => self.cluster.add(server),
             Event::Drain => {
                 self.is_draining = true;
                 self.note(|| "drain".into());
@@ -282,13 +309,15 @@ impl World {
             return;
         };
         let seed = self.rng.next_u64();
-        let client = Client::new(Rng::new(seed), self.faults.big);
+        let is_quiet = self.faults.changes && self.rng.chance(2, 3);
+        let client = Client::new(Rng::new(seed), self.faults.big, is_quiet);
         let manner = client.manner;
         let n = self.conns.len();
         self.note(|| format!("client {n} {manner:?} on core {core}"));
         let mut conn = Conn::new(core, key, Side::Client, Peer::Client(Box::new(client)));
         conn.is_connected = true;
-        conn.faulty = accepted.is_over_limit;
+        // The others may lose what they left on a server.
+        conn.faulty = accepted.is_over_limit || self.faults.changes && !is_quiet;
         self.conns.push(conn);
         self.call(core, key, Input::Wake);
     }
@@ -364,10 +393,11 @@ impl World {
         let Some(due) = self.machines(core).poll_timeout(key) else {
             return;
         };
-        // An entry that is there already comes back no later than the next second.
-        if self.timers.insert((core, key)) {
-            let delay = due.0.saturating_sub(self.now).min(1_000_000);
-            self.at(delay, Event::Timer(core, key));
+        let when = due.0.max(self.now);
+        let before = self.timers.get(&(core, key));
+        if before.is_none_or(|&before| when < before) {
+            self.timers.insert((core, key), when);
+            self.at(when - self.now, Event::Timer(core, key));
         }
     }
 
@@ -379,7 +409,7 @@ impl World {
         }
         let links: Vec<_> = self
             .links
-            .range((core, key, LinkId(0))..=(core, key, LinkId(255)))
+            .range((core, key, LinkId(0))..=(core, key, LinkId(u16::MAX)))
             .map(|(k, &n)| (*k, n))
             .collect();
         for (k, n) in links {
@@ -510,7 +540,7 @@ impl World {
                 }
             }
             Peer::Server(server) => {
-                let acts = server.bytes(&bytes);
+                let acts = server.bytes(&bytes, &mut self.cluster);
                 self.act(n, acts);
             }
         }
@@ -562,6 +592,64 @@ impl World {
         self.call(core, key, Input::Failed(side, RESET));
     }
 
+    /// Something else about the cluster is different for a while.
+    fn change(&mut self) {
+        if self.now > CHANGES_END_US {
+            self.cluster.trouble = ViewTrouble::No;
+            return;
+        }
+        self.at(CHANGE_US, Event::Change);
+        self.cluster.trouble = ViewTrouble::No;
+        for is_stopped in self.cluster.servers.values_mut() {
+            *is_stopped = false;
+        }
+        let all: Vec<_> = self.cluster.servers.keys().copied().collect();
+        let one = all[self.rng.below(all.len() as u64) as usize];
+        match self.rng.below(4) {
+            0 => {
+                self.cluster.servers.insert(one, true);
+                self.note(|| format!("{one} is stopped"));
+            }
+            1 => {
+                // Its sessions have time to leave.
+                self.cluster.servers.insert(one, true);
+                self.note(|| format!("{one} is stopped and will go"));
+                self.at(CHANGE_US / 2, Event::Remove(one));
+                self.at(CHANGE_US - 1, Event::Add(one));
+            }
+            2 => {
+                self.cluster.move_tenant(&mut self.rng);
+                let to = self.cluster.tenant.clone();
+                self.note(|| format!("the tenant moves to {to:?}"));
+            }
+            _ => {
+                let troubles = [
+                    ViewTrouble::Errors,
+                    ViewTrouble::Empty,
+                    ViewTrouble::UnknownStatus,
+                    ViewTrouble::MissingColumn,
+                    ViewTrouble::BadRow,
+                ];
+                let trouble = troubles[self.rng.below(5) as usize];
+                self.cluster.trouble = trouble;
+                self.note(|| format!("the views: {trouble:?}"));
+            }
+        }
+    }
+
+    fn remove(&mut self, server: SocketAddr) {
+        self.note(|| format!("{server} is removed"));
+        self.cluster.remove(server);
+        for n in 0..self.conns.len() {
+            let conn = &self.conns[n];
+            let is_there = matches!(&conn.peer, Peer::Server(s) if s.address == server);
+            if is_there && conn.is_attached && conn.is_connected {
+                self.conns[n].peer_open = false;
+                self.reset(n);
+            }
+        }
+    }
+
     fn connect(&mut self, core: usize, key: Key, id: LinkId, to: SocketAddr, deadline: Tick) {
         assert!(
             !self.links.contains_key(&(core, key, id)),
@@ -569,7 +657,7 @@ impl World {
         );
         let trouble = self.trouble(core);
         let n = self.conns.len();
-        let server = Server::new(n as u32, &mut self.rng, trouble, self.cluster);
+        let server = Server::new(n as u32, &mut self.rng, trouble, to);
         let mut conn = Conn::new(core, key, Side::Server(id), Peer::Server(Box::new(server)));
         conn.faulty = trouble != Trouble::default();
         self.conns.push(conn);
@@ -578,6 +666,7 @@ impl World {
         let (delay, error) = match self.rng.below(24) {
             0 if self.faults.servers => (self.rng.below(5_000), Some(REFUSED)),
             1 if self.faults.servers => (deadline.0 - self.now, Some(TIMED_OUT)),
+            _ if !self.cluster.servers.contains_key(&to) => (self.rng.below(5_000), Some(REFUSED)),
             _ => (self.rng.below(5_000), None),
         };
         if error.is_some() || trouble != Trouble::default() {
@@ -706,7 +795,12 @@ impl World {
         for (n, conn) in self.conns.iter().enumerate() {
             if let Peer::Client(client) = &conn.peer {
                 if conn.is_attached {
-                    return Err(format!("client {n} ({:?}) waits for ever", client.manner));
+                    let session = self.cores[conn.core].session(conn.key);
+                    return Err(format!(
+                        "client {n} ({:?}) waits for ever, {:?}: {session:?}",
+                        client.manner,
+                        client.verdict()
+                    ));
                 }
                 if conn.reason.is_none() {
                     return Err(format!("client {n} ended without a reason"));
@@ -715,7 +809,22 @@ impl World {
                 return Err(format!("link {n} of an ended session is open"));
             }
         }
+        if self.cluster.lookups > self.cluster.lookups_max {
+            let (got, most) = (self.cluster.lookups, self.cluster.lookups_max);
+            return Err(format!("{got} look-ups of one tenant, {most} are enough"));
+        }
+        let known = self.metadata.status();
         for core in &self.cores {
+            let replica = core.replica();
+            let entry = replica.cluster(None).map(|c| c.version);
+            if entry != known.first().map(|k| k.cluster.version) {
+                return Err("a core knows an old version of the cluster".into());
+            }
+            let tenant = replica.tenant(None, TENANT).map(|t| t.version);
+            let own = |k: &ClusterStatus| k.tenants.iter().map(|t| t.version).max();
+            if tenant != known.first().and_then(own) {
+                return Err("a core knows an old version of the tenant".into());
+            }
             let mut keys = vec![];
             core.ids(&mut keys);
             if !keys.is_empty() {

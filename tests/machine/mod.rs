@@ -1,7 +1,8 @@
 //! What every test of a session machine begins with: one known server, and its greeting.
 
+use obring::base::Tick;
 use obring::protocol::mysql::{Greeting, put_packet};
-use obring::routing::{Cluster, Health, Replica};
+use obring::routing::{Cluster, Health, Replica, Server, ServerState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,9 +13,16 @@ pub(crate) fn replica() -> Replica {
         name: "test".into(),
         is_named: false,
         version: 1,
-        servers: Arc::new([SocketAddr::from(([127, 0, 0, 1], 2881))]),
+        servers: Arc::new([Server {
+            address: SocketAddr::from(([127, 0, 0, 1], 2881)),
+            zone: "".into(),
+            state: ServerState::Untold,
+            is_root: false,
+        }]),
+        zones: Arc::new([]),
+        has_views: false,
         health: Health::Ready,
-        confirmed: None,
+        published: Tick(0),
     }));
     replica.prime();
     replica
