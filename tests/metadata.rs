@@ -2,9 +2,9 @@
 //! what is not asked twice.
 #![allow(missing_docs, reason = "a test")]
 
-mod machine;
+#[path = "machine/wire.rs"]
+mod wire;
 
-use machine::{greeting, packet};
 use obring::base::{
     BufferPool, CoreId, Errno, Input, LinkId, Machines, NoLaps, Out, Output, Side, Tick,
 };
@@ -13,6 +13,7 @@ use obring::routing::{Cluster, Health, Mail, ServerState, Standing, Tenant};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use wire::{greeting, packet};
 
 const CORES: u16 = 4;
 

@@ -1,7 +1,10 @@
 //! The world: virtual time, pipes, faults, and the machines in the middle.
 
-use super::client::{Client, Manner, Verdict};
-use super::cluster::{Cluster, TENANT, ViewTrouble};
+mod changes;
+mod judge;
+
+use super::client::Client;
+use super::cluster::Cluster;
 use super::conn::{Conn, Peer, Pipe};
 use super::server::{Act, PASSWORD, Server, Trouble};
 use crate::auth::stage1;
@@ -9,9 +12,10 @@ use crate::base::{
     Accepted, Appetite, BufferPool, CloseReason, CoreId, Errno, Input, Key, Linger, LinkId,
     Machines, NoLaps, Out, Output, Rng, Side, Tick,
 };
-use crate::metadata::{self, ClusterConfig, ClusterStatus, Metadata};
+use crate::metadata::{self, ClusterConfig, Metadata};
 use crate::routing::{Mail, Replica};
 use crate::session::{self, Session, SessionIds, Sessions};
+use changes::{CHANGE_US, CHANGES_END_US};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -19,10 +23,6 @@ use std::net::SocketAddr;
 const CORES: u16 = 2;
 /// After this time clients have come and gone; only rounds of the metadata core go on.
 const QUIET_US: u64 = 60_000_000;
-/// Time between two changes of the cluster: long enough for rounds to see each.
-const CHANGE_US: u64 = 400_000;
-/// After this time the cluster does not change any more; soon after it the world ends.
-const CHANGES_END_US: u64 = 2_500_000;
 /// Lines that are kept for a failure.
 const TRACE_LINES: usize = 400;
 /// ECONNREFUSED, ETIMEDOUT, ECONNRESET.
@@ -592,64 +592,6 @@ impl World {
         self.call(core, key, Input::Failed(side, RESET));
     }
 
-    /// Something else about the cluster is different for a while.
-    fn change(&mut self) {
-        if self.now > CHANGES_END_US {
-            self.cluster.trouble = ViewTrouble::No;
-            return;
-        }
-        self.at(CHANGE_US, Event::Change);
-        self.cluster.trouble = ViewTrouble::No;
-        for is_stopped in self.cluster.servers.values_mut() {
-            *is_stopped = false;
-        }
-        let all: Vec<_> = self.cluster.servers.keys().copied().collect();
-        let one = all[self.rng.below(all.len() as u64) as usize];
-        match self.rng.below(4) {
-            0 => {
-                self.cluster.servers.insert(one, true);
-                self.note(|| format!("{one} is stopped"));
-            }
-            1 => {
-                // Its sessions have time to leave.
-                self.cluster.servers.insert(one, true);
-                self.note(|| format!("{one} is stopped and will go"));
-                self.at(CHANGE_US / 2, Event::Remove(one));
-                self.at(CHANGE_US - 1, Event::Add(one));
-            }
-            2 => {
-                self.cluster.move_tenant(&mut self.rng);
-                let to = self.cluster.tenant.clone();
-                self.note(|| format!("the tenant moves to {to:?}"));
-            }
-            _ => {
-                let troubles = [
-                    ViewTrouble::Errors,
-                    ViewTrouble::Empty,
-                    ViewTrouble::UnknownStatus,
-                    ViewTrouble::MissingColumn,
-                    ViewTrouble::BadRow,
-                ];
-                let trouble = troubles[self.rng.below(5) as usize];
-                self.cluster.trouble = trouble;
-                self.note(|| format!("the views: {trouble:?}"));
-            }
-        }
-    }
-
-    fn remove(&mut self, server: SocketAddr) {
-        self.note(|| format!("{server} is removed"));
-        self.cluster.remove(server);
-        for n in 0..self.conns.len() {
-            let conn = &self.conns[n];
-            let is_there = matches!(&conn.peer, Peer::Server(s) if s.address == server);
-            if is_there && conn.is_attached && conn.is_connected {
-                self.conns[n].peer_open = false;
-                self.reset(n);
-            }
-        }
-    }
-
     fn connect(&mut self, core: usize, key: Key, id: LinkId, to: SocketAddr, deadline: Tick) {
         assert!(
             !self.links.contains_key(&(core, key, id)),
@@ -730,108 +672,6 @@ impl World {
         }
         conn.to_peer.eof = true;
         self.push(n, false);
-    }
-
-    /// Looks at clients whose end has come.
-    fn judge_ended(&mut self) -> Result<(), String> {
-        for (n, conn) in self.conns.iter_mut().enumerate() {
-            let Some(verdict) = conn.verdict.take() else {
-                continue;
-            };
-            let Peer::Client(client) = &conn.peer else {
-                continue;
-            };
-            let reason = conn.reason;
-            let say = |what: &str| {
-                format!(
-                    "client {n} ({:?}): {what}: {verdict:?}, {reason:?}",
-                    client.manner
-                )
-            };
-            let may_fail = conn.faulty || self.is_draining;
-            match &verdict {
-                Verdict::Wrong(_) => return Err(say("got what no client gets")),
-                Verdict::Told(text) => {
-                    let sequence = client.sequence_of_error();
-                    let is_lost =
-                        text.contains("lost the connection") || text.contains("no server of");
-                    if is_lost && !(text.ends_with("[unknown]") || text.ends_with("[not run]")) {
-                        return Err(say("an error without an outcome"));
-                    }
-                    let by_itself = matches!(
-                        client.manner,
-                        Manner::Stalls | Manner::Babbles | Manner::Guesses
-                    );
-                    if !may_fail && !by_itself {
-                        return Err(say("an error without a fault"));
-                    }
-                    if let Some((got, Some(want))) = sequence
-                        && client.is_greeted
-                        && got != want
-                        && got != 1
-                    {
-                        return Err(say(&format!("error number {got} where {want} stands")));
-                    }
-                }
-                Verdict::CutInside | Verdict::Bare => {
-                    let quiet = matches!(
-                        client.manner,
-                        Manner::Stalls | Manner::Babbles | Manner::Vanishes
-                    );
-                    let said = matches!(reason, Some(CloseReason::Killed | CloseReason::Shutdown));
-                    let is_cut = may_fail && verdict == Verdict::CutInside;
-                    if !(quiet || said || is_cut) {
-                        return Err(say("a close without a word"));
-                    }
-                }
-                Verdict::Whole => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// After everything: nobody waits, nothing is left.
-    fn judge_world(&self) -> Result<(), String> {
-        for (n, conn) in self.conns.iter().enumerate() {
-            if let Peer::Client(client) = &conn.peer {
-                if conn.is_attached {
-                    let session = self.cores[conn.core].session(conn.key);
-                    return Err(format!(
-                        "client {n} ({:?}) waits for ever, {:?}: {session:?}",
-                        client.manner,
-                        client.verdict()
-                    ));
-                }
-                if conn.reason.is_none() {
-                    return Err(format!("client {n} ended without a reason"));
-                }
-            } else if conn.is_attached && conn.core < self.cores.len() {
-                return Err(format!("link {n} of an ended session is open"));
-            }
-        }
-        if self.cluster.lookups > self.cluster.lookups_max {
-            let (got, most) = (self.cluster.lookups, self.cluster.lookups_max);
-            return Err(format!("{got} look-ups of one tenant, {most} are enough"));
-        }
-        let known = self.metadata.status();
-        for core in &self.cores {
-            let replica = core.replica();
-            let entry = replica.cluster(None).map(|c| c.version);
-            if entry != known.first().map(|k| k.cluster.version) {
-                return Err("a core knows an old version of the cluster".into());
-            }
-            let tenant = replica.tenant(None, TENANT).map(|t| t.version);
-            let own = |k: &ClusterStatus| k.tenants.iter().map(|t| t.version).max();
-            if tenant != known.first().and_then(own) {
-                return Err("a core knows an old version of the tenant".into());
-            }
-            let mut keys = vec![];
-            core.ids(&mut keys);
-            if !keys.is_empty() {
-                return Err(format!("{} sessions are left", keys.len()));
-            }
-        }
-        Ok(())
     }
 }
 
