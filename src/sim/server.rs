@@ -1,6 +1,7 @@
 //! An OBServer in proxy mode, as far as one connection sees it. Shares no code with links or
 //! sessions.
 
+use super::framing::Wire;
 use super::script::{self, Packets};
 use crate::base::{Cursor, Rng};
 use crate::protocol::mysql::{Greeting, Login};
@@ -23,6 +24,8 @@ pub(super) struct Trouble {
     pub(super) breaks_after: Option<usize>,
     /// The first reply begins with an impossible packet.
     pub(super) is_garbled: bool,
+    /// The first reply ends with a wrong checksum, if its framing has one.
+    pub(super) is_damaged: bool,
 }
 
 enum State {
@@ -48,6 +51,7 @@ pub(super) struct Server {
     /// Status bits, set by `begin` and `commit`.
     pub(super) status: u16,
     cluster: Cluster,
+    wire: Wire,
 }
 
 /// What all servers of a world have in common.
@@ -73,6 +77,8 @@ impl Server {
     pub(super) fn new(id: u32, rng: &mut Rng, trouble: Trouble, cluster: Cluster) -> Self {
         let mut scramble = [0; 20];
         scramble.fill_with(|| b'A' + rng.below(26) as u8);
+        let mut wire = Wire::new(rng);
+        wire.is_damaging = trouble.is_damaged;
         Self {
             id,
             scramble,
@@ -82,6 +88,7 @@ impl Server {
             trouble,
             status: 0x22,
             cluster,
+            wire,
         }
     }
 
@@ -114,10 +121,20 @@ impl Server {
 
     /// Bytes came.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Vec<Act> {
-        self.input.extend_from_slice(bytes);
+        self.wire.take(bytes, &mut self.input);
         let mut acts = vec![];
         while let Some((seq, payload)) = self.take() {
+            let is_login = matches!(self.state, State::Login);
+            let before = acts.len();
             self.request(seq, &payload, &mut acts);
+            if is_login {
+                continue;
+            }
+            for act in &mut acts[before..] {
+                if let Act::Send(reply) = act {
+                    *reply = self.wire.answer(reply);
+                }
+            }
         }
         acts
     }
@@ -147,7 +164,8 @@ impl Server {
                 self.state = State::Ready;
                 if payload == script::native(PASSWORD, &self.asked) {
                     self.status = 0x22;
-                    acts.push(Act::Send(script::packet(next, &login_ok())));
+                    let granted = self.wire.granted();
+                    acts.push(Act::Send(script::packet(next, &login_ok(&granted))));
                 } else {
                     acts.push(Act::Send(denied(next)));
                     acts.push(Act::Close);
@@ -194,7 +212,10 @@ impl Server {
             return refuse(self, acts, 1045);
         }
         self.state = State::Ready;
-        acts.push(Act::Send(script::packet(next, &login_ok())));
+        let granted = self.wire.granted();
+        acts.push(Act::Send(script::packet(next, &login_ok(&granted))));
+        let asked = value(b"__proxy_capability_flag").unwrap_or_default();
+        self.wire.agree(asked, 0xC000_0000 | self.id);
     }
 
     fn command(&mut self, next: u8, payload: &[u8], acts: &mut Vec<Act>) {
@@ -310,11 +331,11 @@ fn denied(seq: u8) -> Vec<u8> {
 }
 
 /// A login OK of the real size: some 800 variables.
-fn login_ok() -> Vec<u8> {
+fn login_ok(granted: &str) -> Vec<u8> {
     let mut system: Vec<(String, String)> = (0..800)
         .map(|n| (format!("some_session_variable_{n}"), n.to_string()))
         .collect();
-    system.push(("ob_capability_flag".into(), (1 << 9 | 1 << 21).to_string()));
+    system.push(("ob_capability_flag".into(), granted.to_owned()));
     for name in [
         "nls_date_format",
         "nls_timestamp_format",
