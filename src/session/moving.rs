@@ -15,6 +15,7 @@ use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
     Command, HEADER_LEN, OkPacket, Request, TRACK_VARIABLES, client, put_packet, status,
 };
+use crate::protocol::ob20::ExtraInfo;
 use crate::routing::{Mail, SYS, Tenant, should_leave};
 use crate::sql::{looks_back, may_be_several, may_leave_state};
 use serde::{Deserialize, Serialize};
@@ -166,6 +167,7 @@ impl Session {
             && !moving.has_state
             && !moving.has_next_transaction
             && self.facts.status & status::IN_TRANSACTION == 0
+            && !self.facts.extra.is_tied()
     }
 
     /// The entry of the session's tenant; `None` for one that is on all servers.
@@ -301,6 +303,7 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) {
         self.links.clear();
+        self.facts.extra = ExtraInfo::default();
         if let Some(login) = &mut self.login {
             login.credentials.database.clone_from(&self.facts.database);
         }

@@ -2,16 +2,18 @@
 //! connection means.
 
 use super::moving::{Kept, Moving, RESET};
-use super::state::{Ctx, Phase, Session, UNASKED_SEQ};
+use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, Untold, put_ok};
 use crate::base::{
     CloseReason, Cursor, Event, Level, Linger, LinkId, Out, Output, Side, Stage, Tick,
 };
+use crate::link::Link;
 use crate::protocol::capability;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
     ClientTurn, Command, OkPacket, ReplySink, TRACK_SCHEMA, TRACK_VARIABLES, status,
 };
+use crate::protocol::ob20::{ExtraInfo, Framing};
 use crate::routing::Mail;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -37,6 +39,11 @@ pub(super) struct Facts {
     pub(super) net_write_timeout_s: Option<u32>,
     /// COM_STATISTICS is followed by a terminal OK.
     pub(super) has_statistics_ok: bool,
+    /// Capability bits that the server was asked for and those that it granted.
+    asked: u64,
+    granted: u64,
+    /// What servers told beside their replies.
+    pub(super) extra: ExtraInfo,
     /// The server of the session.
     pub(super) server: Option<SocketAddr>,
     /// Current database, as far as servers told it.
@@ -46,6 +53,25 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// A server is asked for these capability bits.
+    pub(super) const fn ask(&mut self, capability: u64) {
+        (self.asked, self.granted) = (capability, 0);
+    }
+
+    /// The login succeeded: a link has the framing that was agreed from now on. Returns what is to
+    /// be counted.
+    pub(super) fn agree(&self, link: &mut Link) -> Event {
+        let framing = Framing::agreed(self.asked, self.granted);
+        let is_new_extra = self.asked & self.granted & capability::NEW_EXTRA_INFO != 0;
+        link.agree(framing, is_new_extra);
+        match framing {
+            Framing::Plain => Event::LinkPlain,
+            Framing::Checksum => Event::LinkChecksum,
+            Framing::Ob20 => Event::LinkOb20,
+            Framing::Ob20Compressed => Event::LinkOb20Compressed,
+        }
+    }
+
     /// Takes what an OK says about the session.
     pub(super) fn learn(&mut self, ok: &OkPacket<'_>) {
         self.status = ok.status & !status::STATE_CHANGED;
@@ -70,8 +96,9 @@ impl Facts {
                     b"wait_timeout" => self.wait_timeout_s = seconds(),
                     b"net_write_timeout" => self.net_write_timeout_s = seconds(),
                     b"ob_capability_flag" => {
-                        let granted = number().unwrap_or_default();
-                        self.has_statistics_ok = granted & capability::EXTRA_OK_STATISTICS != 0;
+                        self.granted = number().unwrap_or_default();
+                        self.has_statistics_ok =
+                            self.granted & capability::EXTRA_OK_STATISTICS != 0;
                     }
                     _ => {}
                 }
@@ -81,12 +108,14 @@ impl Facts {
 }
 
 /// Receives one call's worth of a reply.
-struct Relay<'r, 'o> {
+struct Relay<'r, 'o, 'b> {
     out: &'r mut Out<'o, Mail>,
     facts: &'r mut Facts,
+    /// The bytes of the reply.
+    bytes: Bytes<'b>,
     /// What the real OKs of this reply are about.
     occasion: Occasion,
-    /// Where the follower's bytes begin in the slice of the call.
+    /// Where the follower's bytes begin in them.
     base: usize,
     error: Option<u16>,
     turn: Option<ClientTurn>,
@@ -98,11 +127,11 @@ struct Relay<'r, 'o> {
     moving: &'r mut Moving,
 }
 
-impl ReplySink for Relay<'_, '_> {
+impl ReplySink for Relay<'_, '_, '_> {
     fn pass(&mut self, start: usize, end: usize) {
         self.has_passed = true;
-        self.out
-            .forward(Side::Client, self.base + start, self.base + end);
+        let (start, end) = (self.base + start, self.base + end);
+        self.bytes.pass(Side::Client, start, end, self.out);
     }
 
     fn pass_held(&mut self, bytes: &[u8]) {
@@ -152,38 +181,16 @@ impl ReplySink for Relay<'_, '_> {
 }
 
 impl Session {
-    pub(super) fn server_bytes(
+    /// Reads on in a reply; returns the new position.
+    pub(super) fn reply_bytes(
         &mut self,
         ctx: &Ctx<'_>,
         id: LinkId,
-        data: &[u8],
-        out: &mut Out<'_, Mail>,
-    ) {
-        let mut at = 0;
-        while at < data.len() && !self.is_over() {
-            let Some(link) = self.link_mut(id) else {
-                return;
-            };
-            if link.is_logging_in() {
-                at += self.server_login_bytes(ctx, id, data.get(at..).unwrap_or_default(), out);
-            } else if link.reply().is_some() {
-                at = self.reply_bytes(ctx, id, data, at, out);
-            } else {
-                self.unasked(ctx, id, data.get(at..).unwrap_or_default(), out);
-                return;
-            }
-        }
-        self.resume(ctx, out);
-    }
-
-    fn reply_bytes(
-        &mut self,
-        ctx: &Ctx<'_>,
-        id: LinkId,
-        data: &[u8],
+        bytes: Bytes<'_>,
         at: usize,
         out: &mut Out<'_, Mail>,
     ) -> usize {
+        let data = bytes.data;
         let Self {
             links,
             facts,
@@ -208,6 +215,7 @@ impl Session {
                 Command::CHANGE_USER => Occasion::Login,
                 _ => Occasion::Statement,
             },
+            bytes,
             base: at,
             error: None,
             turn: None,
@@ -239,25 +247,13 @@ impl Session {
         }
         if let Some(turn) = turn {
             running.turn = Some(turn);
+            link.begin_turn();
             out.laps.now(Stage::Read);
         }
         match fed {
             Ok(used) if !is_malformed => {
-                if done && running.is_refused() {
-                    self.send_elsewhere(ctx, out);
-                    return data.len();
-                }
-                if done {
-                    link.finish();
-                    running.is_replied = true;
-                    out.count(Event::Reply);
-                    if let Some(name) = running.new_user.take() {
-                        self.name = Some(name);
-                        // Other servers cannot be told the new user's password.
-                        self.moving.has_state = true;
-                        out.count(Event::ClientChangedUser);
-                    }
-                    self.finish_if_done(ctx, out);
+                if done && link.ends_with_packet() {
+                    self.reply_over(ctx, id, out);
                 }
                 at + used
             }
@@ -270,6 +266,28 @@ impl Session {
                 data.len()
             }
         }
+    }
+
+    /// The last byte of a reply was read.
+    pub(super) fn reply_over(&mut self, ctx: &Ctx<'_>, id: LinkId, out: &mut Out<'_, Mail>) {
+        if matches!(&self.phase, Phase::Running(r) if r.is_refused()) {
+            return self.send_elsewhere(ctx, out);
+        }
+        if let Some(link) = self.link_mut(id) {
+            link.finish();
+        }
+        let Phase::Running(running) = &mut self.phase else {
+            return;
+        };
+        running.is_replied = true;
+        out.count(Event::Reply);
+        if let Some(name) = running.new_user.take() {
+            self.name = Some(name);
+            // Other servers cannot be told the new user's password.
+            self.moving.has_state = true;
+            out.count(Event::ClientChangedUser);
+        }
+        self.finish_if_done(ctx, out);
     }
 
     /// The server sent what is not the protocol: nothing of it can be trusted any more.
@@ -311,7 +329,13 @@ impl Session {
     }
 
     /// Bytes on a link that nobody asked: an error before a close, or not the protocol.
-    fn unasked(&mut self, ctx: &Ctx<'_>, id: LinkId, data: &[u8], out: &mut Out<'_, Mail>) {
+    pub(super) fn unasked(
+        &mut self,
+        ctx: &Ctx<'_>,
+        id: LinkId,
+        data: &[u8],
+        out: &mut Out<'_, Mail>,
+    ) {
         let line = format!(
             "session={} server={} bytes={} first={:#04x}",
             self.id,
@@ -408,7 +432,7 @@ impl Session {
     }
 
     /// The server is gone in the middle of a statement.
-    fn lost_in_statement(
+    pub(super) fn lost_in_statement(
         &mut self,
         ctx: &Ctx<'_>,
         id: LinkId,
@@ -430,7 +454,12 @@ impl Session {
         let (fault, outcome) = match reply {
             // The client has its answer but still sends: it has to see the close.
             _ if is_told && is_sending => return self.end(reason, Linger::Flush, out),
-            _ if is_told => return self.lost_idle(text, out),
+            _ if is_told && reason == CloseReason::ServerLost => return self.lost_idle(text, out),
+            // What the client was told may be wrong.
+            _ if is_told => {
+                let text = format!("{text} [unknown]");
+                return self.fail(UNASKED_SEQ, Fault::LostInReply, &text, reason, out);
+            }
             // Nothing was sent: the proxy was still reading a request that it handles itself.
             None => (Fault::LostBeforeReply, "[not run]"),
             Some(r) if r.is_unbegun() => (Fault::LostBeforeReply, "[unknown]"),

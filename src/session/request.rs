@@ -11,6 +11,7 @@ use crate::protocol::mysql::{
     ChangeUser, ClientTurn, ColumnKind, Command, HEADER_LEN, Request, RequestStep, Shape, TextRows,
     client, put_packet, status,
 };
+use crate::protocol::ob20::ExtraInfo;
 use crate::routing::Mail;
 use crate::sql::{kill_target, proxy_version};
 use serde::{Deserialize, Serialize};
@@ -200,10 +201,12 @@ impl Session {
         let reply_seq = seq.wrapping_add(1);
         if command == Some(Command::QUIT) {
             // The server is told, so that it does not count an aborted connection.
-            if self.link_mut(HOME).is_some_and(|l| l.is_idle()) {
-                out.own(Side::Server(HOME), |b| {
-                    put_packet(b, 0, |b| b.push(Command::QUIT.0))
-                });
+            let shape = self.shape(Command::QUIT, 0);
+            if let Some(link) = self.link_mut(HOME)
+                && link.is_idle()
+            {
+                link.begin(shape);
+                self.send_packet(HOME, &[1, 0, 0, 0, Command::QUIT.0], out);
             }
             self.end(CloseReason::ClientQuit, Linger::Flush, out);
             return;
@@ -265,21 +268,15 @@ impl Session {
         };
         match &mut r.route {
             Route::Forward(id) => {
-                let side = Side::Server(*id);
-                let mut fits = true;
-                self.request.take_held(|held| {
-                    fits &= r.kept.as_mut().is_none_or(|kept| kept.add(held));
-                    out.own(side, |b| b.extend_from_slice(held));
-                });
+                let id = *id;
                 if let Some(kept) = &mut r.kept {
                     let more = bytes.data.get(start..end).unwrap_or_default();
-                    fits &= kept.add(more);
+                    if !kept.add(self.request.held()) || !kept.add(more) {
+                        self.moving.has_state |= kept.may_leave_state();
+                        r.forget_kept(out);
+                    }
                 }
-                if !fits && let Some(kept) = &r.kept {
-                    self.moving.has_state |= kept.may_leave_state();
-                    r.forget_kept(out);
-                }
-                bytes.pass(side, start, end, out);
+                self.send_request(id, bytes, start, end, out);
             }
             Route::Collect(collected) => {
                 self.request
@@ -445,6 +442,8 @@ impl Session {
         let user = name.for_server();
         let plugin_auth = track & client::PLUGIN_AUTH != 0;
         let shape = self.shape(Command::CHANGE_USER, 0);
+        // The server begins anew; if it refuses, it closes the connection.
+        self.facts.extra = ExtraInfo::default();
         let Phase::Running(r) = &mut self.phase else {
             return;
         };
@@ -454,9 +453,10 @@ impl Session {
             link.begin(shape);
         }
         out.laps.now(Stage::ServerWait);
-        out.own(Side::Server(HOME), |b| {
-            put_packet(b, seq, |b| packet.put(b, &user, plugin_auth));
-        });
+        let mut rewritten = out.pool.take();
+        put_packet(&mut rewritten, seq, |b| packet.put(b, &user, plugin_auth));
+        self.send_packet(HOME, &rewritten, out);
+        out.pool.give(rewritten);
     }
 }
 

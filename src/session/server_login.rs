@@ -10,7 +10,6 @@ use super::state::{Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, put_ok};
 use crate::base::{CloseReason, CoreId, Errno, Event, Linger, LinkId, Out, Output, Side, Tick};
 use crate::link::{Identity, Link, LoginStep, Proof, put_login};
-use crate::protocol::capability;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ErrPacket, OkPacket, TRACK_VARIABLES};
 use crate::routing::{Cluster, Health, Mail, Replica, SYS, Standing, Tenant, pick};
@@ -407,6 +406,7 @@ impl Session {
             Ok(LoginStep::More) => {}
             Ok(LoginStep::Greeted(greeting)) => {
                 link.login_sent();
+                facts.ask(ctx.settings.capability);
                 let cluster = ctx.view.cluster(login.name.cluster.as_deref());
                 let named = cluster.filter(|c| c.is_named).map(|c| &*c.name);
                 let identity = Identity {
@@ -416,7 +416,7 @@ impl Session {
                     client: Some((self.peer.ip(), self.peer.port())),
                     connected_unix_us: self.connected_unix_us,
                     proxy_version: &ctx.settings.proxy_version,
-                    capability: capability::PLAIN,
+                    capability: ctx.settings.capability,
                     forwarded: &login.forwarded,
                 };
                 out.own(Side::Server(id), |b| {
@@ -459,6 +459,7 @@ impl Session {
                         }
                     }
                     link.logged_in();
+                    out.count(facts.agree(link));
                     self.phase = Phase::Idle;
                     self.login_deadline = None;
                     self.idle_since = ctx.now;

@@ -137,14 +137,7 @@ impl Session {
                     self.hold(data, out);
                     return;
                 }
-                self.client_bytes(
-                    ctx,
-                    Bytes {
-                        data,
-                        is_lent: true,
-                    },
-                    out,
-                );
+                self.client_bytes(ctx, Bytes::lent(data), out);
             }
             Input::Bytes(Side::Server(id), data) => self.server_bytes(ctx, id, data, out),
             Input::Eof(Side::Client) => {
@@ -294,14 +287,7 @@ impl Session {
             return;
         }
         let held = std::mem::take(&mut self.held);
-        self.client_bytes(
-            ctx,
-            Bytes {
-                data: &held,
-                is_lent: false,
-            },
-            out,
-        );
+        self.client_bytes(ctx, Bytes::own(&held), out);
         out.pool.give(held);
         if self.is_holding && self.held.len() <= HELD_MAX && !matches!(self.phase, Phase::Over) {
             self.is_holding = false;
@@ -447,7 +433,23 @@ pub(super) struct Bytes<'a> {
     pub(super) is_lent: bool,
 }
 
-impl Bytes<'_> {
+impl<'a> Bytes<'a> {
+    /// Bytes that may be forwarded.
+    pub(super) const fn lent(data: &'a [u8]) -> Self {
+        Self {
+            data,
+            is_lent: true,
+        }
+    }
+
+    /// Bytes that must be copied.
+    pub(super) const fn own(data: &'a [u8]) -> Self {
+        Self {
+            data,
+            is_lent: false,
+        }
+    }
+
     pub(super) fn pass(self, side: Side, start: usize, end: usize, out: &mut Out<'_, Mail>) {
         if self.is_lent {
             out.forward(side, start, end);

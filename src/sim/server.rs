@@ -2,6 +2,7 @@
 //! sessions.
 
 use super::cluster::Cluster;
+use super::framing::Wire;
 use super::script;
 use crate::base::{Cursor, Rng};
 use crate::protocol::mysql::{Greeting, Login};
@@ -25,6 +26,8 @@ pub(super) struct Trouble {
     pub(super) breaks_after: Option<usize>,
     /// The first reply begins with an impossible packet.
     pub(super) is_garbled: bool,
+    /// The first reply ends with a wrong checksum, if its framing has one.
+    pub(super) is_damaged: bool,
 }
 
 enum State {
@@ -52,6 +55,7 @@ pub(super) struct Server {
     /// Where it is, and the tenant that is logged in.
     pub(super) address: SocketAddr,
     tenant: Vec<u8>,
+    wire: Wire,
 }
 
 /// What the server does after some input.
@@ -66,6 +70,8 @@ impl Server {
     pub(super) fn new(id: u32, rng: &mut Rng, trouble: Trouble, address: SocketAddr) -> Self {
         let mut scramble = [0; 20];
         scramble.fill_with(|| b'A' + rng.below(26) as u8);
+        let mut wire = Wire::new(rng);
+        wire.is_damaging = trouble.is_damaged;
         Self {
             id,
             scramble,
@@ -76,6 +82,7 @@ impl Server {
             status: 0x22,
             address,
             tenant: vec![],
+            wire,
         }
     }
 
@@ -108,10 +115,20 @@ impl Server {
 
     /// Bytes came.
     pub(super) fn bytes(&mut self, bytes: &[u8], cluster: &mut Cluster) -> Vec<Act> {
-        self.input.extend_from_slice(bytes);
+        self.wire.take(bytes, &mut self.input);
         let mut acts = vec![];
         while let Some((seq, payload)) = self.take() {
+            let is_login = matches!(self.state, State::Login);
+            let before = acts.len();
             self.request(seq, &payload, cluster, &mut acts);
+            if is_login {
+                continue;
+            }
+            for act in &mut acts[before..] {
+                if let Act::Send(reply) = act {
+                    *reply = self.wire.answer(reply);
+                }
+            }
         }
         acts
     }
@@ -141,7 +158,8 @@ impl Server {
                 self.state = State::Ready;
                 if payload == script::native(PASSWORD, &self.asked) {
                     self.status = 0x22;
-                    acts.push(Act::Send(script::packet(next, &login_ok())));
+                    let granted = self.wire.granted();
+                    acts.push(Act::Send(script::packet(next, &login_ok(&granted))));
                 } else {
                     acts.push(Act::Send(denied(next)));
                     acts.push(Act::Close);
@@ -197,7 +215,10 @@ impl Server {
             return refuse(self, acts, 1045);
         }
         self.state = State::Ready;
-        acts.push(Act::Send(script::packet(next, &login_ok())));
+        let granted = self.wire.granted();
+        acts.push(Act::Send(script::packet(next, &login_ok(&granted))));
+        let asked = value(b"__proxy_capability_flag").unwrap_or_default();
+        self.wire.agree(asked, 0xC000_0000 | self.id);
     }
 
     fn command(&mut self, next: u8, payload: &[u8], cluster: &mut Cluster, acts: &mut Vec<Act>) {
@@ -307,11 +328,11 @@ fn denied(seq: u8) -> Vec<u8> {
 }
 
 /// A login OK of the real size: some 800 variables.
-fn login_ok() -> Vec<u8> {
+fn login_ok(granted: &str) -> Vec<u8> {
     let mut system: Vec<(String, String)> = (0..800)
         .map(|n| (format!("some_session_variable_{n}"), n.to_string()))
         .collect();
-    system.push(("ob_capability_flag".into(), (1 << 9 | 1 << 21).to_string()));
+    system.push(("ob_capability_flag".into(), granted.to_owned()));
     for name in [
         "nls_date_format",
         "nls_timestamp_format",

@@ -12,6 +12,7 @@ use crate::base::{
     Accepted, Appetite, BufferPool, CloseReason, CoreId, Errno, Input, Key, Linger, LinkId,
     Machines, NoLaps, Out, Output, Rng, Side, Tick,
 };
+use crate::config::ServerProtocol;
 use crate::metadata::{self, ClusterConfig, Metadata};
 use crate::routing::{Mail, Replica};
 use crate::session::{self, Session, SessionIds, Sessions};
@@ -107,7 +108,13 @@ impl World {
         let cores = (0..CORES)
             .map(|core| {
                 let ids = SessionIds::new(1, core, CORES);
-                let mut settings = session::Settings::default();
+                let protocols = ServerProtocol::NAMES;
+                let (_, protocol) = protocols[rng.below(protocols.len() as u64) as usize];
+                let level = rng.chance(1, 2).then_some(6);
+                let mut settings = session::Settings {
+                    capability: session::asked(protocol, level),
+                    ..session::Settings::default()
+                };
                 if faults.changes {
                     // The world is short.
                     settings.login_timeout_ms = 1_000;
@@ -622,13 +629,14 @@ impl World {
         if !self.faults.servers || self.rng.chance(2, 3) {
             return t;
         }
-        match self.rng.below(if core < self.cores.len() { 9 } else { 6 }) {
+        match self.rng.below(if core < self.cores.len() { 10 } else { 6 }) {
             0 => t.greeting_error = Some([1040, 8001][self.rng.below(2) as usize]),
             1 => t.is_silent = true,
             2 => t.is_stranger = true,
             3 => t.login_error = Some([8001, 5150, 8002][self.rng.below(3) as usize]),
             4 => t.breaks_after = Some(self.rng.below(30_000) as usize),
             5 => t.is_garbled = true,
+            6 => t.is_damaged = true,
             _ => t.breaks_after = Some(self.rng.below(200_000) as usize),
         }
         t

@@ -1,4 +1,6 @@
-//! What every test of a session machine begins with: one known server, and its greeting.
+//! What every test of a session machine begins with: one known server, its greeting, its framing.
+
+pub(crate) mod framed;
 
 mod wire;
 

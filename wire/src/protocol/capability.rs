@@ -21,6 +21,13 @@ pub const OB_PROTOCOL_V2: u64 = 1 << 8;
 pub const EXTRA_OK_STATISTICS: u64 = 1 << 9;
 /// Stored routines are routed.
 pub const PL_ROUTE: u64 = 1 << 11;
+/// Session state travels as extra info. Needs [`OB_PROTOCOL_V2`].
+pub const SESSION_SYNC: u64 = 1 << 13;
+/// Extra info is TLV. Needs [`OB_PROTOCOL_V2`].
+pub const NEW_EXTRA_INFO: u64 = 1 << 15;
+/// System variables are part of the session state that travels as extra info. Needs
+/// [`OB_PROTOCOL_V2`].
+pub const SESSION_VAR_SYNC: u64 = 1 << 16;
 /// Stale weak-read feedback.
 pub const WEAK_STALE_FEEDBACK: u64 = 1 << 17;
 /// The server de-duplicates session information.
@@ -30,6 +37,11 @@ pub const LOAD_DATA_LOCAL: u64 = 1 << 20;
 /// The client session id is the session's connection id on every server: `connection_id()`,
 /// process list and KILL use it.
 pub const CLIENT_SESSION_ID_V2: u64 = 1 << 21;
+/// OceanBase 2.0 packets travel inside compressed packets. Needs [`OB_PROTOCOL_V2`].
+pub const OB_PROTOCOL_V2_COMPRESS: u64 = 1 << 22;
+/// The server tells of user locks and temporary tables as extra info. Needs [`OB_PROTOCOL_V2`].
+/// Without it and [`CLIENT_SESSION_ID_V2`] it refuses GET_LOCK and its like (1235).
+pub const FEEDBACK_PROXY: u64 = 1 << 23;
 
 /// What this proxy asks for on a link with plain MySQL framing: the default mask of the C++ proxy
 /// without the bits that need OceanBase 2.0 framing (8, 12, 13, 15, 16, 18, 23) or checksums (3),
@@ -45,3 +57,11 @@ pub const PLAIN: u64 = PARTITION_TABLE
     | SERVER_DUP_SESS_SYNC
     | LOAD_DATA_LOCAL
     | CLIENT_SESSION_ID_V2;
+
+/// What this proxy asks for on a link with the checksum framing.
+pub const COMPRESSED: u64 = PLAIN | CHECKSUM;
+
+/// What this proxy asks for on a link with OceanBase 2.0 framing: not PROXY_REROUTE (12), which it
+/// does not follow, and no full-link trace (14, 18).
+pub const OB20: u64 =
+    PLAIN | OB_PROTOCOL_V2 | SESSION_SYNC | NEW_EXTRA_INFO | SESSION_VAR_SYNC | FEEDBACK_PROXY;
