@@ -1,11 +1,41 @@
 //! A model OceanBase cluster for tests, demos and benchmarks. It depends on `obring-wire` only, so
 //! that it cannot judge obring with obring's own code.
 //!
-//! * [`canned`]: one OBServer in proxy mode that answers from memory. The model of whole clusters
-//!   (servers, leaders, faults, verdicts) grows from here.
+//! [`Cluster`] is one process that looks like an OceanBase 4.x cluster of N servers on loopback
+//! addresses, with one real single-node kernel behind it. From below:
+//!
+//! * [`topology`]: what it looks like at the start.
+//! * [`state`]: servers, zones, tenants and leaders, and what happens to them.
+//! * [`kernel`]: the kernel, asked about tables; [`views`]: the cluster's views on that.
+//! * [`fault`]: what goes wrong on purpose; [`record`]: the statement log.
+//! * `link`: one connection of a client, and the kernel connection that serves it; `server`: the
+//!   ports; `shared`: what these have in common; `control`: the interface for whoever drives it.
+//!
+//! Servers without a kernel:
+//!
+//! * [`canned`]: one OBServer in proxy mode that answers from memory.
 //! * [`busy`]: one OBServer that costs as little as it can, for measurements; [`statement`]: what
 //!   it is asked, and what it answers.
 
 pub mod busy;
 pub mod canned;
+mod clock;
+mod control;
+pub mod fault;
+mod handle;
+pub mod kernel;
+mod link;
+pub mod record;
+mod server;
+mod shared;
+pub mod state;
 pub mod statement;
+pub mod topology;
+pub mod views;
+
+pub use fault::{Fault, FaultKind};
+pub use handle::Cluster;
+pub use record::{Entry, Kind, Outcome};
+pub use shared::{Counters, Done, LinkInfo};
+pub use state::{Change, NoSuch};
+pub use topology::{PlaceSpec, TenantSpec, Topology};

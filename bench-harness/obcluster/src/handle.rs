@@ -1,0 +1,219 @@
+//! A cluster inside this process, for tests in Rust.
+
+use crate::clock::now_us;
+use crate::control;
+use crate::fault::Fault;
+use crate::kernel::Kernel;
+use crate::record::{Entry, Record};
+use crate::shared::{Counters, Done, LinkInfo, Shared};
+use crate::state::{Change, NoSuch, State};
+use crate::topology::Topology;
+use crate::views::Views;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A running cluster. It ends, with all its links, when this is dropped.
+///
+/// Calls block until the change is made and ports and links show it; they must not be made from
+/// inside an asynchronous task.
+#[derive(Debug)]
+pub struct Cluster {
+    shared: Arc<Shared>,
+    control: SocketAddr,
+    /// Always there until the drop.
+    runtime: Option<Runtime>,
+}
+
+impl Cluster {
+    /// Starts a cluster in front of the kernel at this address.
+    ///
+    /// # Errors
+    /// A topology that cannot be, or a port that cannot be opened.
+    pub fn start(topology: Topology, kernel: SocketAddr) -> io::Result<Self> {
+        Self::start_with(topology, kernel, Record::default())
+    }
+
+    /// Starts a cluster that also writes its log to a file, as JSON lines.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`], and of creating the file.
+    pub fn start_logging(topology: Topology, kernel: SocketAddr, file: &Path) -> io::Result<Self> {
+        Self::start_with(topology, kernel, Record::to_file(file)?)
+    }
+
+    fn start_with(topology: Topology, kernel: SocketAddr, record: Record) -> io::Result<Self> {
+        topology.check().map_err(io::Error::other)?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("obcluster")
+            .enable_all()
+            .build()?;
+        let (shared, control) = runtime.block_on(open(topology, kernel, record))?;
+        Ok(Self {
+            shared,
+            control,
+            runtime: Some(runtime),
+        })
+    }
+
+    fn block_on<T>(&self, what: impl Future<Output = T>) -> T {
+        let runtime = self.runtime.as_ref();
+        runtime.expect("taken by the drop only").block_on(what)
+    }
+
+    /// Where a server listens for SQL; servers count from 1. None for one that is not there.
+    #[must_use]
+    pub fn address(&self, server: u32) -> Option<SocketAddr> {
+        self.shared.state().server(server).map(|s| s.address)
+    }
+
+    /// Where all servers listen, by number.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let state = self.shared.state();
+        state.servers.iter().map(|s| s.address).collect()
+    }
+
+    /// Where the control interface and the configuration service listen.
+    #[must_use]
+    pub const fn control(&self) -> SocketAddr {
+        self.control
+    }
+
+    /// Makes a change. When this returns, ports and links show it.
+    ///
+    /// # Errors
+    /// What the change names is not there; or a port that cannot be opened.
+    pub fn change(&self, change: &Change) -> Result<Done, NoSuch> {
+        self.block_on(self.shared.change(change))
+    }
+
+    /// Adds a server to a zone and starts it; its number and address.
+    ///
+    /// # Errors
+    /// The port cannot be opened.
+    pub fn add_server(&self, zone: &str) -> io::Result<(u32, SocketAddr)> {
+        let (id, address, _) = self.block_on(self.shared.add_server(zone, None))?;
+        Ok((id, address))
+    }
+
+    /// Cuts links with a reset of both their sockets, and waits until they are gone. Returns how
+    /// many there were.
+    pub fn cut_links(&self, which: impl Fn(&LinkInfo) -> bool) -> usize {
+        let chosen: Vec<u64> = self
+            .links()
+            .iter()
+            .filter(|l| which(l))
+            .map(|l| l.link)
+            .collect();
+        self.shared.note(format!("cut links {chosen:?}"));
+        self.block_on(self.shared.cut(|id, _| chosen.contains(&id)))
+    }
+
+    /// Waits for INT or TERM.
+    ///
+    /// # Errors
+    /// The signals cannot be watched.
+    pub fn wait_for_end(&self) -> io::Result<()> {
+        self.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            Ok(())
+        })
+    }
+
+    /// Switches a fault on. False if there are too many.
+    pub fn fault(&self, fault: Fault) -> bool {
+        self.shared.note(format!("{fault:?}"));
+        self.shared.faults.add(fault)
+    }
+
+    /// Switches all faults off.
+    pub fn clear_faults(&self) {
+        self.shared.note("clear faults".into());
+        self.shared.faults.clear();
+    }
+
+    /// A copy of the state of this moment.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.shared.state().clone()
+    }
+
+    /// Changes the state behind the back of the log: timings, texts of rows.
+    ///
+    /// # Errors
+    /// A port that cannot be opened.
+    pub fn adjust(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
+        change(&mut self.shared.state());
+        self.block_on(self.shared.follow())
+    }
+
+    /// The log from a number on.
+    #[must_use]
+    pub fn log_since(&self, seq: u64) -> Vec<Entry> {
+        self.shared.record.since(seq)
+    }
+
+    /// The number of the next entry of the log.
+    #[must_use]
+    pub fn log_next(&self) -> u64 {
+        self.shared.record.next()
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.counters()
+    }
+
+    /// The links that are there.
+    #[must_use]
+    pub fn links(&self) -> Vec<LinkInfo> {
+        self.shared.link_list()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Opens all ports and starts all tasks.
+async fn open(
+    topology: Topology,
+    kernel: SocketAddr,
+    record: Record,
+) -> io::Result<(Arc<Shared>, SocketAddr)> {
+    let mut listeners = vec![];
+    let mut addresses = vec![];
+    for number in 1..=topology.servers {
+        let asked = topology.address(number).map_err(io::Error::other)?;
+        let listener = TcpListener::bind(asked).await?;
+        addresses.push(listener.local_addr()?);
+        listeners.push(listener);
+    }
+    let control = TcpListener::bind(topology.control).await?;
+    let control_address = control.local_addr()?;
+    let views = Views::new(Kernel::new(kernel)).map_err(io::Error::other)?;
+    let state = State::new(&topology, &addresses, now_us());
+    let shared = Arc::new(Shared::new(kernel, topology, state, views, record));
+    for (listener, id) in listeners.into_iter().zip(1..) {
+        shared.servers.adopt(id, listener).await;
+    }
+    shared.follow().await?;
+    tokio::spawn(control::serve(control, shared.clone()));
+    Ok((shared, control_address))
+}

@@ -1,0 +1,114 @@
+//! Starts a model cluster and says where it is; ends on Ctrl-C or TERM.
+
+use clap::{Parser, ValueEnum};
+use obcluster::{Cluster, PlaceSpec, TenantSpec, Topology};
+use serde_json::json;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A model OceanBase cluster: one process that looks like one server on each of several loopback
+/// addresses, with a real single-node kernel behind it.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Number of servers.
+    #[arg(long, default_value_t = 3)]
+    servers: u32,
+    /// Number of zones.
+    #[arg(long, default_value_t = 3)]
+    zones: u32,
+    /// What executes statements.
+    #[arg(long, value_enum, default_value_t = Engine::Kernel)]
+    engine: Engine,
+    /// Address of the kernel; its user root of sys must have no password.
+    #[arg(long, default_value = "127.0.0.1:2881")]
+    kernel: String,
+    /// Address of the first server; the others have the next ones. Port 0: free ports.
+    #[arg(long, default_value = "127.0.1.1:2881")]
+    base: SocketAddr,
+    /// Address of the control interface and the configuration service. Port 0: a free port.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    control: SocketAddr,
+    /// Name of the cluster.
+    #[arg(long, default_value = "obcluster")]
+    cluster: String,
+    /// A user tenant, `name` or `name:1,3` with the numbers of its servers; may be repeated.
+    #[arg(long, default_value = "test")]
+    tenant: Vec<TenantSpec>,
+    /// Where leaves of a table begin, `db.table=leaf:server,...`; may be repeated.
+    #[arg(long)]
+    place: Vec<PlaceSpec>,
+    /// Spread tables of sys over the servers, too.
+    #[arg(long)]
+    spread_sys: bool,
+    /// Rows of V$OB_PARAMETERS for `cluster`: one, or one per server.
+    #[arg(long, value_enum, default_value_t = ParameterRows::One)]
+    param_rows: ParameterRows,
+    /// A file for the statement log, as JSON lines.
+    #[arg(long)]
+    log: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// A real single-node kernel.
+    Kernel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ParameterRows {
+    One,
+    All,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("obcluster: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let Engine::Kernel = arguments.engine;
+    let kernel = arguments
+        .kernel
+        .to_socket_addrs()?
+        .next()
+        .ok_or("the kernel has no address")?;
+    let topology = Topology {
+        name: arguments.cluster,
+        servers: arguments.servers,
+        zones: arguments.zones,
+        base: arguments.base,
+        control: arguments.control,
+        tenants: arguments.tenant,
+        places: arguments.place,
+        spread_sys: arguments.spread_sys,
+        param_rows_all: arguments.param_rows == ParameterRows::All,
+        ..Topology::default()
+    };
+    let name = topology.name.clone();
+    let cluster = match arguments.log {
+        Some(file) => Cluster::start_logging(topology, kernel, &file)?,
+        None => Cluster::start(topology, kernel)?,
+    };
+    let servers: Vec<String> = cluster
+        .addresses()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let started = json!({
+        "cluster": name,
+        "servers": servers,
+        "control": cluster.control().to_string(),
+        "pid": std::process::id(),
+    });
+    println!("{started}");
+    cluster.wait_for_end()?;
+    Ok(())
+}

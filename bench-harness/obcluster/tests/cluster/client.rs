@@ -1,0 +1,403 @@
+//! A client of the model: a proxy or a direct one, with blocking calls and deadlines.
+
+use obring_wire::base::Cursor;
+use obring_wire::protocol::capability;
+use obring_wire::protocol::mysql::{
+    Command, ErrPacket, Gather, Greeting, Login, OkPacket, SCRAMBLE_LEN, TRACK_VARIABLES, client,
+    put_attribute, put_packet,
+};
+use obring_wire::protocol::ob20::{Envelope, FrameReader, FrameStep, FrameWriter, Framing};
+use sha1::{Digest, Sha1};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// No answer takes longer.
+const TIME: Duration = Duration::from_secs(10);
+/// SHA1 of the default password of the user that proxies have for themselves.
+pub(crate) const PROXYRO: [u8; 20] = [
+    0xee, 0x0e, 0x51, 0x38, 0xc9, 0x12, 0xae, 0xd8, 0x0b, 0x68, 0x3c, 0x05, 0x30, 0x36, 0x84, 0xbe,
+    0x34, 0x7c, 0xe8, 0x1d,
+];
+
+/// Who logs in, and as what.
+#[derive(Clone, Debug)]
+pub(crate) struct Credentials<'a> {
+    pub(crate) user: &'a str,
+    /// SHA1 of the password; none is the empty password.
+    pub(crate) stage1: Option<[u8; 20]>,
+    /// A proxy, with this `__proxy_capability_flag`.
+    pub(crate) proxy: Option<u64>,
+    pub(crate) cluster: Option<&'a str>,
+    pub(crate) database: Option<&'a str>,
+}
+
+impl<'a> Credentials<'a> {
+    pub(crate) const fn direct(user: &'a str) -> Self {
+        Self {
+            user,
+            stage1: None,
+            proxy: None,
+            cluster: None,
+            database: None,
+        }
+    }
+
+    /// A direct client, and proxies in the four framings.
+    pub(crate) fn all(user: &'a str) -> Vec<Self> {
+        let proxies = MASKS.iter().map(|(_, mask)| Self::proxy(user, *mask));
+        std::iter::once(Self::direct(user)).chain(proxies).collect()
+    }
+
+    pub(crate) const fn proxy(user: &'a str, capability: u64) -> Self {
+        let mut new = Self::direct(user);
+        new.proxy = Some(capability);
+        new
+    }
+}
+
+/// An error packet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Said {
+    pub(crate) code: u16,
+    pub(crate) state: String,
+    pub(crate) text: String,
+}
+
+/// A result set; rows of texts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Set {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Vec<Option<String>>>,
+}
+
+impl Set {
+    /// Texts of one column.
+    pub(crate) fn column(&self, name: &str) -> Vec<&str> {
+        let at = self.columns.iter().position(|c| c == name).expect(name);
+        let cells = self.rows.iter().map(|r| r[at].as_deref());
+        cells.map(|c| c.unwrap_or("NULL")).collect()
+    }
+}
+
+/// The masks of proxies in the four framings.
+pub(crate) const MASKS: [(Framing, u64); 4] = [
+    (Framing::Plain, capability::PLAIN),
+    (Framing::Checksum, capability::COMPRESSED),
+    (Framing::Ob20, capability::OB20),
+    (
+        Framing::Ob20Compressed,
+        capability::OB20 | capability::OB_PROTOCOL_V2_COMPRESS,
+    ),
+];
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: TcpStream,
+    is_proxy: bool,
+    pub(crate) greeting: Greeting,
+    reader: FrameReader,
+    writer: FrameWriter,
+    /// MySQL bytes that were read and not used.
+    inbox: Vec<u8>,
+}
+
+/// Connects and reads what a server says first.
+pub(crate) fn greeting(address: SocketAddr) -> io::Result<(TcpStream, Vec<u8>)> {
+    let mut stream = TcpStream::connect_timeout(&address, TIME)?;
+    stream.set_read_timeout(Some(TIME))?;
+    stream.set_nodelay(true)?;
+    let payload = read_packet(&mut stream)?;
+    Ok((stream, payload))
+}
+
+fn read_packet(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut header = [0; 4];
+    stream.read_exact(&mut header)?;
+    let [a, b, c, _] = header;
+    let mut payload = vec![0; u32::from_le_bytes([a, b, c, 0]) as usize];
+    stream.read_exact(&mut payload)?;
+    Ok(payload)
+}
+
+fn sha1(parts: &[&[u8]]) -> [u8; 20] {
+    let mut hash = Sha1::new();
+    parts.iter().for_each(|p| hash.update(p));
+    hash.finalize().into()
+}
+
+fn said(payload: &[u8]) -> Option<Said> {
+    let e = ErrPacket::parse(payload).ok()?;
+    Some(Said {
+        code: e.code,
+        state: String::from_utf8_lossy(e.sqlstate).into_owned(),
+        text: String::from_utf8_lossy(e.message).into_owned(),
+    })
+}
+
+/// `ob_capability_flag` of a login OK.
+fn granted(ok: &[u8]) -> u64 {
+    let ok = OkPacket::parse(ok).expect("an OK");
+    let blocks = ok.blocks().filter(|b| b.kind == TRACK_VARIABLES);
+    let mut variables = blocks.flat_map(|b| b.variables());
+    let flag = variables.find(|(name, _, _)| *name == b"ob_capability_flag");
+    let text = flag.and_then(|(_, value, _)| std::str::from_utf8(value).ok());
+    text.and_then(|t| t.parse().ok()).unwrap_or(0)
+}
+
+fn is_eof(payload: &[u8]) -> bool {
+    payload.first() == Some(&0xFE) && payload.len() < 9
+}
+
+impl Client {
+    /// Logs in. The error of the server is the inner one.
+    pub(crate) fn login(address: SocketAddr, who: &Credentials) -> io::Result<Result<Self, Said>> {
+        let (mut stream, payload) = greeting(address)?;
+        if let Some(said) = said(&payload) {
+            return Ok(Err(said));
+        }
+        let greeting = Greeting::parse(&payload).map_err(io::Error::other)?;
+        // A proxy has its own scramble, and says how it differs.
+        let mine = *b"ABCDEFGHIJKLMNOPQRST";
+        let scramble = if who.proxy.is_some() {
+            mine
+        } else {
+            greeting.scramble
+        };
+        let auth = who.stage1.map(|stage1| {
+            let check = sha1(&[&scramble, &sha1(&[&stage1])]);
+            let pairs = stage1.iter().zip(check);
+            pairs.map(|(a, b)| a ^ b).collect::<Vec<u8>>()
+        });
+        let mut attributes = vec![];
+        if let Some(capability) = who.proxy {
+            put_attribute(&mut attributes, b"__mysql_client_type", b"__ob_proxy");
+            let mask = capability.to_string();
+            put_attribute(&mut attributes, b"__proxy_capability_flag", mask.as_bytes());
+            let mut xor = [0; SCRAMBLE_LEN];
+            for (x, (p, s)) in xor.iter_mut().zip(mine.iter().zip(greeting.scramble)) {
+                *x = p ^ s;
+            }
+            put_attribute(&mut attributes, b"__proxy_scramble", &xor);
+            put_attribute(&mut attributes, b"__proxy_connection_id", b"77");
+            put_attribute(&mut attributes, b"__proxy_version", b"4.3.3.0");
+        }
+        if let Some(cluster) = who.cluster {
+            put_attribute(&mut attributes, b"__cluster_name", cluster.as_bytes());
+        }
+        let mut capabilities = client::PROTOCOL_41
+            | client::SECURE_CONNECTION
+            | client::PLUGIN_AUTH
+            | client::CONNECT_ATTRS
+            | client::MULTI_STATEMENTS
+            | client::MULTI_RESULTS
+            | client::LOCAL_FILES
+            | client::SESSION_TRACK;
+        if who.database.is_some() {
+            capabilities |= client::CONNECT_WITH_DB;
+        }
+        let login = Login {
+            capabilities,
+            max_packet: 1 << 24,
+            charset: Greeting::CHARSET,
+            user: who.user.as_bytes(),
+            auth: auth.as_deref().unwrap_or_default(),
+            database: who.database.map(str::as_bytes),
+            plugin: Some(b"mysql_native_password"),
+            attributes: &attributes,
+        };
+        let mut out = vec![];
+        put_packet(&mut out, 1, |b| login.put(b));
+        stream.write_all(&out)?;
+        let mut new = Self {
+            stream,
+            is_proxy: who.proxy.is_some(),
+            reader: FrameReader::new(Framing::Plain, 0),
+            writer: FrameWriter::new(Framing::Plain, 0, false),
+            greeting,
+            inbox: vec![],
+        };
+        let reply = new.packet()?;
+        if let Some(said) = said(&reply) {
+            new.terminal()?;
+            assert!(new.is_ended(), "a refused login ends");
+            return Ok(Err(said));
+        }
+        let granted = granted(&reply);
+        let framing = Framing::agreed(who.proxy.unwrap_or(0), granted);
+        let id = new.greeting.connection_id;
+        new.reader = FrameReader::new(framing, id);
+        new.writer = FrameWriter::new(framing, id, granted & capability::NEW_EXTRA_INFO != 0);
+        Ok(Ok(new))
+    }
+
+    /// One that must get in.
+    pub(crate) fn new(address: SocketAddr, who: &Credentials) -> Self {
+        Self::login(address, who).unwrap().unwrap()
+    }
+
+    pub(crate) fn packet(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            let mut used = 0;
+            let mut gather = Gather::default();
+            let whole = gather.feed(&self.inbox, &mut used, 1 << 24);
+            if let Some(whole) = whole.map_err(|_| io::Error::other("too long"))? {
+                let payload = whole.payload.to_vec();
+                self.inbox.drain(..used);
+                return Ok(payload);
+            }
+            let mut bytes = [0; 8192];
+            let n = self.stream.read(&mut bytes)?;
+            if n == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let (mut at, mut inflated) = (0, vec![]);
+            loop {
+                let step = self.reader.step(&bytes[..n], &mut at, &mut inflated);
+                match step.map_err(|e| io::Error::new(ErrorKind::InvalidData, e.to_string()))? {
+                    FrameStep::More => break,
+                    FrameStep::Body(range) => self.inbox.extend_from_slice(&bytes[range]),
+                    FrameStep::Inflated(bytes) => self.inbox.extend_from_slice(bytes),
+                    FrameStep::Extra(_) | FrameStep::End { .. } => {}
+                }
+            }
+        }
+    }
+
+    /// The OK that proxies get in addition.
+    fn terminal(&mut self) -> io::Result<()> {
+        if self.is_proxy {
+            let payload = self.packet()?;
+            assert_eq!(payload[0], 0, "a terminal OK");
+        }
+        Ok(())
+    }
+
+    /// True when the server has closed, in either way.
+    pub(crate) fn is_ended(&mut self) -> bool {
+        match self.stream.read(&mut [0]) {
+            Ok(n) => n == 0,
+            Err(e) => e.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// True when nothing comes for this long.
+    pub(crate) fn is_silent(&self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let read = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(TIME)).unwrap();
+        matches!(read, Err(e) if e.kind() == ErrorKind::WouldBlock)
+    }
+
+    pub(crate) fn send(&mut self, command: Command, body: &[u8]) -> io::Result<()> {
+        let mut out = vec![];
+        put_packet(&mut out, 0, |b| {
+            b.push(command.0);
+            b.extend_from_slice(body);
+        });
+        self.writer.begin_request();
+        self.put(&out)
+    }
+
+    /// What the server asks for inside a reply: each packet in a frame of its own.
+    pub(crate) fn send_turn(&mut self, packets: &[&[u8]]) -> io::Result<()> {
+        self.writer.begin_turn(self.reader.position());
+        packets.iter().try_for_each(|packet| self.put(packet))
+    }
+
+    fn put(&mut self, packets: &[u8]) -> io::Result<()> {
+        let envelope = Envelope {
+            is_last: true,
+            ..Envelope::default()
+        };
+        let mut out = vec![];
+        self.writer.put(&mut out, envelope, packets);
+        self.reader.expect_reply(self.writer.position(), true);
+        self.stream.write_all(&out)
+    }
+
+    /// The reply to a query of one statement: its rows, none for an OK.
+    pub(crate) fn reply(&mut self) -> io::Result<Result<Set, Said>> {
+        let first = self.packet()?;
+        if let Some(said) = said(&first) {
+            self.terminal()?;
+            return Ok(Err(said));
+        }
+        let mut set = Set::default();
+        if first[0] == 0 {
+            return Ok(Ok(set));
+        }
+        loop {
+            let payload = self.packet()?;
+            if is_eof(&payload) {
+                break;
+            }
+            let mut c = Cursor::new(&payload);
+            let mut name = &b""[..];
+            for _ in 0..5 {
+                name = c.lenenc_bytes().map_err(io::Error::other)?;
+            }
+            set.columns.push(String::from_utf8_lossy(name).into_owned());
+        }
+        loop {
+            let payload = self.packet()?;
+            if let Some(said) = said(&payload) {
+                self.terminal()?;
+                return Ok(Err(said));
+            }
+            if is_eof(&payload) {
+                self.terminal()?;
+                return Ok(Ok(set));
+            }
+            let mut c = Cursor::new(&payload);
+            let cells = set.columns.iter().map(|_| {
+                if payload.get(c.position()) == Some(&0xFB) {
+                    c.take(1).map(|_| None)
+                } else {
+                    let bytes = c.lenenc_bytes();
+                    bytes.map(|b| Some(String::from_utf8_lossy(b).into_owned()))
+                }
+            });
+            set.rows
+                .push(cells.collect::<Result<_, _>>().map_err(io::Error::other)?);
+        }
+    }
+
+    pub(crate) fn query(&mut self, sql: &str) -> io::Result<Result<Set, Said>> {
+        self.send(Command::QUERY, sql.as_bytes())?;
+        self.reply()
+    }
+
+    /// A query that must succeed.
+    pub(crate) fn ask(&mut self, sql: &str) -> Set {
+        self.query(sql)
+            .unwrap()
+            .unwrap_or_else(|e| panic!("{sql}: {e:?}"))
+    }
+
+    /// The error of a query that must fail.
+    pub(crate) fn refused(&mut self, sql: &str) -> u16 {
+        match self.query(sql).unwrap() {
+            Err(said) => said.code,
+            Ok(set) => panic!("{sql}: {set:?}"),
+        }
+    }
+}
+
+/// One call of the control interface: status and body.
+pub(crate) fn http(address: SocketAddr, call: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect_timeout(&address, TIME).unwrap();
+    stream.set_read_timeout(Some(TIME)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{call} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}
