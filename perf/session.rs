@@ -6,10 +6,14 @@
 
 #[path = "../tests/machine/mod.rs"]
 mod machine;
+#[path = "../tests/machine/renumber.rs"]
+mod renumber;
 
+use machine::framed;
 use machine::packet;
 use obring::base::{Accepted, BufferPool, Input, Key, LinkId, Machines, NoLaps, Out, Side, Tick};
 use obring::protocol::mysql::{Command, Login, client, put_packet};
+use obring::protocol::ob20::Framing;
 use obring::routing::Mail;
 use obring::session::{SessionIds, Sessions, Settings};
 use std::hint::black_box;
@@ -30,10 +34,14 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(framing: Framing) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 2881));
         let replica = machine::replica();
-        let mut sessions = Sessions::new(Settings::default(), SessionIds::new(1, 0, 1), replica);
+        let settings = Settings {
+            capability: framed::capability_of(framing),
+            ..Settings::default()
+        };
+        let mut sessions = Sessions::new(settings, SessionIds::new(1, 0, 1), replica);
         let accepted = Accepted {
             peer: any,
             local: any,
@@ -53,10 +61,7 @@ impl Bench {
         bench.bytes(Side::Client, &packet(1, |b| login().put(b)));
         bench.call(Input::Connected(LinkId(0)));
         bench.bytes(HOME, &machine::greeting());
-        bench.bytes(
-            HOME,
-            &packet(2, |b| b.extend_from_slice(&[0, 0, 0, 2, 0, 0, 0, 0])),
-        );
+        bench.bytes(HOME, &framed::login_ok());
         bench
     }
 
@@ -116,8 +121,8 @@ fn reply(rows: usize, len: usize) -> Vec<u8> {
     out
 }
 
-/// A case: its name, rows per statement, and its reply.
-type Case = (&'static str, u64, Vec<u8>);
+/// A case: its name, its framing, rows per statement, and its reply.
+type Case = (&'static str, Framing, u64, Vec<u8>);
 
 /// How long a case runs.
 enum Length {
@@ -126,8 +131,9 @@ enum Length {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn measure((name, rows, reply): &Case, length: &Length) {
-    let mut bench = Bench::new();
+fn measure((name, framing, rows, reply): &Case, length: &Length) {
+    let mut bench = Bench::new(*framing);
+    let mut reply = renumber::first_reply(*framing, reply);
     let select = packet(0, |b| {
         b.push(Command::QUERY.0);
         b.extend_from_slice(b"select v from kv where id=5");
@@ -140,13 +146,16 @@ fn measure((name, rows, reply): &Case, length: &Length) {
         Length::Statements(n) => statements >= *n,
     };
     while !is_over(statements) {
-        bench.bytes(Side::Client, &select);
-        bench.bytes(HOME, reply);
         statements += 1;
+        bench.bytes(Side::Client, &select);
+        if *framing == Framing::Ob20 {
+            renumber::renumber(&mut reply, statements as u32);
+        }
+        bench.bytes(HOME, &reply);
     }
     let each = start.elapsed().as_nanos() as u64 / statements.max(1);
     println!(
-        "{name:<14} {each:>9} ns per statement {:>7} ns per row",
+        "{name:<20} {each:>9} ns per statement {:>7} ns per row",
         each / rows
     );
 }
@@ -174,9 +183,14 @@ fn arguments() -> Result<(Option<String>, Length), String> {
 
 fn main() -> Result<(), String> {
     let (only, length) = arguments()?;
-    let cases: [Case; 2] = [
-        ("point_select", 1, reply(1, 100)),
-        ("large_reply", 1_024, reply(1_024, 1_020)),
+    let (point, large) = (reply(1, 100), reply(1_024, 1_020));
+    let cases: [Case; 6] = [
+        ("point_select", Framing::Plain, 1, point.clone()),
+        ("large_reply", Framing::Plain, 1_024, large.clone()),
+        ("point_select_ob20", Framing::Ob20, 1, point.clone()),
+        ("large_reply_ob20", Framing::Ob20, 1_024, large.clone()),
+        ("point_select_adler", Framing::Checksum, 1, point),
+        ("large_reply_adler", Framing::Checksum, 1_024, large),
     ];
     let is_wanted = |case: &&Case| only.as_deref().is_none_or(|name| name == case.0);
     let mut wanted = cases.iter().filter(is_wanted).peekable();

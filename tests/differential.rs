@@ -4,6 +4,7 @@
 //! `OBRING_SCRIPT=text` only scripts whose name contains the text run, with
 //! `OBRING_THROUGH=host:port`
 //! against a proxy that is already running, with `OBRING_SHOW=1` what came directly is printed.
+//! Without it there is a proxy for each framing of its server connections.
 //! Normalisations: `bench_harness::session::Norm`.
 #![cfg(feature = "e2e")]
 #![allow(missing_docs, reason = "a test")]
@@ -25,9 +26,10 @@ mod texts;
 
 use bench_harness::clock::Watch;
 use bench_harness::process::{self, Obring, Options};
+use bench_harness::raw::{Conn, Login};
 use bench_harness::relay::Relay;
 use bench_harness::session::Run;
-use bench_harness::transcript::{Difference, Transcript, compare};
+use bench_harness::transcript::{Transcript, compare};
 use std::net::SocketAddr;
 use std::time::Duration;
 use support::Table;
@@ -49,29 +51,43 @@ fn table() -> Table {
     t
 }
 
-/// Runs all scripts against both addresses; the names of those that differ, with what differs.
-fn run_all(direct: SocketAddr, through: SocketAddr) -> Vec<(String, Vec<Difference>)> {
+/// Settings of a proxy for each framing, and the counter of its server connections.
+const FRAMINGS: &[(&str, &str, &str)] = &[
+    ("Auto", "", "link_ob20"),
+    ("MySQL", "", "link_plain"),
+    ("Compressed MySQL", "", "link_checksum"),
+    ("OceanBase 2.0", "zlib:6", "link_ob20_compressed"),
+];
+
+/// A proxy to compare with: its name, and where it listens.
+type Through = (&'static str, SocketAddr);
+
+/// Runs all scripts directly and through every proxy; the names of those that differ.
+fn run_all(direct: SocketAddr, through: &[Through]) -> Vec<String> {
     let mut found = vec![];
     for script in table().0 {
         let watch = Watch::start();
-        let transcripts = [direct, through].map(|to| {
+        let transcript = |to| {
             let run = Run::new(to);
             (script.run)(&run);
             run.transcript()
-        });
+        };
+        let want = transcript(direct);
+        if std::env::var_os("OBRING_SHOW").is_some() {
+            show(&script.name, &want);
+        }
+        for (how, to) in through {
+            let differences = compare(&want, &transcript(*to));
+            if !differences.is_empty() {
+                println!("script {} differs, {how}:", script.name);
+                for d in &differences {
+                    println!("{d}");
+                }
+                found.push(format!("{} ({how})", script.name));
+            }
+        }
         if watch.elapsed() > SLOW {
             println!("script {} took {:?}", script.name, watch.elapsed());
-        }
-        if std::env::var_os("OBRING_SHOW").is_some() {
-            show(&script.name, &transcripts[0]);
-        }
-        let differences = compare(&transcripts[0], &transcripts[1]);
-        if !differences.is_empty() {
-            println!("script {} differs:", script.name);
-            for d in &differences {
-                println!("{d}");
-            }
-            found.push((script.name, differences));
         }
     }
     found
@@ -105,24 +121,34 @@ fn scripts_have_names_of_their_own_and_are_many() {
 fn replies_through_obring_are_the_kernels_own() {
     let kernel = process::kernel();
     support::fixture(kernel).expect("fixture");
-    let given = std::env::var("OBRING_THROUGH").ok();
-    let (through, _proxy) = match given {
-        Some(text) => (text.parse().expect("OBRING_THROUGH=host:port"), None),
-        None => {
-            let options = Options::new(env!("CARGO_BIN_EXE_obring"), &[kernel]);
-            let proxy = Obring::start(&options).expect("obring starts");
-            (proxy.address(), Some(proxy))
-        }
-    };
     let scripts = table().0.len();
-    let found = run_all(kernel, through);
+    let given = std::env::var("OBRING_THROUGH").ok();
+    let proxies: Vec<_> = FRAMINGS
+        .iter()
+        .filter(|_| given.is_none())
+        .map(|(protocol, compression, counter)| {
+            let options = Options::new(env!("CARGO_BIN_EXE_obring"), &[kernel])
+                .set("server_protocol", protocol)
+                .set("compression_algorithm", compression)
+                .set("obproxy_sys_password", "plain:pw");
+            let proxy = Obring::start(&options).expect("obring starts");
+            (*protocol, *counter, proxy)
+        })
+        .collect();
+    let mut through: Vec<Through> = proxies.iter().map(|(p, _, o)| (*p, o.address())).collect();
+    through.extend(given.map(|text| ("given", text.parse().expect("OBRING_THROUGH=host:port"))));
+    let found = run_all(kernel, &through);
     println!("{scripts} scripts, {} differ", found.len());
-    let names: Vec<_> = found.iter().map(|(n, _)| n.as_str()).collect();
-    assert!(
-        names.is_empty(),
-        "{} of {scripts} differ: {names:?}",
-        names.len()
-    );
+    assert!(found.is_empty(), "{} differ: {found:?}", found.len());
+    for (protocol, counter, proxy) in &proxies {
+        let login = Login::user("root@proxysys", "pw");
+        let mut admin = Conn::login(proxy.address(), &login).expect("login of the administrator");
+        let show = format!("show proxystat like '{counter}'");
+        let rows = admin.rows(&show).expect("counters");
+        let links = rows.first().and_then(|row| row.get(1)?.as_deref());
+        let links: u64 = links.unwrap_or_default().parse().unwrap_or_default();
+        assert!(links >= scripts as u64, "{protocol}: {rows:?}");
+    }
 }
 
 /// The rig can see: a relay that changes one byte of what it passes makes scripts differ.
@@ -132,8 +158,7 @@ fn a_changed_byte_is_found() {
     let relay = Relay::start(kernel).expect("relay");
     let run = |to| {
         let run = Run::new(to);
-        run.login("a", &bench_harness::raw::Login::default())
-            .qs(&["select 'needle'"]);
+        run.login("a", &Login::default()).qs(&["select 'needle'"]);
         run.transcript()
     };
     let direct = run(kernel);

@@ -48,13 +48,16 @@ pub struct Options {
 }
 
 impl Options {
-    /// The binary in front of these servers, listening on 127.0.0.1.
+    /// The binary in front of these servers, listening on 127.0.0.1. `OBRING_SETTINGS` (as for
+    /// `-o`) adds to every start, to run the same tests with other settings.
     #[must_use]
     pub fn new(binary: impl AsRef<Path>, servers: &[SocketAddr]) -> Self {
+        let mut settings = vec!["local_bound_ip=127.0.0.1".to_owned()];
+        settings.extend(std::env::var("OBRING_SETTINGS").ok());
         Self {
             binary: binary.as_ref().into(),
             servers: servers.to_vec(),
-            settings: vec!["local_bound_ip=127.0.0.1".into()],
+            settings,
             launcher: vec![],
             port: None,
             more: vec![],

@@ -58,6 +58,8 @@ closed_list! {
         ServerLost = "server_lost",
         /// The server sent something that is not the protocol.
         ServerProtocol = "server_protocol",
+        /// A frame of the server is wrong: its checksum, number, length or connection.
+        ServerFrame = "server_frame",
         /// The server ended the session (KILL, 4401, 5066).
         Killed = "killed",
         /// The process is shutting down.
@@ -114,10 +116,28 @@ closed_list! {
         LinkConnectFailed = "link_connect_failed",
         /// A server connection was lost.
         LinkLost = "link_lost",
+        /// A server connection of a session has plain framing.
+        LinkPlain = "link_plain",
+        /// A server connection of a session has the checksum framing.
+        LinkChecksum = "link_checksum",
+        /// A server connection of a session has OceanBase 2.0 framing.
+        LinkOb20 = "link_ob20",
+        /// A server connection of a session has compressed OceanBase 2.0 framing.
+        LinkOb20Compressed = "link_ob20_compressed",
         /// A metadata round succeeded.
         MetadataRound = "metadata_round",
         /// A metadata round failed.
         MetadataRoundFailed = "metadata_round_failed",
+        /// The servers of a tenant were looked up.
+        TenantLookup = "tenant_lookup",
+        /// Nobody could tell the servers of a tenant.
+        TenantLookupFailed = "tenant_lookup_failed",
+        /// A server said that a tenant is not there (any more).
+        TenantNotInServer = "tenant_not_in_server",
+        /// A session got another server without its client noticing.
+        SessionMoved = "session_moved",
+        /// A statement that had not run was sent to another server.
+        RequestRetried = "request_retried",
         /// A send could not be finished in its turn; the rest was copied.
         Spill = "spill",
         /// A receive found no buffer.

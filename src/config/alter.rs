@@ -130,6 +130,8 @@ mod tests {
             Kind::Password => lists(&["", &"0".repeat(40)], &["x", &"g".repeat(40)]),
             Kind::Version => lists(&["5.7.25", "8"], &["8.x", ""]),
             Kind::LogLevel => lists(&["ERROR", "debug"], &["LOUD", ""]),
+            Kind::ServerProtocol => lists(&["Auto", "oceanbase 2.0"], &["OceanBase 3", ""]),
+            Kind::Compression => lists(&["", "zlib:6"], &["zlib:10", "lz4:1"]),
         }
     }
 

@@ -28,6 +28,10 @@ pub enum Kind {
     Version,
     /// ERROR, WARN, INFO or DEBUG.
     LogLevel,
+    /// One of [`super::ServerProtocol::NAMES`].
+    ServerProtocol,
+    /// Nothing, or `zlib:` and a level.
+    Compression,
 }
 
 impl Kind {
@@ -46,6 +50,8 @@ impl Kind {
             Self::Password => "password",
             Self::Version => "version",
             Self::LogLevel => "log level",
+            Self::ServerProtocol => "protocol",
+            Self::Compression => "compression",
         }
     }
 
@@ -67,6 +73,8 @@ impl Kind {
             Self::Password => "40 hexadecimal digits (SHA1), plain:password, or nothing".into(),
             Self::Version => "digits and dots, as 5.7.25".into(),
             Self::LogLevel => "ERROR, WARN, INFO or DEBUG".into(),
+            Self::ServerProtocol => "Auto, MySQL, Compressed MySQL or OceanBase 2.0".into(),
+            Self::Compression => "zlib:0 to zlib:9, or nothing".into(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! From text to a typed value and back, one type per [`Kind`].
 
 use super::quantity::{duration_us, integer, show_duration, show_size, size_bytes};
-use super::{Bounds, Kind, Stage1, servers, sys_password};
+use super::{Bounds, Kind, ServerProtocol, Stage1, servers, sys_password};
 use crate::base::Level;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -238,6 +238,47 @@ impl Reader for LogLevel {
     }
 }
 
+/// [`Kind::ServerProtocol`].
+pub(super) struct Protocol;
+
+impl Reader for Protocol {
+    type Value = ServerProtocol;
+    const KIND: Kind = Kind::ServerProtocol;
+
+    fn read(text: &str, _: Bounds) -> Result<ServerProtocol, String> {
+        ServerProtocol::of(text).ok_or_else(|| "is not a protocol".into())
+    }
+
+    fn show(value: &ServerProtocol) -> String {
+        value.name().into()
+    }
+}
+
+/// [`Kind::Compression`]: the level; `None` is no compression.
+pub(super) struct Compression;
+
+impl Reader for Compression {
+    type Value = Option<u8>;
+    const KIND: Kind = Kind::Compression;
+
+    fn read(text: &str, _: Bounds) -> Result<Option<u8>, String> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let level = text
+            .strip_prefix("zlib:")
+            .and_then(|level| match level.as_bytes() {
+                [digit @ b'0'..=b'9'] => Some(digit - b'0'),
+                _ => None,
+            });
+        level.map(Some).ok_or_else(|| "is not a compression".into())
+    }
+
+    fn show(value: &Option<u8>) -> String {
+        value.map_or_else(String::new, |level| format!("zlib:{level}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +353,27 @@ mod tests {
             read::<LogLevel>("ALL.*:INFO", Bounds::ANY),
             "! is not a log level"
         );
+    }
+
+    #[test]
+    fn protocols_and_compressions() {
+        for (text, shown) in [
+            ("auto", "Auto"),
+            (" oceanbase 2.0 ", "OceanBase 2.0"),
+            ("COMPRESSED MYSQL", "Compressed MySQL"),
+            ("mysql", "MySQL"),
+            ("OceanBase", "! is not a protocol"),
+            ("", "! is not a protocol"),
+        ] {
+            assert_eq!(read::<Protocol>(text, Bounds::ANY), shown, "{text}");
+        }
+        for text in ["", "zlib:0", "zlib:9"] {
+            assert_eq!(read::<Compression>(text, Bounds::ANY), text);
+        }
+        for text in ["zlib:", "zlib:10", "zstd:1", "zlib:-1", "1"] {
+            let wrong = "! is not a compression";
+            assert_eq!(read::<Compression>(text, Bounds::ANY), wrong, "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::quantity::{DAY, HOUR, KB, MS};
 use super::reader::{self, Reader};
-use super::{Bounds, Cluster, IdleRow, Kind, Stage1};
+use super::{Bounds, Cluster, IdleRow, Kind, ServerProtocol, Stage1};
 use crate::base::Level;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -208,9 +208,18 @@ settings! {
     /// From connect to the end of the login on one server; then the next server is tried.
     server_login_timeout: Duration as Time = "5s" in Bounds::new(10 * MS, HOUR),
         Live, Own, since "0.1";
+    /// Framing asked of servers; Auto is OceanBase 2.0 where a server grants it, else MySQL.
+    server_protocol: ServerProtocol as Protocol = "Auto" in Bounds::ANY,
+        NewSessions, Odp, since "0.3";
+    /// With a level over 0, servers compress OceanBase 2.0 replies, at a level of their own.
+    compression_algorithm: Option<u8> as Compression = "" in Bounds::ANY,
+        NewSessions, Odp, since "0.3";
     /// Longest time between two looks at a cluster's servers; each wait is random in [half, full).
     server_state_refresh_interval: Duration as Time = "20s" in Bounds::new(10 * MS, HOUR),
         Live, Odp, since "0.1";
+    /// How long a tenant's servers are good without a doubt; random in [half, full), 0 for ever.
+    tenant_location_valid_time: Duration as Time = "1d" in Bounds::new(0, 100 * DAY),
+        Live, Odp, since "0.3";
     /// On SIGTERM: how long clients may finish what they run; then they are cut.
     drain_timeout: Duration as Time = "30s" in Bounds::new(0, DAY), Live, Own, since "0.1";
     /// Memory, over all cores, for output that clients are slow to read; over it the largest users

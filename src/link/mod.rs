@@ -4,6 +4,7 @@
 //! Sessions and the metadata core use the same [`Link`]. It owns no socket and no output: bytes go
 //! in, what they mean comes out. `LIFECYCLE.md` beside this file draws its states.
 
+mod frames;
 mod login;
 mod rows;
 
@@ -11,6 +12,8 @@ pub use login::{Credentials, Identity, Proof, put_login};
 pub use rows::{Rows, RowsError};
 
 use crate::protocol::mysql::{ErrPacket, Gather, Greeting, Reply, Shape, TooLong, Whole};
+use crate::protocol::ob20::{FrameError, FrameSink, FrameStep, Framing};
+use frames::Frames;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -42,6 +45,7 @@ pub struct Link {
     /// The server's id of this connection, from its greeting.
     pub server_session_id: u32,
     state: State,
+    frames: Frames,
 }
 
 /// What the bytes of the login phase meant.
@@ -86,11 +90,12 @@ impl std::error::Error for BadServer {}
 impl Link {
     /// A link whose connect has been asked for.
     #[must_use]
-    pub const fn connecting(server: SocketAddr) -> Self {
+    pub fn connecting(server: SocketAddr) -> Self {
         Self {
             server,
             server_session_id: 0,
             state: State::Connecting,
+            frames: Frames::new(Framing::Plain, 0, false),
         }
     }
 
@@ -141,10 +146,69 @@ impl Link {
         self.state = State::Idle;
     }
 
+    /// The framing of everything behind the login, if it is not plain. `is_new_extra`: extra info
+    /// is TLV.
+    pub fn agree(&mut self, framing: Framing, is_new_extra: bool) {
+        self.frames = Frames::new(framing, self.server_session_id, is_new_extra);
+    }
+
+    /// The framing behind the login.
+    #[must_use]
+    pub const fn framing(&self) -> Framing {
+        self.frames.framing()
+    }
+
     /// A request of this shape goes out now.
     pub fn begin(&mut self, shape: Shape) {
         debug_assert!(self.is_idle(), "one request at a time");
         self.state = State::Busy(Reply::new(shape));
+        self.frames.begin_request();
+    }
+
+    /// The reply gave the client a turn: what is sent now belongs to the same request.
+    pub const fn begin_turn(&mut self) {
+        self.frames.begin_turn();
+    }
+
+    /// Frames bytes of the request that was begun: `held`, then `body`, which stays where it is.
+    /// `is_last`: they end the request, or a packet of the client's turn.
+    pub fn send(&mut self, held: &[u8], body: &[u8], is_last: bool, sink: &mut impl FrameSink) {
+        self.frames.send(held, body, is_last, sink);
+    }
+
+    /// Reads on in a reply; as [`crate::protocol::ob20::FrameReader::step`].
+    ///
+    /// # Errors
+    /// What is wrong with a frame: the link cannot be used any further.
+    pub fn step<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        at: &mut usize,
+        inflated: &'a mut Vec<u8>,
+    ) -> Result<FrameStep<'a>, FrameError> {
+        self.frames.step(bytes, at, inflated)
+    }
+
+    /// A buffer to lend between calls; as [`crate::protocol::ob20::FrameReader::free_buffer`].
+    pub const fn free_buffer(&mut self) -> Option<&mut Vec<u8>> {
+        self.frames.free_buffer()
+    }
+
+    /// True if a byte of a server would be one that nobody asked for.
+    #[must_use]
+    pub const fn is_quiet(&self) -> bool {
+        self.is_idle() && self.frames.is_between()
+    }
+
+    /// True if a reply ends with its last MySQL packet; else with the frame that says so.
+    #[must_use]
+    pub const fn ends_with_packet(&self) -> bool {
+        !self.framing().has_packets()
+    }
+
+    /// A frame says that it is the last. True: of a part that gave the client its turn.
+    pub const fn turned(&mut self) -> bool {
+        self.frames.turned()
     }
 
     /// The reply that is expected, while there is one.

@@ -244,6 +244,7 @@ impl<P: Machines> Shell<P> {
             | CloseReason::ServerLostIdle
             | CloseReason::ServerLost
             | CloseReason::ServerProtocol
+            | CloseReason::ServerFrame
             | CloseReason::SpillLimit
             | CloseReason::ClientStalled => line!(Level::WARN, warn),
             CloseReason::Internal => line!(Level::ERROR, error),

@@ -6,7 +6,8 @@
 //! * `state.rs`: the state and the entry point, timers, ends.
 //! * `client_login.rs`: greeting, login packet, auth switch.
 //! * `server_login.rs`: choosing a server, connecting, logging in.
-//! * `request.rs`: what the client asks.
+//! * `moving.rs`: when a session gets another server, and how.
+//! * `request.rs`: what the client asks; `frames.rs`: the framing of server connections.
 //! * `reply.rs`: what the server answers; `track.rs`: what the client is told of session state.
 //! * `admin.rs`: a session of `root@proxysys`, which no server sees.
 //! * `table.rs`: all sessions of one core and the replica they read.
@@ -15,7 +16,9 @@
 
 mod admin;
 mod client_login;
+mod frames;
 mod ids;
+mod moving;
 mod reply;
 mod request;
 mod server_login;
@@ -23,7 +26,8 @@ mod state;
 mod table;
 mod track;
 
-use crate::config;
+use crate::config::{self, ServerProtocol};
+use crate::protocol::capability;
 
 pub use ids::SessionIds;
 pub use state::{Ctx, Session};
@@ -44,6 +48,8 @@ pub struct Settings {
     pub connect_timeout_ms: u64,
     /// From connect to the end of the login on one server.
     pub server_login_timeout_ms: u64,
+    /// Bits of `__proxy_capability_flag` that servers are asked for.
+    pub capability: u64,
     /// Separators of login names without `@` and `#`, in order.
     pub separators: Vec<u8>,
     /// The administrator's login.
@@ -65,6 +71,17 @@ pub struct AdminLogin {
 /// `username_separator`.
 const NAME_SEPARATORS: &[u8] = b":-.";
 
+/// What servers are asked for. Requests are never compressed: they are small.
+#[must_use]
+pub const fn asked(protocol: ServerProtocol, level: Option<u8>) -> u64 {
+    match (protocol, level) {
+        (ServerProtocol::MySql, _) => capability::PLAIN,
+        (ServerProtocol::Compressed, _) => capability::COMPRESSED,
+        (_, None | Some(0)) => capability::OB20,
+        _ => capability::OB20 | capability::OB_PROTOCOL_V2_COMPRESS,
+    }
+}
+
 impl Settings {
     /// What the settings of the process say.
     #[must_use]
@@ -79,6 +96,7 @@ impl Settings {
             login_timeout_ms: millis(settings.client_login_timeout),
             connect_timeout_ms: millis(settings.server_connect_timeout),
             server_login_timeout_ms: millis(settings.server_login_timeout),
+            capability: asked(settings.server_protocol, settings.compression_algorithm),
             separators: NAME_SEPARATORS.to_vec(),
             admin: AdminLogin {
                 password,
@@ -99,6 +117,7 @@ impl Default for Settings {
             login_timeout_ms: 10_000,
             connect_timeout_ms: 1_000,
             server_login_timeout_ms: 5_000,
+            capability: asked(ServerProtocol::Auto, None),
             separators: NAME_SEPARATORS.to_vec(),
             admin: AdminLogin::default(),
         }

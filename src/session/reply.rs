@@ -1,16 +1,19 @@
 //! What the server answers: what passes, what is rebuilt, what is learnt, and what a lost
 //! connection means.
 
-use super::state::{Ctx, Phase, Session, UNASKED_SEQ};
+use super::moving::{Kept, Moving, RESET};
+use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, Untold, put_ok};
 use crate::base::{
     CloseReason, Cursor, Event, Level, Linger, LinkId, Out, Output, Side, Stage, Tick,
 };
+use crate::link::Link;
 use crate::protocol::capability;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
     ClientTurn, Command, OkPacket, ReplySink, TRACK_SCHEMA, TRACK_VARIABLES, status,
 };
+use crate::protocol::ob20::{ExtraInfo, Framing};
 use crate::routing::Mail;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -36,6 +39,11 @@ pub(super) struct Facts {
     pub(super) net_write_timeout_s: Option<u32>,
     /// COM_STATISTICS is followed by a terminal OK.
     pub(super) has_statistics_ok: bool,
+    /// Capability bits that the server was asked for and those that it granted.
+    asked: u64,
+    granted: u64,
+    /// What servers told beside their replies.
+    pub(super) extra: ExtraInfo,
     /// The server of the session.
     pub(super) server: Option<SocketAddr>,
     /// Current database, as far as servers told it.
@@ -45,6 +53,25 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// A server is asked for these capability bits.
+    pub(super) const fn ask(&mut self, capability: u64) {
+        (self.asked, self.granted) = (capability, 0);
+    }
+
+    /// The login succeeded: a link has the framing that was agreed from now on. Returns what is to
+    /// be counted.
+    pub(super) fn agree(&self, link: &mut Link) -> Event {
+        let framing = Framing::agreed(self.asked, self.granted);
+        let is_new_extra = self.asked & self.granted & capability::NEW_EXTRA_INFO != 0;
+        link.agree(framing, is_new_extra);
+        match framing {
+            Framing::Plain => Event::LinkPlain,
+            Framing::Checksum => Event::LinkChecksum,
+            Framing::Ob20 => Event::LinkOb20,
+            Framing::Ob20Compressed => Event::LinkOb20Compressed,
+        }
+    }
+
     /// Takes what an OK says about the session.
     pub(super) fn learn(&mut self, ok: &OkPacket<'_>) {
         self.status = ok.status & !status::STATE_CHANGED;
@@ -69,8 +96,9 @@ impl Facts {
                     b"wait_timeout" => self.wait_timeout_s = seconds(),
                     b"net_write_timeout" => self.net_write_timeout_s = seconds(),
                     b"ob_capability_flag" => {
-                        let granted = number().unwrap_or_default();
-                        self.has_statistics_ok = granted & capability::EXTRA_OK_STATISTICS != 0;
+                        self.granted = number().unwrap_or_default();
+                        self.has_statistics_ok =
+                            self.granted & capability::EXTRA_OK_STATISTICS != 0;
                     }
                     _ => {}
                 }
@@ -80,25 +108,30 @@ impl Facts {
 }
 
 /// Receives one call's worth of a reply.
-struct Relay<'r, 'o> {
+struct Relay<'r, 'o, 'b> {
     out: &'r mut Out<'o, Mail>,
     facts: &'r mut Facts,
+    /// The bytes of the reply.
+    bytes: Bytes<'b>,
     /// What the real OKs of this reply are about.
     occasion: Occasion,
-    /// Where the follower's bytes begin in the slice of the call.
+    /// Where the follower's bytes begin in them.
     base: usize,
     error: Option<u16>,
     turn: Option<ClientTurn>,
     is_malformed: bool,
     /// The client got something.
     has_passed: bool,
+    /// The request, if it may be sent again elsewhere.
+    kept: Option<&'r mut Kept>,
+    moving: &'r mut Moving,
 }
 
-impl ReplySink for Relay<'_, '_> {
+impl ReplySink for Relay<'_, '_, '_> {
     fn pass(&mut self, start: usize, end: usize) {
         self.has_passed = true;
-        self.out
-            .forward(Side::Client, self.base + start, self.base + end);
+        let (start, end) = (self.base + start, self.base + end);
+        self.bytes.pass(Side::Client, start, end, self.out);
     }
 
     fn pass_held(&mut self, bytes: &[u8]) {
@@ -113,6 +146,7 @@ impl ReplySink for Relay<'_, '_> {
         };
         self.has_passed = true;
         self.facts.learn(&ok);
+        self.moving.learn(&ok);
         let untold = self.facts.untold.as_deref_mut();
         let occasion = self.occasion;
         self.out.own(Side::Client, |b| {
@@ -124,12 +158,17 @@ impl ReplySink for Relay<'_, '_> {
         match OkPacket::parse(payload) {
             Ok(ok) => {
                 self.facts.learn(&ok);
+                self.moving.learn(&ok);
                 if let Some(untold) = &mut self.facts.untold {
                     untold.keep(&ok);
                 }
             }
             Err(_) => self.is_malformed = true,
         }
+    }
+
+    fn withholds(&mut self, code: u16) -> bool {
+        self.kept.as_mut().is_some_and(|kept| kept.withholds(code))
     }
 
     fn error(&mut self, code: u16) {
@@ -142,42 +181,21 @@ impl ReplySink for Relay<'_, '_> {
 }
 
 impl Session {
-    pub(super) fn server_bytes(
+    /// Reads on in a reply; returns the new position.
+    pub(super) fn reply_bytes(
         &mut self,
         ctx: &Ctx<'_>,
         id: LinkId,
-        data: &[u8],
-        out: &mut Out<'_, Mail>,
-    ) {
-        let mut at = 0;
-        while at < data.len() && !self.is_over() {
-            let Some(link) = self.link_mut(id) else {
-                return;
-            };
-            if link.is_logging_in() {
-                at += self.server_login_bytes(ctx, id, data.get(at..).unwrap_or_default(), out);
-            } else if link.reply().is_some() {
-                at = self.reply_bytes(ctx, id, data, at, out);
-            } else {
-                self.unasked(ctx, id, data.get(at..).unwrap_or_default(), out);
-                return;
-            }
-        }
-        self.resume(ctx, out);
-    }
-
-    fn reply_bytes(
-        &mut self,
-        ctx: &Ctx<'_>,
-        id: LinkId,
-        data: &[u8],
+        bytes: Bytes<'_>,
         at: usize,
         out: &mut Out<'_, Mail>,
     ) -> usize {
+        let data = bytes.data;
         let Self {
             links,
             facts,
             phase,
+            moving,
             ..
         } = self;
         let (Some(Some(link)), Phase::Running(running)) = (links.get_mut(usize::from(id.0)), phase)
@@ -197,11 +215,15 @@ impl Session {
                 Command::CHANGE_USER => Occasion::Login,
                 _ => Occasion::Statement,
             },
+            bytes,
             base: at,
             error: None,
             turn: None,
             is_malformed: false,
             has_passed: false,
+            // Only a whole request can be sent again.
+            kept: running.kept.as_mut().filter(|_| running.is_asked),
+            moving,
         };
         let fed = reply.feed(data.get(at..).unwrap_or_default(), &mut relay);
         let Relay {
@@ -214,6 +236,7 @@ impl Session {
         let done = reply.is_done();
         if has_passed {
             running.next_seq = reply.next_seq();
+            running.forget_kept(out);
         }
         if let Some(code) = error {
             out.count(Event::ReplyError);
@@ -224,19 +247,13 @@ impl Session {
         }
         if let Some(turn) = turn {
             running.turn = Some(turn);
+            link.begin_turn();
             out.laps.now(Stage::Read);
         }
         match fed {
             Ok(used) if !is_malformed => {
-                if done {
-                    link.finish();
-                    running.is_replied = true;
-                    out.count(Event::Reply);
-                    if let Some(name) = running.new_user.take() {
-                        self.name = Some(name);
-                        out.count(Event::ClientChangedUser);
-                    }
-                    self.finish_if_done(ctx, out);
+                if done && link.ends_with_packet() {
+                    self.reply_over(ctx, id, out);
                 }
                 at + used
             }
@@ -249,6 +266,28 @@ impl Session {
                 data.len()
             }
         }
+    }
+
+    /// The last byte of a reply was read.
+    pub(super) fn reply_over(&mut self, ctx: &Ctx<'_>, id: LinkId, out: &mut Out<'_, Mail>) {
+        if matches!(&self.phase, Phase::Running(r) if r.is_refused()) {
+            return self.send_elsewhere(ctx, out);
+        }
+        if let Some(link) = self.link_mut(id) {
+            link.finish();
+        }
+        let Phase::Running(running) = &mut self.phase else {
+            return;
+        };
+        running.is_replied = true;
+        out.count(Event::Reply);
+        if let Some(name) = running.new_user.take() {
+            self.name = Some(name);
+            // Other servers cannot be told the new user's password.
+            self.moving.has_state = true;
+            out.count(Event::ClientChangedUser);
+        }
+        self.finish_if_done(ctx, out);
     }
 
     /// The server sent what is not the protocol: nothing of it can be trusted any more.
@@ -285,11 +324,18 @@ impl Session {
         }
         self.phase = Phase::Idle;
         self.idle_since = ctx.now;
+        self.moving.settle();
         self.drain(out);
     }
 
     /// Bytes on a link that nobody asked: an error before a close, or not the protocol.
-    fn unasked(&mut self, ctx: &Ctx<'_>, id: LinkId, data: &[u8], out: &mut Out<'_, Mail>) {
+    pub(super) fn unasked(
+        &mut self,
+        ctx: &Ctx<'_>,
+        id: LinkId,
+        data: &[u8],
+        out: &mut Out<'_, Mail>,
+    ) {
         let line = format!(
             "session={} server={} bytes={} first={:#04x}",
             self.id,
@@ -332,12 +378,20 @@ impl Session {
                     self.end(CloseReason::Killed, Linger::Flush, out);
                 } else if is_timeout {
                     self.end(CloseReason::ServerIdleTimeout, Linger::Flush, out);
+                } else if self.is_movable() {
+                    // The next request gets another server; the client need not know.
+                    let server = self.link_mut(id).map(|l| l.server);
+                    self.drop_link(id);
+                    if let Some(server) = server {
+                        self.report_unreachable(ctx, server, RESET, out);
+                    }
                 } else {
                     let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
                     let text = format!("lost the connection to server {server}: {what}");
                     self.lost_idle(&text, out);
                 }
             }
+            Phase::Running(r) if r.is_refused() => self.send_elsewhere(ctx, out),
             Phase::Running(_) => {
                 out.count(Event::LinkLost);
                 let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
@@ -345,6 +399,13 @@ impl Session {
                 self.lost_in_statement(ctx, id, &text, CloseReason::ServerLost, out);
             }
             _ => {}
+        }
+    }
+
+    /// The running request was refused by its server, which proves that it did not run.
+    fn send_elsewhere(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
+        if let Phase::Running(running) = std::mem::replace(&mut self.phase, Phase::Idle) {
+            self.repeat_elsewhere(ctx, running, out);
         }
     }
 
@@ -371,7 +432,7 @@ impl Session {
     }
 
     /// The server is gone in the middle of a statement.
-    fn lost_in_statement(
+    pub(super) fn lost_in_statement(
         &mut self,
         ctx: &Ctx<'_>,
         id: LinkId,
@@ -393,7 +454,12 @@ impl Session {
         let (fault, outcome) = match reply {
             // The client has its answer but still sends: it has to see the close.
             _ if is_told && is_sending => return self.end(reason, Linger::Flush, out),
-            _ if is_told => return self.lost_idle(text, out),
+            _ if is_told && reason == CloseReason::ServerLost => return self.lost_idle(text, out),
+            // What the client was told may be wrong.
+            _ if is_told => {
+                let text = format!("{text} [unknown]");
+                return self.fail(UNASKED_SEQ, Fault::LostInReply, &text, reason, out);
+            }
             // Nothing was sent: the proxy was still reading a request that it handles itself.
             None => (Fault::LostBeforeReply, "[not run]"),
             Some(r) if r.is_unbegun() => (Fault::LostBeforeReply, "[unknown]"),

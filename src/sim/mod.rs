@@ -7,11 +7,14 @@
 //! The same seed gives the same trace.
 //!
 //! * [`script`]: statements, what a server answers a proxy, and what a direct client would see.
-//! * `server.rs`: an OBServer in proxy mode; `client.rs`: a client that judges.
+//! * `server.rs`: an OBServer in proxy mode; `framing.rs`: its framing.
+//! * `client.rs`: a client that judges.
 //! * [`World`]: the event queue, the pipes, the faults.
 
 mod client;
+mod cluster;
 mod conn;
+mod framing;
 pub mod script;
 mod server;
 mod world;

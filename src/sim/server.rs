@@ -1,9 +1,12 @@
 //! An OBServer in proxy mode, as far as one connection sees it. Shares no code with links or
 //! sessions.
 
-use super::script::{self, Packets};
+use super::cluster::Cluster;
+use super::framing::Wire;
+use super::script;
 use crate::base::{Cursor, Rng};
 use crate::protocol::mysql::{Greeting, Login};
+use std::net::SocketAddr;
 
 /// Password of every user of the world.
 pub(super) const PASSWORD: &[u8] = b"secret";
@@ -23,6 +26,8 @@ pub(super) struct Trouble {
     pub(super) breaks_after: Option<usize>,
     /// The first reply begins with an impossible packet.
     pub(super) is_garbled: bool,
+    /// The first reply ends with a wrong checksum, if its framing has one.
+    pub(super) is_damaged: bool,
 }
 
 enum State {
@@ -47,18 +52,10 @@ pub(super) struct Server {
     trouble: Trouble,
     /// Status bits, set by `begin` and `commit`.
     pub(super) status: u16,
-    cluster: Cluster,
-}
-
-/// What all servers of a world have in common.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cluster {
-    /// `proxyro` may log in.
-    pub(super) proxyro_ok: bool,
-    /// There is a view of the servers.
-    pub(super) has_views: bool,
-    /// Packets above 16 MB occur.
-    pub(super) is_big: bool,
+    /// Where it is, and the tenant that is logged in.
+    pub(super) address: SocketAddr,
+    tenant: Vec<u8>,
+    wire: Wire,
 }
 
 /// What the server does after some input.
@@ -70,9 +67,11 @@ pub(super) enum Act {
 }
 
 impl Server {
-    pub(super) fn new(id: u32, rng: &mut Rng, trouble: Trouble, cluster: Cluster) -> Self {
+    pub(super) fn new(id: u32, rng: &mut Rng, trouble: Trouble, address: SocketAddr) -> Self {
         let mut scramble = [0; 20];
         scramble.fill_with(|| b'A' + rng.below(26) as u8);
+        let mut wire = Wire::new(rng);
+        wire.is_damaging = trouble.is_damaged;
         Self {
             id,
             scramble,
@@ -81,7 +80,9 @@ impl Server {
             asked: [0; 20],
             trouble,
             status: 0x22,
-            cluster,
+            address,
+            tenant: vec![],
+            wire,
         }
     }
 
@@ -113,11 +114,21 @@ impl Server {
     }
 
     /// Bytes came.
-    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Vec<Act> {
-        self.input.extend_from_slice(bytes);
+    pub(super) fn bytes(&mut self, bytes: &[u8], cluster: &mut Cluster) -> Vec<Act> {
+        self.wire.take(bytes, &mut self.input);
         let mut acts = vec![];
         while let Some((seq, payload)) = self.take() {
-            self.request(seq, &payload, &mut acts);
+            let is_login = matches!(self.state, State::Login);
+            let before = acts.len();
+            self.request(seq, &payload, cluster, &mut acts);
+            if is_login {
+                continue;
+            }
+            for act in &mut acts[before..] {
+                if let Act::Send(reply) = act {
+                    *reply = self.wire.answer(reply);
+                }
+            }
         }
         acts
     }
@@ -138,16 +149,17 @@ impl Server {
         }
     }
 
-    fn request(&mut self, seq: u8, payload: &[u8], acts: &mut Vec<Act>) {
+    fn request(&mut self, seq: u8, payload: &[u8], cluster: &mut Cluster, acts: &mut Vec<Act>) {
         let next = seq.wrapping_add(1);
         match self.state {
             State::New | State::Ended => {}
-            State::Login => self.login(next, payload, acts),
+            State::Login => self.login(next, payload, cluster, acts),
             State::Switch => {
                 self.state = State::Ready;
                 if payload == script::native(PASSWORD, &self.asked) {
                     self.status = 0x22;
-                    acts.push(Act::Send(script::packet(next, &login_ok())));
+                    let granted = self.wire.granted();
+                    acts.push(Act::Send(script::packet(next, &login_ok(&granted))));
                 } else {
                     acts.push(Act::Send(denied(next)));
                     acts.push(Act::Close);
@@ -161,11 +173,11 @@ impl Server {
                     acts.push(Act::Send(script::for_proxy(&effect, next)));
                 }
             }
-            State::Ready => self.command(next, payload, acts),
+            State::Ready => self.command(next, payload, cluster, acts),
         }
     }
 
-    fn login(&mut self, next: u8, payload: &[u8], acts: &mut Vec<Act>) {
+    fn login(&mut self, next: u8, payload: &[u8], cluster: &Cluster, acts: &mut Vec<Act>) {
         let refuse = |this: &mut Self, acts: &mut Vec<Act>, code| {
             this.state = State::Ended;
             acts.push(Act::Send(error_and_ok(next, code)));
@@ -189,18 +201,36 @@ impl Server {
         }
         let user = login.user;
         let is_right = login.auth == script::native(PASSWORD, &self.asked);
-        let is_known = user == b"app@sys" || (user == b"proxyro@sys" && self.cluster.proxyro_ok);
+        let is_known = matches!(user, b"app@sys" | b"app@one")
+            || (user == b"proxyro@sys" && cluster.proxyro_ok);
+        self.tenant = user
+            .rsplit(|b| *b == b'@')
+            .next()
+            .unwrap_or_default()
+            .to_vec();
+        if !cluster.has(&self.tenant, self.address) {
+            return refuse(self, acts, 5150);
+        }
         if !is_right || !is_known {
             return refuse(self, acts, 1045);
         }
         self.state = State::Ready;
-        acts.push(Act::Send(script::packet(next, &login_ok())));
+        let granted = self.wire.granted();
+        acts.push(Act::Send(script::packet(next, &login_ok(&granted))));
+        let asked = value(b"__proxy_capability_flag").unwrap_or_default();
+        self.wire.agree(asked, 0xC000_0000 | self.id);
     }
 
-    fn command(&mut self, next: u8, payload: &[u8], acts: &mut Vec<Act>) {
+    fn command(&mut self, next: u8, payload: &[u8], cluster: &mut Cluster, acts: &mut Vec<Act>) {
         let Some((&command, rest)) = payload.split_first() else {
             return;
         };
+        if command == 0x03
+            && let Some(answer) = cluster.answer(rest, next)
+        {
+            acts.push(Act::Send(answer));
+            return;
+        }
         // Other replies may begin with an EOF.
         if matches!(command, 0x03 | 0x16 | 0x17) && std::mem::take(&mut self.trouble.is_garbled) {
             acts.push(Act::Send(script::packet(next, &[0xFE, 0, 0, 2, 0])));
@@ -223,31 +253,15 @@ impl Server {
                 self.state = State::File;
                 acts.push(Act::Send(script::packet(next, b"\xfbfile")));
             }
-            0x03 if rest.starts_with(b"SELECT /* obring */") => {
-                let mut out = Packets::new(next);
-                if self.cluster.has_views {
-                    out.put(&[2]);
-                    for _ in 0..2 {
-                        out.put(b"\x03def");
-                    }
-                    out.put(&[0xFE, 0, 0, 2, 0]);
-                    for n in 1..=3 {
-                        let mut row = vec![9];
-                        row.extend_from_slice(format!("127.0.0.{n}").as_bytes());
-                        row.extend_from_slice(b"\x042881");
-                        out.put(&row);
-                    }
-                    out.put(&[0xFE, 0, 0, 2, 0]);
-                    out.put(&script::proxy_ok(0, 2, "", &[], &[], None));
-                    acts.push(Act::Send(out.bytes));
-                } else {
-                    acts.push(Act::Send(error_and_ok(next, 1146)));
-                }
+            _ if !cluster.has(&self.tenant, self.address) => {
+                self.state = State::Ended;
+                acts.push(Act::Send(error_and_ok(next, 5150)));
+                acts.push(Act::Close);
             }
             _ => {
                 let (command, seed) = statement(command, rest);
                 self.status = status_after(command, seed, self.status);
-                let effect = script::effect(command, seed, self.status, self.cluster.is_big);
+                let effect = script::effect(command, seed, self.status, cluster.is_big);
                 acts.push(Act::Send(script::for_proxy(&effect, next)));
             }
         }
@@ -268,6 +282,9 @@ impl Server {
     }
 }
 
+/// How a statement begins that leaves nothing in the session.
+pub(super) const QUIET: &[u8] = b"select ";
+
 /// The command of the world and its seed, out of a request.
 pub(super) fn statement(command: u8, rest: &[u8]) -> (u8, u64) {
     // EXECUTE: id u32, flags u8, iterations u32, seed. Others: seed.
@@ -276,10 +293,11 @@ pub(super) fn statement(command: u8, rest: &[u8]) -> (u8, u64) {
         (0x17, _) => (0x17, 9),
         (c, _) => (c, 0),
     };
-    let seed = Cursor::new(rest.get(at..).unwrap_or_default())
-        .u64()
-        .unwrap_or(1);
-    (command, seed)
+    let seed = |rest: &[u8]| Cursor::new(rest).u64().unwrap_or(1);
+    match rest.strip_prefix(QUIET) {
+        Some(rest) if command == 0x03 => (0xF1, seed(rest)),
+        _ => (command, seed(rest.get(at..).unwrap_or_default())),
+    }
 }
 
 /// Some COM_QUERYs open a transaction, some end one.
@@ -310,11 +328,11 @@ fn denied(seq: u8) -> Vec<u8> {
 }
 
 /// A login OK of the real size: some 800 variables.
-fn login_ok() -> Vec<u8> {
+fn login_ok(granted: &str) -> Vec<u8> {
     let mut system: Vec<(String, String)> = (0..800)
         .map(|n| (format!("some_session_variable_{n}"), n.to_string()))
         .collect();
-    system.push(("ob_capability_flag".into(), (1 << 9 | 1 << 21).to_string()));
+    system.push(("ob_capability_flag".into(), granted.to_owned()));
     for name in [
         "nls_date_format",
         "nls_timestamp_format",

@@ -159,13 +159,17 @@ impl Request {
     }
 
     /// Bytes consumed in earlier calls that are to be passed on before the next `Body` bytes.
+    #[must_use]
+    pub fn held(&self) -> &[u8] {
+        self.held
+            .get(..usize::from(self.held_len))
+            .unwrap_or_default()
+    }
+
+    /// Gives out [`Self::held`] and forgets it.
     pub fn take_held(&mut self, pass: impl FnOnce(&[u8])) {
         if self.held_len > 0 {
-            pass(
-                self.held
-                    .get(..usize::from(self.held_len))
-                    .unwrap_or_default(),
-            );
+            pass(self.held());
             self.held_len = 0;
         }
     }

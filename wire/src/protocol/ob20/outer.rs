@@ -30,14 +30,14 @@ const STORED_HEAD: usize = 7;
 const STORED_TAIL: usize = 4;
 
 /// Where a compressed packet stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     #[default]
     Head,
     /// Bytes of uncompressed content still to come.
     Raw(u32),
-    /// zlib content that came in pieces; its full length, and that of the content.
-    Packed(Vec<u8>, u32, u32),
+    /// zlib content: its full length, and that of what is in it.
+    Packed(u32, u32),
 }
 
 /// What was found.
@@ -58,6 +58,8 @@ pub(super) struct OuterReader {
     place: Place,
     held: [u8; OUTER_LEN],
     held_len: u8,
+    /// zlib content that came in pieces.
+    packed: Vec<u8>,
     /// Number of the packet last begun.
     pub(super) seq: u8,
     /// Numbers go on from the packet before.
@@ -66,6 +68,8 @@ pub(super) struct OuterReader {
     pub(super) is_repeat: bool,
     /// There is such a mark.
     may_repeat: bool,
+    /// Number 0 may stand anywhere: requests do not say where they end.
+    pub(super) may_restart: bool,
 }
 
 impl OuterReader {
@@ -73,6 +77,7 @@ impl OuterReader {
     pub(super) fn new(may_repeat: bool) -> Self {
         Self {
             may_repeat,
+            may_restart: true,
             ..Self::default()
         }
     }
@@ -92,7 +97,7 @@ impl OuterReader {
     ) -> Result<Outer, FrameError> {
         loop {
             let rest = bytes.get(*at..).unwrap_or_default();
-            match &mut self.place {
+            match self.place {
                 Place::Head => {
                     let have = usize::from(self.held_len);
                     let n = (OUTER_LEN - have).min(rest.len());
@@ -112,21 +117,22 @@ impl OuterReader {
                     }
                 }
                 Place::Raw(_) if rest.is_empty() => return Ok(Outer::More),
-                Place::Raw(left) => return Ok(Outer::Raw((*left as usize).min(rest.len()))),
-                Place::Packed(_, _, _) if rest.is_empty() => return Ok(Outer::More),
-                Place::Packed(held, len, plain_len) => {
-                    let want = *len as usize - held.len();
+                Place::Raw(left) => return Ok(Outer::Raw((left as usize).min(rest.len()))),
+                Place::Packed(..) if rest.is_empty() => return Ok(Outer::More),
+                Place::Packed(len, plain_len) => {
+                    let want = len as usize - self.packed.len();
                     let n = want.min(rest.len());
                     let (now, _) = rest.split_at(n);
                     *at += n;
-                    if held.is_empty() && n == want {
-                        inflate(now, *plain_len, inflated)?;
+                    if self.packed.is_empty() && n == want {
+                        inflate(now, plain_len, inflated)?;
                     } else {
-                        held.extend_from_slice(now);
+                        self.packed.extend_from_slice(now);
                         if n < want {
                             return Ok(Outer::More);
                         }
-                        inflate(held, *plain_len, inflated)?;
+                        inflate(&self.packed, plain_len, inflated)?;
+                        self.packed.clear();
                     }
                     self.place = Place::Head;
                     return Ok(Outer::Inflated);
@@ -135,8 +141,17 @@ impl OuterReader {
         }
     }
 
+    /// The buffer for content in pieces, while nothing is in it.
+    pub(super) const fn free_buffer(&mut self) -> Option<&mut Vec<u8>> {
+        if self.packed.is_empty() {
+            Some(&mut self.packed)
+        } else {
+            None
+        }
+    }
+
     /// Bytes of uncompressed content were taken.
-    pub(super) fn took(&mut self, n: usize) {
+    pub(super) const fn took(&mut self, n: usize) {
         if let Place::Raw(left) = &mut self.place {
             *left = left.saturating_sub(n as u32);
             if *left == 0 {
@@ -153,7 +168,8 @@ impl OuterReader {
         };
         self.is_repeat = self.may_repeat && seq == self.seq;
         let want = self.seq.wrapping_add(1);
-        if self.is_begun && seq != want && !self.is_repeat {
+        let is_restart = self.may_restart && seq == 0;
+        if self.is_begun && seq != want && !self.is_repeat && !is_restart {
             return Err(FrameError::FrameSeq { want, got: seq });
         }
         (self.seq, self.is_begun) = (seq, true);
@@ -168,7 +184,7 @@ impl OuterReader {
         self.place = match (len, plain_len) {
             (0, _) => Place::Head,
             (_, 0) => Place::Raw(len),
-            _ => Place::Packed(Vec::new(), len, plain_len),
+            _ => Place::Packed(len, plain_len),
         };
         Ok(len)
     }

@@ -95,23 +95,27 @@ impl FrameReader {
             Kind::Plain => {}
             Kind::Checksum { outer, .. } => {
                 (outer.seq, outer.is_begun) = (sent.frame_seq, false);
+                outer.may_restart = false;
             }
             Kind::Ob20(packets) => want_reply(packets, sent, is_whole),
             Kind::Ob20Compressed { outer, packets, .. } => {
-                outer.is_begun = false;
+                (outer.is_begun, outer.may_restart) = (false, false);
                 want_reply(packets, sent, is_whole);
             }
         }
     }
 
-    /// A request comes next, with any numbers.
+    /// A request comes next, with any numbers. (Compressed packets do not say where a request ends:
+    /// in the checksum framing, a request that has no reply may be followed by another one.)
     pub const fn expect_request(&mut self) {
         match &mut self.kind {
             Kind::Plain => {}
-            Kind::Checksum { outer, .. } => outer.is_begun = false,
+            Kind::Checksum { outer, .. } => {
+                (outer.is_begun, outer.may_restart) = (false, true);
+            }
             Kind::Ob20(packets) => want_request(packets),
             Kind::Ob20Compressed { outer, packets, .. } => {
-                outer.is_begun = false;
+                (outer.is_begun, outer.may_restart) = (false, true);
                 want_request(packets);
             }
         }
@@ -159,6 +163,17 @@ impl FrameReader {
             Kind::Ob20(packets) => packets.is_between(),
             Kind::Ob20Compressed { outer, packets, .. } => {
                 outer.is_between() && packets.is_between()
+            }
+        }
+    }
+
+    /// The buffer that gathers compressed content in pieces, while nothing is in it: whoever keeps
+    /// many readers can lend it between two calls. `None`: in use, or never used.
+    pub const fn free_buffer(&mut self) -> Option<&mut Vec<u8>> {
+        match &mut self.kind {
+            Kind::Plain | Kind::Ob20(_) => None,
+            Kind::Checksum { outer, .. } | Kind::Ob20Compressed { outer, .. } => {
+                outer.free_buffer()
             }
         }
     }

@@ -68,7 +68,20 @@ pub struct ExtraInfo {
     pub has_temporary_tables: bool,
 }
 
+/// The last of the sub types that name application, context and client: the same in all versions,
+/// and there only if the session has set something.
+const NAMES_LAST: u16 = 2;
+
 impl ExtraInfo {
+    /// True if something was told that another connection of the session would not have. System
+    /// variables do not count: the OK packets name those that change.
+    #[must_use]
+    pub fn is_tied(&self) -> bool {
+        let mut parts = self.session.parts();
+        let has_names = parts.any(|(kind, value)| kind <= NAMES_LAST && !value.is_empty());
+        has_names || self.holds_locks || self.has_temporary_tables
+    }
+
     /// Takes the extra info of one packet of a reply. Types that mean nothing to a proxy are
     /// skipped.
     ///

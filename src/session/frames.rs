@@ -1,0 +1,194 @@
+//! Frames of a session's links: requests go into them, replies come out of them.
+
+use super::state::{Bytes, Ctx, Phase, Session};
+use crate::base::{CloseReason, Level, Linger, LinkId, Out, Output, Side};
+use crate::link::Link;
+use crate::protocol::ob20::{FrameSink, FrameStep};
+use crate::routing::Mail;
+use std::ops::Range;
+
+/// Sends frames to a server; ranges are of `bytes` from `start` on.
+struct ToServer<'s, 'b, 'o> {
+    side: Side,
+    bytes: Bytes<'b>,
+    start: usize,
+    out: &'s mut Out<'o, Mail>,
+}
+
+impl FrameSink for ToServer<'_, '_, '_> {
+    fn own(&mut self, bytes: &[u8]) {
+        self.out.own(self.side, |b| b.extend_from_slice(bytes));
+    }
+
+    fn body(&mut self, range: Range<usize>) {
+        let (start, end) = (self.start + range.start, self.start + range.end);
+        self.bytes.pass(self.side, start, end, self.out);
+    }
+}
+
+impl Session {
+    /// Sends request bytes `start..end` to the server of the running request, in frames. What the
+    /// follower still holds goes in front.
+    pub(super) fn send_request(
+        &mut self,
+        id: LinkId,
+        bytes: Bytes<'_>,
+        start: usize,
+        end: usize,
+        out: &mut Out<'_, Mail>,
+    ) {
+        let is_last = self.request.is_over();
+        let Self { links, request, .. } = self;
+        let Some(Some(link)) = links.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        let body = bytes.data.get(start..end).unwrap_or_default();
+        let mut sink = ToServer {
+            side: Side::Server(id),
+            bytes,
+            start,
+            out,
+        };
+        link.send(request.held(), body, is_last, &mut sink);
+        request.take_held(|_| {});
+    }
+
+    /// Sends a whole packet of a request that was begun.
+    pub(super) fn send_packet(&mut self, id: LinkId, packet: &[u8], out: &mut Out<'_, Mail>) {
+        if let Some(link) = self.link_mut(id) {
+            let mut sink = ToServer {
+                side: Side::Server(id),
+                bytes: Bytes::own(packet),
+                start: 0,
+                out,
+            };
+            link.send(&[], packet, true, &mut sink);
+        }
+    }
+
+    pub(super) fn server_bytes(
+        &mut self,
+        ctx: &Ctx<'_>,
+        id: LinkId,
+        data: &[u8],
+        out: &mut Out<'_, Mail>,
+    ) {
+        let mut inflated = out.pool.take();
+        if let Some(buffer) = self.free_buffer(id) {
+            *buffer = out.pool.take();
+        }
+        let mut at = 0;
+        while !self.is_over() {
+            let Some(link) = self.link_mut(id) else { break };
+            let rest = data.get(at..).unwrap_or_default();
+            if link.is_logging_in() {
+                if rest.is_empty() {
+                    break;
+                }
+                at += self.server_login_bytes(ctx, id, rest, out);
+                continue;
+            }
+            if link.is_quiet() && !rest.is_empty() {
+                self.unasked(ctx, id, rest, out);
+                break;
+            }
+            match link.step(data, &mut at, &mut inflated) {
+                Ok(FrameStep::More) => break,
+                Ok(FrameStep::Body(range)) => {
+                    let bytes = Bytes::lent(data.get(..range.end).unwrap_or_default());
+                    self.reply_part(ctx, id, bytes, range.start, out);
+                }
+                Ok(FrameStep::Inflated(bytes)) => {
+                    self.reply_part(ctx, id, Bytes::own(bytes), 0, out);
+                }
+                Ok(FrameStep::Extra(extra)) => {
+                    if let Err(e) = self.facts.extra.take(&extra) {
+                        self.bad_frame(ctx, id, &e.to_string(), out);
+                        break;
+                    }
+                }
+                Ok(FrameStep::End { is_last: true }) => self.last_frame(ctx, id, out),
+                Ok(FrameStep::End { .. }) => {}
+                Err(e) => {
+                    self.bad_frame(ctx, id, &e.to_string(), out);
+                    break;
+                }
+            }
+            if matches!(self.phase, Phase::ServerLogin(_)) {
+                // The request was refused and goes elsewhere. What follows is of the old link.
+                break;
+            }
+        }
+        out.pool.give(inflated);
+        if let Some(buffer) = self.free_buffer(id) {
+            out.pool.give(std::mem::take(buffer));
+        }
+        self.resume(ctx, out);
+    }
+
+    /// The buffer of a link with compressed framing: a session at rest has none.
+    fn free_buffer(&mut self, id: LinkId) -> Option<&mut Vec<u8>> {
+        self.link_mut(id).and_then(Link::free_buffer)
+    }
+
+    /// MySQL bytes of a reply, from `at` on.
+    fn reply_part(
+        &mut self,
+        ctx: &Ctx<'_>,
+        id: LinkId,
+        bytes: Bytes<'_>,
+        at: usize,
+        out: &mut Out<'_, Mail>,
+    ) {
+        let mut at = at;
+        while at < bytes.data.len() && !self.is_over() {
+            let Some(link) = self.link_mut(id) else {
+                return;
+            };
+            let ends_with_packet = link.ends_with_packet();
+            match link.reply().map(|reply| reply.is_done()) {
+                Some(true) if !ends_with_packet => {
+                    return self.bad_frame(ctx, id, "bytes behind the end of the reply", out);
+                }
+                Some(_) => at = self.reply_bytes(ctx, id, bytes, at, out),
+                None => {
+                    let rest = bytes.data.get(at..).unwrap_or_default();
+                    return self.unasked(ctx, id, rest, out);
+                }
+            }
+        }
+    }
+
+    /// A frame says that it is the last of its reply.
+    fn last_frame(&mut self, ctx: &Ctx<'_>, id: LinkId, out: &mut Out<'_, Mail>) {
+        let Some(link) = self.link_mut(id) else {
+            return;
+        };
+        if link.ends_with_packet() {
+            return;
+        }
+        let is_turn = link.turned();
+        match link.reply().map(|reply| reply.is_done()) {
+            Some(true) => self.reply_over(ctx, id, out),
+            Some(false) if !is_turn => {
+                self.bad_frame(ctx, id, "the last frame of an unfinished reply", out);
+            }
+            _ => {}
+        }
+    }
+
+    /// A frame is wrong: nothing of this server connection can be trusted any more.
+    fn bad_frame(&mut self, ctx: &Ctx<'_>, id: LinkId, what: &str, out: &mut Out<'_, Mail>) {
+        let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
+        let line = format!("session={} server={server} what={what:?}", self.id);
+        out.list
+            .push(Output::Log(Level::Error, "server_frame", line));
+        if matches!(self.phase, Phase::Running(_)) {
+            let text = format!("server {server} sent a wrong frame ({what})");
+            self.lost_in_statement(ctx, id, &text, CloseReason::ServerFrame, out);
+        } else {
+            out.list.push(Output::Close(id, Linger::Abort));
+            self.link_lost(ctx, id, "the server sent a wrong frame", out);
+        }
+    }
+}

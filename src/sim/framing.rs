@@ -1,0 +1,112 @@
+//! The framing of a simulated server: requests out of their frames, replies into frames.
+
+use crate::base::Rng;
+use crate::protocol::capability;
+use crate::protocol::ob20::{
+    Envelope, FrameReader, FrameStep, FrameWriter, Framing, entry, put_tlv,
+};
+
+/// One end of a connection.
+pub(super) struct Wire {
+    framing: Framing,
+    reader: FrameReader,
+    writer: FrameWriter,
+    rng: Rng,
+    /// Bits that this server grants.
+    granted: u64,
+    /// The checksum at the end of the next reply is wrong.
+    pub(super) is_damaging: bool,
+}
+
+impl Wire {
+    /// Plain, as every connection is until its login is over.
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        let may = [
+            0,
+            capability::CHECKSUM,
+            capability::OB_PROTOCOL_V2 | capability::NEW_EXTRA_INFO,
+            capability::OB_PROTOCOL_V2
+                | capability::NEW_EXTRA_INFO
+                | capability::OB_PROTOCOL_V2_COMPRESS
+                | capability::CHECKSUM,
+        ];
+        // Most servers grant everything.
+        let most = [0, 1, 2, 3, 3, 3, 3, 3];
+        let granted = may[most[rng.below(8) as usize]];
+        Self {
+            framing: Framing::Plain,
+            reader: FrameReader::new(Framing::Plain, 0),
+            writer: FrameWriter::new(Framing::Plain, 0, true),
+            rng: Rng::new(rng.next_u64()),
+            granted: granted | capability::EXTRA_OK_STATISTICS | capability::CLIENT_SESSION_ID_V2,
+            is_damaging: false,
+        }
+    }
+
+    /// What the server answers to `asked`, as the value of `ob_capability_flag`.
+    pub(super) fn granted(&self) -> String {
+        self.granted.to_string()
+    }
+
+    /// The login is over: from the next byte on there is the framing that was agreed.
+    pub(super) fn agree(&mut self, asked: &[u8], connection: u32) {
+        let asked = std::str::from_utf8(asked).unwrap_or_default();
+        let asked = asked.parse().unwrap_or_default();
+        self.framing = Framing::agreed(asked, self.granted);
+        self.reader = FrameReader::new(self.framing, connection);
+        self.writer = FrameWriter::new(self.framing, connection, true);
+    }
+
+    /// MySQL bytes of what came.
+    ///
+    /// # Panics
+    /// On a frame that is wrong: the proxy made it.
+    pub(super) fn take(&mut self, bytes: &[u8], into: &mut Vec<u8>) {
+        let (mut at, mut inflated) = (0, vec![]);
+        loop {
+            match self.reader.step(bytes, &mut at, &mut inflated) {
+                Ok(FrameStep::More) => return,
+                Ok(FrameStep::Body(range)) => into.extend_from_slice(&bytes[range]),
+                Ok(FrameStep::Inflated(bytes)) => into.extend_from_slice(bytes),
+                Ok(FrameStep::End { is_last: true }) => self.reader.expect_request(),
+                Ok(FrameStep::Extra(_) | FrameStep::End { .. }) => {}
+                Err(e) => panic!("a server got a wrong frame: {e}"),
+            }
+        }
+    }
+
+    /// A reply in frames of any size.
+    pub(super) fn answer(&mut self, mysql: &[u8]) -> Vec<u8> {
+        let mut out = vec![];
+        self.writer.begin_reply(self.reader.position());
+        self.reader.expect_request();
+        let mut at = 0;
+        while at < mysql.len() {
+            let left = mysql.len() - at;
+            let n = match self.rng.below(4) {
+                0 => 1 + self.rng.below(left.min(100) as u64) as usize,
+                1 => 1 + self.rng.below(left as u64) as usize,
+                _ => left,
+            };
+            let mut extra = vec![];
+            if self.framing.has_packets() && self.rng.chance(1, 3) {
+                let kind = self.rng.below(4) as u8;
+                put_tlv(&mut extra, entry::SESSION, &[kind, 0, 2, 0, 0, 0, 7, kind]);
+            }
+            let envelope = Envelope {
+                extra: &extra,
+                flags: 0,
+                is_last: n == left,
+            };
+            self.writer.put(&mut out, envelope, &mysql[at..at + n]);
+            at += n;
+        }
+        if self.framing != Framing::Plain
+            && std::mem::take(&mut self.is_damaging)
+            && let Some(last) = out.last_mut()
+        {
+            *last ^= 1;
+        }
+        out
+    }
+}
