@@ -83,6 +83,8 @@ pub struct Entry {
     pub direct: bool,
     /// The framing: plain, checksum, ob20, ob20_compressed or opaque.
     pub framing: String,
+    /// Flags of the request's OceanBase 2.0 packets; 0 in other framings.
+    pub flags: u32,
     /// The command's name.
     pub cmd: String,
     /// Its text, the first [`SQL_MAX`] bytes, or what stands for it.

@@ -381,6 +381,7 @@ impl Session {
         self.begin(Kind::Request, &name, sql, request.body_len());
         if let Some(entry) = &mut self.running {
             entry.statement = request.statement();
+            entry.flags = request.frames().flags();
         }
     }
 

@@ -53,6 +53,15 @@ impl LogStream {
         self.leaders.back().and_then(|(_, leader)| *leader)
     }
 
+    /// When the leader was lost, in microseconds, while there is none.
+    #[must_use]
+    pub fn lost_us(&self) -> Option<u64> {
+        match self.leaders.back() {
+            Some((since, None)) => Some(*since),
+            _ => None,
+        }
+    }
+
     /// Who led at that time, in microseconds.
     #[must_use]
     pub fn leader_at(&self, us: u64) -> Option<u32> {
