@@ -47,6 +47,21 @@ fn without_faults_every_client_sees_what_a_direct_one_sees() {
 }
 
 #[test]
+fn a_cluster_that_changes_is_not_noticed_by_clients_that_left_nothing_on_a_server() {
+    for seed in seeds(100) {
+        run(
+            seed,
+            12,
+            Faults {
+                changes: true,
+                rebuilds: seed % 2 == 0,
+                ..Faults::default()
+            },
+        );
+    }
+}
+
+#[test]
 fn with_faults_every_client_is_told() {
     for seed in seeds(300) {
         run(

@@ -128,6 +128,16 @@ closed_list! {
         MetadataRound = "metadata_round",
         /// A metadata round failed.
         MetadataRoundFailed = "metadata_round_failed",
+        /// The servers of a tenant were looked up.
+        TenantLookup = "tenant_lookup",
+        /// Nobody could tell the servers of a tenant.
+        TenantLookupFailed = "tenant_lookup_failed",
+        /// A server said that a tenant is not there (any more).
+        TenantNotInServer = "tenant_not_in_server",
+        /// A session got another server without its client noticing.
+        SessionMoved = "session_moved",
+        /// A statement that had not run was sent to another server.
+        RequestRetried = "request_retried",
         /// A send could not be finished in its turn; the rest was copied.
         Spill = "spill",
         /// A receive found no buffer.

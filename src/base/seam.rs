@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 #[derive(
     Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize,
 )]
-pub struct LinkId(pub u8);
+pub struct LinkId(pub u16);
 
 /// One end of a machine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -144,23 +144,30 @@ pub enum Output<M> {
 #[derive(Debug, Default)]
 pub struct BufferPool {
     free: Vec<Vec<u8>>,
+    /// Capacity of all of them.
+    bytes: usize,
 }
 
 impl BufferPool {
-    /// Buffers kept for reuse; more are freed.
-    const KEPT_MAX: usize = 64;
+    /// Bytes kept for reuse in all: some dozen large buffers, or one small one for each of the
+    /// statements that run at once. A buffer beyond that is freed.
+    const BYTES_MAX: usize = 4 << 20;
     /// A buffer that grew beyond this is freed, not kept: one large statement must not pin memory.
     const KEPT_BYTES_MAX: usize = 64 << 10;
 
     /// An empty buffer.
     pub fn take(&mut self) -> Vec<u8> {
-        self.free.pop().unwrap_or_default()
+        let buffer = self.free.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
     }
 
     /// Gives a buffer back.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
-        if capacity > 0 && capacity <= Self::KEPT_BYTES_MAX && self.free.len() < Self::KEPT_MAX {
+        let is_wanted = capacity > 0 && capacity <= Self::KEPT_BYTES_MAX;
+        if is_wanted && self.bytes + capacity <= Self::BYTES_MAX {
+            self.bytes += capacity;
             buffer.clear();
             self.free.push(buffer);
         }

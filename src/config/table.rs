@@ -217,6 +217,9 @@ settings! {
     /// Longest time between two looks at a cluster's servers; each wait is random in [half, full).
     server_state_refresh_interval: Duration as Time = "20s" in Bounds::new(10 * MS, HOUR),
         Live, Odp, since "0.1";
+    /// How long a tenant's servers are good without a doubt; random in [half, full), 0 for ever.
+    tenant_location_valid_time: Duration as Time = "1d" in Bounds::new(0, 100 * DAY),
+        Live, Odp, since "0.3";
     /// On SIGTERM: how long clients may finish what they run; then they are cut.
     drain_timeout: Duration as Time = "30s" in Bounds::new(0, DAY), Live, Own, since "0.1";
     /// Memory, over all cores, for output that clients are slow to read; over it the largest users

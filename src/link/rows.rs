@@ -66,6 +66,25 @@ impl Rows {
         }
     }
 
+    /// The names of the columns, as the server gives them.
+    pub fn columns(&self) -> Result<Vec<&[u8]>, RowsError> {
+        let mut packets = Packets(Cursor::new(&self.bytes));
+        let head = packets.next().ok_or(RowsError::Malformed)?;
+        if head.first() == Some(&0xFF) {
+            return Err(error(head)?);
+        }
+        let mut names = vec![];
+        for _ in 0..Cursor::new(head).lenenc()? {
+            let mut c = Cursor::new(packets.next().ok_or(RowsError::Malformed)?);
+            // Catalog, schema, table and its real name stand in front.
+            for _ in 0..4 {
+                c.lenenc_bytes()?;
+            }
+            names.push(c.lenenc_bytes()?);
+        }
+        Ok(names)
+    }
+
     /// Reads the result: each row as values by column position, NULL as `None`.
     pub fn read(&self) -> Result<Vec<Vec<Option<&[u8]>>>, RowsError> {
         if self.is_too_large {
@@ -76,11 +95,7 @@ impl Rows {
             return Ok(vec![]);
         };
         if head.first() == Some(&0xFF) {
-            let e = ErrPacket::parse(head)?;
-            return Err(RowsError::Server(
-                e.code,
-                String::from_utf8_lossy(e.message).into_owned(),
-            ));
+            return Err(error(head)?);
         }
         let columns = Cursor::new(head).lenenc()?;
         for _ in 0..columns {
@@ -91,11 +106,7 @@ impl Rows {
         for packet in packets {
             match packet.first() {
                 Some(0xFE) if packet.len() < 9 => return Ok(rows),
-                Some(0xFF) => {
-                    let e = ErrPacket::parse(packet)?;
-                    let text = String::from_utf8_lossy(e.message).into_owned();
-                    return Err(RowsError::Server(e.code, text));
-                }
+                Some(0xFF) => return Err(error(packet)?),
                 _ => {}
             }
             let mut c = Cursor::new(packet);
@@ -112,6 +123,12 @@ impl Rows {
         }
         Err(RowsError::Malformed)
     }
+}
+
+fn error(packet: &[u8]) -> Result<RowsError, Short> {
+    let e = ErrPacket::parse(packet)?;
+    let text = String::from_utf8_lossy(e.message).into_owned();
+    Ok(RowsError::Server(e.code, text))
 }
 
 struct Packets<'a>(Cursor<'a>);

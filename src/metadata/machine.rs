@@ -1,6 +1,6 @@
-//! The metadata machine: all clusters, their rounds, and who is told.
+//! The metadata machine: all clusters, and who is told.
 
-use super::round::ClusterRounds;
+use super::cluster::{ClusterKeeper, ClusterStatus, Happened, Tools};
 use super::{ClusterConfig, Settings};
 use crate::base::{
     Accepted, CloseReason, CoreId, Input, Key, Linger, LinkId, Machines, Out, Output, Rng, Side,
@@ -8,20 +8,18 @@ use crate::base::{
 };
 use crate::routing::Mail;
 
-/// Clusters that one proxy can serve: each has a link id of its own on the metadata core.
-const CLUSTERS_MAX: usize = 255;
+/// Connections of one cluster: for rounds and for look-ups.
+const LINKS: u16 = 2;
 
 /// The one machine of the metadata core.
 #[derive(Debug)]
 pub struct Metadata {
     settings: Settings,
     serving_cores: u16,
-    clusters: Vec<ClusterRounds>,
+    clusters: Vec<ClusterKeeper>,
     rng: Rng,
     is_started: bool,
     is_over: bool,
-    /// Versions that the serving cores were sent, by cluster.
-    sent: Vec<u64>,
 }
 
 impl Metadata {
@@ -31,8 +29,8 @@ impl Metadata {
         generation: 1,
     };
 
-    /// A machine that tells `serving_cores` cores about `clusters`, at most 255 of them (the
-    /// configuration refuses more).
+    /// A machine that tells `serving_cores` cores about `clusters` (the configuration limits their
+    /// number).
     #[must_use]
     pub fn new(
         settings: Settings,
@@ -40,22 +38,17 @@ impl Metadata {
         serving_cores: u16,
         seed: u64,
     ) -> Self {
-        let clusters: Vec<_> = clusters
-            .into_iter()
-            .take(CLUSTERS_MAX)
-            .enumerate()
-            .map(|(i, c)| ClusterRounds::new(c, LinkId(i as u8)))
-            .collect();
-        let sent = vec![0; clusters.len()];
-        let rng = Rng::new(seed);
+        let keeper = |(config, first): (ClusterConfig, u16)| {
+            ClusterKeeper::new(config, [LinkId(first), LinkId(first + 1)])
+        };
+        let links = (0..u16::MAX).step_by(usize::from(LINKS));
         Self {
             settings,
             serving_cores,
-            clusters,
-            rng,
+            clusters: clusters.into_iter().zip(links).map(keeper).collect(),
+            rng: Rng::new(seed),
             is_started: false,
             is_over: false,
-            sent,
         }
     }
 
@@ -64,31 +57,17 @@ impl Metadata {
         self.settings = settings;
     }
 
-    fn start(&mut self, now: Tick, out: &mut Out<'_, Mail>) {
-        self.publish(out);
-        for core in 0..self.serving_cores {
-            out.list.push(Output::Post(CoreId(core), Mail::Primed));
-        }
-        self.timer(now, out);
-    }
-
-    fn timer(&mut self, now: Tick, out: &mut Out<'_, Mail>) {
-        for cluster in &mut self.clusters {
-            cluster.timer(now, &self.settings, &mut self.rng, out);
-        }
+    /// What administrators see.
+    #[must_use]
+    pub fn status(&self) -> Vec<ClusterStatus> {
+        self.clusters.iter().map(ClusterKeeper::status).collect()
     }
 
     /// Sends what the serving cores have not been sent yet.
     fn publish(&mut self, out: &mut Out<'_, Mail>) {
-        for (cluster, sent) in self.clusters.iter().zip(&mut self.sent) {
-            let entry = cluster.entry();
-            if entry.version == *sent {
-                continue;
-            }
-            *sent = entry.version;
+        for news in self.clusters.iter_mut().flat_map(ClusterKeeper::news) {
             for core in 0..self.serving_cores {
-                out.list
-                    .push(Output::Post(CoreId(core), Mail::Cluster(entry.clone())));
+                out.list.push(Output::Post(CoreId(core), news.clone()));
             }
         }
     }
@@ -109,44 +88,41 @@ impl Machines for Metadata {
         if self.is_over {
             return;
         }
-        let Self {
-            settings,
-            clusters,
-            rng,
-            ..
-        } = self;
-        let at = |id: LinkId| usize::from(id.0);
+        if matches!(input, Input::Wake) && !self.is_started {
+            self.is_started = true;
+            self.publish(out);
+            for core in 0..self.serving_cores {
+                out.list.push(Output::Post(CoreId(core), Mail::Primed));
+            }
+        }
+        let mut tools = Tools {
+            now,
+            settings: &self.settings,
+            rng: &mut self.rng,
+        };
+        let clusters = &mut self.clusters;
+        let mut on = |id: LinkId, happened: Happened<'_>, out: &mut Out<'_, Mail>| {
+            if let Some(cluster) = clusters.get_mut(usize::from(id.0 / LINKS)) {
+                cluster.link(id, happened, &mut tools, out);
+            }
+        };
         match input {
-            Input::Wake if !self.is_started => {
-                self.is_started = true;
-                self.start(now, out);
-            }
-            Input::Wake | Input::Timer => self.timer(now, out),
-            Input::Bytes(Side::Server(id), data) => {
-                if let Some(c) = clusters.get_mut(at(id)) {
-                    c.bytes(now, data, settings, rng, out);
-                }
-            }
+            Input::Bytes(Side::Server(id), data) => on(id, Happened::Bytes(data), out),
             Input::Eof(Side::Server(id)) => {
-                if let Some(c) = clusters.get_mut(at(id)) {
-                    out.list.push(Output::Close(id, Linger::Abort));
-                    c.lost(now, "closed the connection", settings, rng, out);
-                }
+                on(id, Happened::Broken("closed the connection"), out);
             }
             Input::Failed(Side::Server(id), errno) => {
-                if let Some(c) = clusters.get_mut(at(id)) {
-                    out.list.push(Output::Close(id, Linger::Abort));
-                    c.lost(now, &errno.to_string(), settings, rng, out);
-                }
+                on(id, Happened::Broken(&errno.to_string()), out);
             }
-            Input::ConnectFailed(id, errno) => {
-                if let Some(c) = clusters.get_mut(at(id)) {
-                    c.lost(now, &errno.to_string(), settings, rng, out);
-                }
-            }
+            Input::ConnectFailed(id, errno) => on(id, Happened::Lost(&errno.to_string()), out),
             Input::Connected(id) => {
-                if let Some(c) = clusters.get_mut(at(id)) {
-                    c.connected();
+                if let Some(cluster) = clusters.get_mut(usize::from(id.0 / LINKS)) {
+                    cluster.connected(id);
+                }
+            }
+            Input::Wake | Input::Timer => {
+                for cluster in clusters {
+                    cluster.timer(&mut tools, out);
                 }
             }
             Input::Bytes(Side::Client, _)
@@ -156,6 +132,7 @@ impl Machines for Metadata {
                 self.is_over = true;
                 out.list
                     .push(Output::End(CloseReason::Shutdown, Linger::Flush));
+                return;
             }
         }
         self.publish(out);
@@ -165,16 +142,32 @@ impl Machines for Metadata {
         if self.is_over {
             return None;
         }
-        self.clusters.iter().map(ClusterRounds::poll_timeout).min()
+        self.clusters
+            .iter()
+            .filter_map(ClusterKeeper::poll_timeout)
+            .min()
     }
 
-    fn mail(&mut self, now: Tick, mail: Mail, wake: &mut Vec<Key>, _: &mut Vec<(CoreId, Mail)>) {
-        if let Mail::Unreachable { cluster, .. } = mail {
-            for c in self.clusters.iter_mut().filter(|c| *c.name() == *cluster) {
-                c.hurry(now);
+    fn mail(&mut self, now: Tick, mail: Mail, wake: &mut Vec<Key>, post: &mut Vec<(CoreId, Mail)>) {
+        match mail {
+            Mail::Unreachable { cluster, .. } => {
+                for c in self.clusters.iter_mut().filter(|c| *c.name() == *cluster) {
+                    c.hurry(now);
+                }
             }
-            wake.push(Self::KEY);
+            Mail::FindTenant {
+                core,
+                cluster,
+                tenant,
+                wrong,
+            } => {
+                for c in self.clusters.iter_mut().filter(|c| *c.name() == *cluster) {
+                    c.find_tenant(now, core, &tenant, wrong, post);
+                }
+            }
+            _ => return,
         }
+        wake.push(Self::KEY);
     }
 
     fn ended(&mut self, _: Key) {

@@ -2,18 +2,27 @@
 //! knowledge.
 //!
 //! One machine on the metadata core. For each configured cluster it runs *rounds*: log in to a root
-//! server as `proxyro@sys` (or use the connection of the last round), ask for the server list,
-//! publish what changed to every serving core by mail. A failed round keeps what was known.
+//! server as `proxyro@sys` (or use the connection of the last round), read servers, zones and
+//! tenants, publish what changed to every serving core by mail. A failed round keeps what was
+//! known. Between rounds it looks up the servers of tenants that sessions ask for.
 //!
 //! * [`Metadata`]: the machine.
-//! * `round.rs`: one cluster and its rounds.
-//! * `source.rs`: the seam where knowledge comes from; today the server list of the cluster's
-//!   views, or the start-up list in front of a kernel without cluster views.
+//! * `cluster.rs`: one cluster, and what cores are told of it.
+//! * `round.rs`, `tenants.rs`: its rounds, and the look-ups of its tenants.
+//! * `channel.rs`: the connection that each of the two has.
+//! * `source.rs`: the questions, and what the answers mean.
+//!
+//! In front of a kernel without cluster views the start-up list is the server list, and every
+//! tenant is on all of it.
 
+mod channel;
+mod cluster;
 mod machine;
 mod round;
 mod source;
+mod tenants;
 
+pub use cluster::ClusterStatus;
 pub use machine::Metadata;
 
 use crate::auth::Stage1;
@@ -43,6 +52,9 @@ pub struct Settings {
     pub connect_timeout_ms: u64,
     /// From connect to the end of the login, and for one query.
     pub answer_timeout_ms: u64,
+    /// How long the servers of a tenant are good without a doubt; each time is random in
+    /// `[half, full)`. 0: for ever.
+    pub tenant_valid_ms: u64,
     /// Version told to servers.
     pub proxy_version: String,
     /// SHA1 of the passwords of `proxyro@sys`, for clusters without their own.
@@ -58,6 +70,7 @@ impl Settings {
             interval_ms: millis(settings.server_state_refresh_interval),
             connect_timeout_ms: millis(settings.server_connect_timeout),
             answer_timeout_ms: millis(settings.server_login_timeout),
+            tenant_valid_ms: millis(settings.tenant_location_valid_time),
             proxy_version: config::COMPATIBILITY_VERSION.into(),
             passwords: settings.general_passwords(),
         }

@@ -1,419 +1,294 @@
-//! One cluster: its rounds, and what is known after them.
+//! The rounds of one cluster: the views are read one after the other.
 
-use super::source::{self, SERVERS_SQL};
-use super::{ClusterConfig, Settings};
-use crate::auth::Stage1;
-use crate::base::{Event, Level, Linger, LinkId, Out, Output, Rng, Side, Tick};
-use crate::link::{Credentials, Identity, Link, LoginStep, Proof, Rows, put_login};
-use crate::protocol::capability;
-use crate::protocol::mysql::{Command, Shape, client, put_packet};
-use crate::routing::{Cluster, Health, Mail};
+use super::Settings;
+use super::channel::{Channel, Env, Outcome};
+use super::source::{
+    self, Complaints, Listed, Reading, Refused, SERVERS, Selection, TENANTS, ZONES,
+};
+use crate::base::{LinkId, Out, Rng, Tick};
+use crate::link::Rows;
+use crate::routing::{Mail, Server, Zone};
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 /// Two early rounds are at least this far apart.
 const EARLY_SPACING_MS: u64 = 1_000;
 /// A cluster that has never answered is asked again after this time.
 const FIRST_RETRY_MS: u64 = 2_000;
-/// utf8mb4_general_ci.
-const CHARSET: u8 = 45;
-/// Access denied.
-const DENIED: u16 = 1045;
+
+/// What a round reads, in this order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Subject {
+    Servers,
+    Zones,
+    Tenants,
+}
+
+impl Subject {
+    const fn next(self) -> Option<Self> {
+        match self {
+            Self::Servers => Some(Self::Zones),
+            Self::Zones => Some(Self::Tenants),
+            Self::Tenants => None,
+        }
+    }
+}
 
 /// Where the rounds of a cluster stand.
 ///
 /// ```text
-/// Waiting(at) ── due ──> connect (or the connection of the last round) ── login, ask, answer ──┐
-///      ▲                    │ failure: next server; all failed: the round failed              │
-///      └────────────────────┴───────────────────────────────────────────────────────────────────┘
+/// Waiting(at) ── due ──> Reading(servers) ──> Reading(zones) ──> Reading(tenants) ──┐
+///    ▲                     │ no such column: Looking, then again with those there    │
+///    └── found, failed ────┴─────────────────────────────────────────────────────────┘
 /// ```
-#[derive(Debug)]
-enum Round {
-    Waiting {
-        at: Tick,
-    },
-    Running {
-        deadline: Tick,
-        attempt: usize,
-        slot: usize,
-        causes: Vec<String>,
-    },
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Waiting { at: Tick },
+    Reading(Subject),
+    Looking(Subject),
 }
 
-/// One configured cluster on the metadata core.
+/// What a round found out. Parts that could not be read are `None`, and complained about.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// All servers; `None`: there are no cluster views.
+    pub(super) servers: Option<Vec<Server>>,
+    pub(super) zones: Option<Vec<Zone>>,
+    pub(super) tenants: Option<Vec<Listed>>,
+    pub(super) complaints: Complaints,
+}
+
+/// How a round ended.
 #[derive(Debug)]
-pub(super) struct ClusterRounds {
-    config: ClusterConfig,
-    link_id: LinkId,
-    /// What was published last.
-    published: Arc<Cluster>,
-    round: Round,
+pub(super) enum Ended {
+    Found(Findings),
+    /// Nobody could tell the servers: what each said.
+    Failed(String),
+}
+
+/// What came of an answer.
+enum Step {
+    /// The next question is out, or failed at once.
+    Asked(Option<Outcome>),
+    /// That subject is done with.
+    Done(Subject),
+}
+
+/// The rounds of one cluster.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    pub(super) channel: Channel,
+    stage: Stage,
     last_start: Option<Tick>,
-    /// The connection of the running round, kept for the next one.
-    link: Option<Link>,
-    rows: Rows,
-    /// The server that answered last is asked first.
-    last_good: usize,
-    /// The password slot that was accepted last is tried first.
-    last_slot: usize,
+    has_answered: bool,
+    selections: [Selection; 3],
+    /// The connection that the selections were found out on.
+    looked_at: u64,
+    findings: Findings,
 }
 
-impl ClusterRounds {
-    pub(super) fn new(config: ClusterConfig, link_id: LinkId) -> Self {
-        let published = Arc::new(Cluster {
-            name: config.name.as_str().into(),
-            is_named: config.is_named,
-            version: 1,
-            servers: config.root_servers.clone().into(),
-            health: Health::Building,
-            confirmed: None,
-        });
+impl Rounds {
+    pub(super) fn new(link: LinkId) -> Self {
         Self {
-            config,
-            link_id,
-            published,
-            round: Round::Waiting { at: Tick(0) },
+            channel: Channel::new(link),
+            stage: Stage::Waiting { at: Tick(0) },
             last_start: None,
-            link: None,
-            rows: Rows::default(),
-            last_good: 0,
-            last_slot: 0,
+            has_answered: false,
+            selections: [&SERVERS, &ZONES, &TENANTS].map(Selection::all),
+            looked_at: 0,
+            findings: Findings::default(),
         }
     }
 
-    /// What serving cores are to know.
-    pub(super) fn entry(&self) -> Arc<Cluster> {
-        self.published.clone()
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.config.name
-    }
-
-    /// When this cluster wants its next timer.
-    pub(super) const fn poll_timeout(&self) -> Tick {
-        match self.round {
-            Round::Waiting { at } => at,
-            Round::Running { deadline, .. } => deadline,
+    /// When the next timer is wanted.
+    pub(super) fn poll_timeout(&self) -> Option<Tick> {
+        match self.stage {
+            Stage::Waiting { at } => Some(at),
+            _ => self.channel.poll_timeout(),
         }
     }
 
     /// Starts a round now, unless one runs or ran within the last second.
     pub(super) fn hurry(&mut self, now: Tick) {
-        if let (Round::Waiting { at }, Some(start)) = (&mut self.round, self.last_start) {
+        if let (Stage::Waiting { at }, Some(start)) = (&mut self.stage, self.last_start) {
             *at = (*at).min(now.max(start.after_ms(EARLY_SPACING_MS)));
         }
     }
 
+    /// `has_views`: the cluster has had views before. `candidates`: servers to ask.
     pub(super) fn timer(
         &mut self,
-        now: Tick,
-        s: &Settings,
-        rng: &mut Rng,
+        env: Env<'_>,
+        has_views: bool,
+        candidates: impl Iterator<Item = SocketAddr>,
         out: &mut Out<'_, Mail>,
-    ) {
-        match &self.round {
-            Round::Waiting { at } if *at <= now => {
-                self.last_start = Some(now);
-                self.round = Round::Running {
-                    deadline: now,
-                    attempt: 0,
-                    slot: self.last_slot,
-                    causes: vec![],
-                };
-                if self.link.as_ref().is_some_and(Link::is_idle) {
-                    self.ask(now, s, out);
-                } else {
-                    self.link = None;
-                    self.attempt(now, s, rng, out);
-                }
+    ) -> Option<Ended> {
+        let outcome = match self.stage {
+            Stage::Waiting { at } if at <= env.now => {
+                self.last_start = Some(env.now);
+                self.findings = Findings::default();
+                self.channel.begin(candidates);
+                self.read(env, Subject::Servers, out)
             }
-            Round::Running { deadline, .. } if *deadline <= now => {
-                out.list.push(Output::Close(self.link_id, Linger::Abort));
-                self.failed(now, "did not answer in time", s, rng, out);
-            }
-            _ => {}
-        }
-    }
-
-    fn server(&self, attempt: usize) -> Option<SocketAddr> {
-        let n = self.config.root_servers.len();
-        if attempt >= n {
-            return None;
-        }
-        self.config
-            .root_servers
-            .get((self.last_good + attempt) % n)
-            .copied()
-    }
-
-    /// Connects to the server of the running attempt; ends the round when there is none left.
-    fn attempt(&mut self, now: Tick, s: &Settings, rng: &mut Rng, out: &mut Out<'_, Mail>) {
-        let Round::Running { attempt, .. } = &self.round else {
-            return;
+            Stage::Waiting { .. } => None,
+            _ => self.channel.timer(env, out),
         };
-        let Some(server) = self.server(*attempt) else {
-            self.round_failed(now, s, rng, out);
-            return;
-        };
-        let connect = now.after_ms(s.connect_timeout_ms);
-        if let Round::Running { deadline, .. } = &mut self.round {
-            *deadline = connect.after_ms(s.answer_timeout_ms);
-        }
-        self.link = Some(Link::connecting(server));
-        out.list
-            .push(Output::Connect(self.link_id, server, connect));
+        self.follow(env, has_views, outcome, out)
     }
 
-    /// The connection failed, or answered something useless; it is closed or must not be used.
-    pub(super) fn failed(
+    /// Takes what became of a question.
+    pub(super) fn follow(
         &mut self,
-        now: Tick,
-        what: &str,
-        s: &Settings,
-        rng: &mut Rng,
+        env: Env<'_>,
+        has_views: bool,
+        outcome: Option<Outcome>,
         out: &mut Out<'_, Mail>,
-    ) {
-        let link = self.link.take();
-        let Round::Running {
-            attempt,
-            slot,
-            causes,
-            ..
-        } = &mut self.round
-        else {
-            return;
-        };
-        if let Some(link) = link {
-            causes.push(format!("{} {what}", link.server));
+    ) -> Option<Ended> {
+        let mut outcome = outcome?;
+        loop {
+            let rows = match outcome {
+                Outcome::Failed(causes) => return Some(Ended::Failed(causes)),
+                Outcome::Answer(rows) => rows,
+            };
+            let step = match self.stage {
+                Stage::Waiting { .. } => return None,
+                Stage::Looking(subject) => self.looked(env, subject, &rows, out),
+                Stage::Reading(subject) => self.take(env, subject, has_views, &rows, out),
+            };
+            outcome = match step {
+                Step::Asked(outcome) => outcome?,
+                Step::Done(subject) => {
+                    let next = subject.next().filter(|_| self.findings.servers.is_some());
+                    let Some(next) = next else {
+                        self.channel.finish();
+                        self.has_answered = true;
+                        return Some(Ended::Found(std::mem::take(&mut self.findings)));
+                    };
+                    self.read(env, next, out)?
+                }
+            };
         }
-        *attempt += 1;
-        *slot = self.last_slot;
-        self.attempt(now, s, rng, out);
     }
 
-    /// A failed round keeps what was known, counts, and is told once for each new cause.
-    fn round_failed(&mut self, now: Tick, s: &Settings, rng: &mut Rng, out: &mut Out<'_, Mail>) {
-        let Round::Running { causes, .. } = &mut self.round else {
-            return;
+    /// The round is over: the next one is due after a random time.
+    pub(super) fn rest(&mut self, now: Tick, settings: &Settings, rng: &mut Rng) {
+        let delay = match self.has_answered {
+            true => next_delay_ms(settings, rng),
+            false => FIRST_RETRY_MS,
         };
-        let cause: Arc<str> = causes.join(", ").into();
-        out.count(Event::MetadataRoundFailed);
-        let health = Health::Degraded {
-            cause: cause.clone(),
-        };
-        if self.published.health != health {
-            let line = format!("cluster={} cause={:?}", self.config.name, &*cause);
-            out.list
-                .push(Output::Log(Level::Error, "metadata_round_failed", line));
-            let servers = self.published.servers.clone();
-            self.publish(servers, health, self.published.confirmed);
-        }
-        let delay = if self.published.confirmed.is_some() {
-            next_delay_ms(s, rng)
-        } else {
-            FIRST_RETRY_MS
-        };
-        self.round = Round::Waiting {
+        self.stage = Stage::Waiting {
             at: now.after_ms(delay),
         };
     }
 
-    fn publish(&mut self, servers: Arc<[SocketAddr]>, health: Health, confirmed: Option<Tick>) {
-        self.published = Arc::new(Cluster {
-            name: self.published.name.clone(),
-            is_named: self.config.is_named,
-            version: self.published.version + 1,
-            servers,
-            health,
-            confirmed,
-        });
-    }
-
-    pub(super) fn connected(&mut self) {
-        if let Some(link) = &mut self.link {
-            link.connected();
+    fn selection(&mut self, subject: Subject) -> &mut Selection {
+        let [servers, zones, tenants] = &mut self.selections;
+        match subject {
+            Subject::Servers => servers,
+            Subject::Zones => zones,
+            Subject::Tenants => tenants,
         }
     }
 
-    /// The connection is gone.
-    pub(super) fn lost(
+    fn read(&mut self, env: Env<'_>, subject: Subject, out: &mut Out<'_, Mail>) -> Option<Outcome> {
+        self.stage = Stage::Reading(subject);
+        let sql = self.selection(subject).sql();
+        self.channel.ask(env, sql, out)
+    }
+
+    /// Takes the answer to a look at the columns.
+    fn looked(
         &mut self,
-        now: Tick,
-        what: &str,
-        s: &Settings,
-        rng: &mut Rng,
+        env: Env<'_>,
+        subject: Subject,
+        rows: &Rows,
         out: &mut Out<'_, Mail>,
-    ) {
-        match self.round {
-            Round::Waiting { .. } => self.link = None,
-            Round::Running { .. } => self.failed(now, what, s, rng, out),
-        }
-    }
-
-    pub(super) fn bytes(
-        &mut self,
-        now: Tick,
-        data: &[u8],
-        s: &Settings,
-        rng: &mut Rng,
-        out: &mut Out<'_, Mail>,
-    ) {
-        let mut at = 0;
-        while at < data.len() {
-            let rest = data.get(at..).unwrap_or_default();
-            let Some(link) = &mut self.link else { return };
-            if link.is_logging_in() {
-                at += self.login_bytes(now, rest, s, rng, out);
-                continue;
-            }
-            let Some(reply) = link.reply() else {
-                out.list.push(Output::Close(self.link_id, Linger::Abort));
-                self.lost(now, "sent bytes that nobody asked for", s, rng, out);
-                return;
-            };
-            match reply.feed(rest, &mut self.rows.collect(rest)) {
-                Ok(used) => at += used,
-                Err(e) => {
-                    out.list.push(Output::Close(self.link_id, Linger::Abort));
-                    self.failed(now, &e.to_string(), s, rng, out);
-                    return;
-                }
-            }
-            if reply.is_done() {
-                link.finish();
-                self.answered(now, s, rng, out);
-            }
-        }
-    }
-
-    fn login_bytes(
-        &mut self,
-        now: Tick,
-        data: &[u8],
-        s: &Settings,
-        rng: &mut Rng,
-        out: &mut Out<'_, Mail>,
-    ) -> usize {
-        let mut used = 0;
-        let Some(link) = &mut self.link else {
-            return data.len();
-        };
-        let Round::Running { slot, .. } = &mut self.round else {
-            return data.len();
-        };
-        let what = match link.login(data, &mut used) {
-            Ok(LoginStep::More) => return used,
-            Ok(LoginStep::Greeted(greeting)) => {
-                link.login_sent();
-                // A changed setting may have fewer.
-                let list = self.config.passwords.as_ref().unwrap_or(&s.passwords);
-                let stage1 = list.get(*slot).or_else(|| list.first()).copied();
-                let who = credentials(stage1);
-                let id = Identity {
-                    cluster: self.config.is_named.then_some(&*self.config.name),
-                    client_session_id: 0,
-                    proxy_connection_id: 0,
-                    client: None,
-                    connected_unix_us: 0,
-                    proxy_version: &s.proxy_version,
-                    capability: capability::PLAIN & !capability::CLIENT_SESSION_ID_V2,
-                    forwarded: &[],
-                };
-                out.own(Side::Server(self.link_id), |b| {
-                    put_login(b, &who, &id, &greeting)
-                });
-                return used;
-            }
-            Ok(LoginStep::Accepted(_)) => {
-                link.logged_in();
-                self.last_slot = *slot;
-                self.ask(now, s, out);
-                return used;
-            }
-            Ok(LoginStep::Refused(e)) => {
-                let list = self.config.passwords.as_ref().unwrap_or(&s.passwords);
-                let passwords = list.len().max(1);
-                let other = (*slot + 1) % passwords;
-                let is_denied = e.code == DENIED;
-                let text = String::from_utf8_lossy(e.message).into_owned();
-                if is_denied && other != self.last_slot {
-                    // The other password slot, on the same server.
-                    *slot = other;
-                    out.list.push(Output::Close(self.link_id, Linger::Abort));
-                    self.attempt(now, s, rng, out);
-                    return data.len();
-                }
-                let hint = if is_denied {
-                    " (check observer_sys_password)"
-                } else {
-                    ""
-                };
-                format!("refused proxyro@sys: {} {text}{hint}", e.code)
-            }
-            Err(e) => format!("sent {e}"),
-        };
-        out.list.push(Output::Close(self.link_id, Linger::Abort));
-        self.failed(now, &what, s, rng, out);
-        data.len()
-    }
-
-    fn ask(&mut self, now: Tick, s: &Settings, out: &mut Out<'_, Mail>) {
-        if let Round::Running { deadline, .. } = &mut self.round {
-            *deadline = now.after_ms(s.answer_timeout_ms);
-        }
-        self.rows = Rows::default();
-        let Some(link) = &mut self.link else { return };
-        link.begin(Shape {
-            command: Command::QUERY,
-            cursor: false,
-            proxy_mode: true,
-            statistics_ok: true,
-        });
-        out.own(Side::Server(self.link_id), |b| {
-            put_packet(b, 0, |b| {
-                b.push(Command::QUERY.0);
-                b.extend_from_slice(SERVERS_SQL);
-            });
-        });
-    }
-
-    /// The answer is whole.
-    fn answered(&mut self, now: Tick, s: &Settings, rng: &mut Rng, out: &mut Out<'_, Mail>) {
-        let rows = std::mem::take(&mut self.rows);
-        let found = match source::read(&rows, &self.config.root_servers) {
-            Ok(found) => found,
+    ) -> Step {
+        match self.selection(subject).narrow(rows) {
+            Ok(()) => Step::Asked(self.read(env, subject, out)),
             Err(what) => {
-                out.list.push(Output::Close(self.link_id, Linger::Abort));
-                self.failed(now, &what, s, rng, out);
-                return;
+                self.stage = Stage::Reading(subject);
+                self.useless(env, subject, what, out)
             }
-        };
-        out.count(Event::MetadataRound);
-        let server = self.link.as_ref().map(|l| l.server);
-        let place = self
-            .config
-            .root_servers
-            .iter()
-            .position(|a| Some(*a) == server);
-        self.last_good = place.unwrap_or(self.last_good);
-        let is_news =
-            self.published.health != Health::Ready || *self.published.servers != *found.servers;
-        if is_news {
-            let line = format!(
-                "cluster={} servers={} bad_rows={} from={}",
-                self.config.name,
-                found.servers.len(),
-                found.bad_rows,
-                server.map(|s| s.to_string()).unwrap_or_default()
-            );
-            out.list
-                .push(Output::Log(Level::Info, "metadata_ready", line));
         }
-        self.publish(found.servers.into(), Health::Ready, Some(now));
-        self.round = Round::Waiting {
-            at: now.after_ms(next_delay_ms(s, rng)),
+    }
+
+    /// Takes an answer.
+    fn take(
+        &mut self,
+        env: Env<'_>,
+        subject: Subject,
+        has_views: bool,
+        rows: &Rows,
+        out: &mut Out<'_, Mail>,
+    ) -> Step {
+        // Another connection may be to another release.
+        if self.looked_at != self.channel.logins() {
+            self.looked_at = self.channel.logins();
+            self.selections = [&SERVERS, &ZONES, &TENANTS].map(Selection::all);
+        }
+        let selection = self.selection(subject).clone();
+        let Findings {
+            servers,
+            zones,
+            tenants,
+            complaints,
+        } = &mut self.findings;
+        let refused = match subject {
+            Subject::Servers => match source::servers(&selection, rows, complaints) {
+                Reading::Rows(rows) if rows.is_empty() => {
+                    let bad = complaints.line().map(|l| format!(" ({l})"));
+                    Refused::Error(format!("no server{}", bad.unwrap_or_default()))
+                }
+                Reading::Rows(rows) => {
+                    *servers = Some(rows);
+                    return Step::Done(subject);
+                }
+                Reading::Refused(Refused::NoView) if !has_views => return Step::Done(subject),
+                Reading::Refused(refused) => refused,
+            },
+            Subject::Zones => match source::zones(&selection, rows, complaints) {
+                Reading::Rows(rows) => {
+                    *zones = Some(rows);
+                    return Step::Done(subject);
+                }
+                Reading::Refused(refused) => refused,
+            },
+            Subject::Tenants => match source::tenants(&selection, rows) {
+                Reading::Rows(rows) => {
+                    *tenants = Some(rows);
+                    return Step::Done(subject);
+                }
+                Reading::Refused(refused) => refused,
+            },
         };
+        if refused == Refused::NoColumn && !selection.is_narrowed() {
+            return Step::Asked(self.look(env, subject, out));
+        }
+        let what = format!("{}: {refused}", selection.name());
+        self.useless(env, subject, what, out)
+    }
+
+    /// The subject cannot be read here. Without the servers another server is asked; the rest is
+    /// done without.
+    fn useless(
+        &mut self,
+        env: Env<'_>,
+        subject: Subject,
+        what: String,
+        out: &mut Out<'_, Mail>,
+    ) -> Step {
+        if subject == Subject::Servers {
+            self.findings.complaints = Complaints::default();
+            return Step::Asked(self.channel.reject(env, &what, out));
+        }
+        self.findings.complaints.add(what);
+        Step::Done(subject)
+    }
+
+    fn look(&mut self, env: Env<'_>, subject: Subject, out: &mut Out<'_, Mail>) -> Option<Outcome> {
+        self.stage = Stage::Looking(subject);
+        let sql = self.selection(subject).probe();
+        self.channel.ask(env, sql, out)
     }
 }
 
@@ -421,22 +296,4 @@ impl ClusterRounds {
 fn next_delay_ms(s: &Settings, rng: &mut Rng) -> u64 {
     let half = s.interval_ms / 2;
     half + rng.below(s.interval_ms - half)
-}
-
-/// The metadata user. Without a configured password it logs in with an empty one.
-fn credentials(stage1: Option<Stage1>) -> Credentials {
-    Credentials {
-        user: b"proxyro@sys".to_vec(),
-        proof: match stage1 {
-            Some(stage1) => Proof::Stage1(stage1),
-            None => Proof::PassThrough {
-                scramble: [0; 20],
-                answer: vec![],
-            },
-        },
-        capabilities: client::PROTOCOL_41 | client::SECURE_CONNECTION | client::PLUGIN_AUTH,
-        max_packet: 1 << 24,
-        charset: CHARSET,
-        database: None,
-    }
 }

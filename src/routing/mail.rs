@@ -1,6 +1,6 @@
 //! What serving cores and the metadata core tell each other.
 
-use super::{Answer, Ask, Cluster, SessionRow};
+use super::{Answer, Ask, Cluster, SessionRow, Tenant};
 use crate::base::{CoreId, Errno};
 use crate::config;
 use std::net::SocketAddr;
@@ -12,6 +12,20 @@ pub enum Mail {
     /// Metadata core to serving core: an entry of the replica is replaced, unless the replica
     /// already has a newer version.
     Cluster(Arc<Cluster>),
+    /// Metadata core to serving core: what is known of a tenant is replaced, unless the replica
+    /// already has a newer version.
+    Tenant(Arc<Tenant>),
+    /// Serving core to metadata core: a session needs the servers of a tenant.
+    FindTenant {
+        /// Who asks.
+        core: CoreId,
+        /// Its cluster.
+        cluster: Arc<str>,
+        /// Its name.
+        tenant: Arc<[u8]>,
+        /// This version is wrong (a server of it said so), older ones too; 0: nothing is known.
+        wrong: u64,
+    },
     /// Metadata core to serving core: the first round is over, every configured cluster is known.
     Primed,
     /// Serving core to serving core: a statement that kills this connection was sent to a server.

@@ -4,12 +4,16 @@
 //! [`Replica`]: immutable, versioned entries, replaced by [`Mail`]. [`pick()`] chooses a server and
 //! says why ([`Reason`]).
 
+mod cluster;
 mod inquiry;
 mod mail;
 mod pick;
 mod replica;
+mod tenant;
 
+pub use cluster::{Cluster, Health, Server, ServerState, Zone, ZoneKind};
 pub use inquiry::{Answer, Ask, SessionRow, SessionState};
 pub use mail::Mail;
-pub use pick::{Choice, Reason, pick};
-pub use replica::{Cluster, Health, Replica};
+pub use pick::{Choice, Reason, pick, should_leave};
+pub use replica::Replica;
+pub use tenant::{SYS, Standing, Tenant};

@@ -1,14 +1,14 @@
 //! Choosing a server.
 
-use super::Cluster;
+use super::{Cluster, Tenant};
 use std::net::SocketAddr;
 
 /// Why a server was chosen. One list for EXPLAIN, counters and logs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reason {
-    /// The session has no server yet: any server of the cluster, spread by session id.
+    /// The session has no server yet: one of the tenant's, spread by session id.
     NewSession,
-    /// The servers before it could not be reached.
+    /// The servers before it could not be reached, or refused.
     NextAfterFailure,
 }
 
@@ -32,55 +32,165 @@ pub struct Choice {
     pub reason: Reason,
 }
 
-/// Chooses the server of a session's next connection.
-///
-/// `spread` distributes sessions over servers (the session's id); `failed` counts the servers that
-/// were tried in vain: each attempt takes the next one, none twice. `None` when all were tried.
-#[must_use]
-pub fn pick(cluster: &Cluster, spread: u32, failed: u32) -> Option<Choice> {
-    let n = cluster.servers.len();
-    if n == 0 || failed as usize >= n {
-        return None;
+/// How good a server is for new work; the first is the best.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Class {
+    /// The cluster has it, and it is in service.
+    InService,
+    /// The cluster has it, but says that it is not in service. It may know more than the list.
+    OutOfService,
+    /// The tenant is said to be there, but the cluster does not list it (any more, or yet).
+    Unlisted,
+}
+
+fn class(cluster: &Cluster, server: SocketAddr) -> Class {
+    match cluster.server(server) {
+        Some(s) if s.state.is_in_service() => Class::InService,
+        Some(_) => Class::OutOfService,
+        None => Class::Unlisted,
     }
-    let at = (spread as usize + failed as usize) % n;
-    let reason = if failed == 0 {
+}
+
+/// The servers that a session may use, in the order of the list: those of its tenant, or, for the
+/// sys tenant (`None`) and without cluster views, all of the cluster.
+fn servers<'a>(
+    cluster: &'a Cluster,
+    tenant: Option<&'a Tenant>,
+) -> impl Iterator<Item = SocketAddr> + Clone + 'a {
+    let (all, own): (&[_], &[_]) = match tenant {
+        Some(tenant) => (&[], &tenant.servers),
+        None => (&cluster.servers, &[]),
+    };
+    all.iter().map(|s| s.address).chain(own.iter().copied())
+}
+
+/// Chooses the server of a session's next connection: one in service if there is one.
+///
+/// `spread` distributes sessions over servers (the session's id); those in `tried` were tried in
+/// vain. `None` when all were. Servers that are said to be out of service come last, but they do
+/// come: what a server says itself is newer than any list.
+#[must_use]
+pub fn pick(
+    cluster: &Cluster,
+    tenant: Option<&Tenant>,
+    spread: u32,
+    tried: &[SocketAddr],
+) -> Option<Choice> {
+    let left = servers(cluster, tenant).filter(|s| !tried.contains(s));
+    let best = left.clone().map(|s| class(cluster, s)).min()?;
+    let best = left.filter(|&s| class(cluster, s) == best);
+    let at = spread as usize % best.clone().count().max(1);
+    let reason = if tried.is_empty() {
         Reason::NewSession
     } else {
         Reason::NextAfterFailure
     };
-    cluster
-        .servers
-        .get(at)
-        .map(|&server| Choice { server, reason })
+    best.clone().nth(at).map(|server| Choice { server, reason })
+}
+
+/// True if a session on `server` has reason to leave: it is out of service or not one of the
+/// tenant's any more, and there is one in service that is.
+#[must_use]
+pub fn should_leave(cluster: &Cluster, tenant: Option<&Tenant>, server: SocketAddr) -> bool {
+    let is_good =
+        class(cluster, server) == Class::InService && servers(cluster, tenant).any(|s| s == server);
+    !is_good && servers(cluster, tenant).any(|s| class(cluster, s) == Class::InService)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::Health;
+    use crate::base::Tick;
+    use crate::routing::{Health, Server, ServerState, Standing};
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
-    #[test]
-    fn every_server_is_tried_once_and_sessions_start_at_different_ones() {
-        let servers: Vec<SocketAddr> = (1..=3)
-            .map(|i| SocketAddr::from(([127, 0, 0, i], 2881)))
-            .collect();
-        let cluster = Cluster {
+    fn at(n: u8) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, n], 2881))
+    }
+
+    fn cluster(states: &[ServerState]) -> Cluster {
+        let server = |(i, &state): (usize, &ServerState)| Server {
+            address: at(i as u8 + 1),
+            zone: "z1".into(),
+            state,
+            is_root: false,
+        };
+        Cluster {
             name: "ob1".into(),
             is_named: true,
             version: 1,
-            servers: Arc::from(servers.clone()),
+            servers: states.iter().enumerate().map(server).collect(),
+            zones: Arc::new([]),
+            has_views: true,
             health: Health::Ready,
-            confirmed: None,
-        };
+            published: Tick(0),
+        }
+    }
+
+    fn tenant(servers: &[u8]) -> Tenant {
+        Tenant {
+            cluster: "ob1".into(),
+            name: b"t".as_slice().into(),
+            version: 1,
+            servers: servers.iter().map(|&n| at(n)).collect(),
+            standing: Standing::Known,
+            published: Tick(0),
+        }
+    }
+
+    /// The servers in the order in which they are tried.
+    fn tries(cluster: &Cluster, tenant: Option<&Tenant>, spread: u32) -> Vec<SocketAddr> {
+        let mut tried = vec![];
+        while let Some(choice) = pick(cluster, tenant, spread, &tried) {
+            assert_eq!(choice.reason == Reason::NewSession, tried.is_empty());
+            tried.push(choice.server);
+        }
+        tried
+    }
+
+    #[test]
+    fn every_server_is_tried_once_and_sessions_start_at_different_ones() {
+        let cluster = cluster(&[ServerState::Active; 3]);
         for spread in 0..6 {
-            let mut tried: Vec<_> = (0..3)
-                .map(|failed| pick(&cluster, spread, failed).unwrap().server)
-                .collect();
-            assert_eq!(tried[0], servers[spread as usize % 3]);
-            tried.sort();
-            assert_eq!(tried, servers);
-            assert_eq!(pick(&cluster, spread, 3), None);
+            let tried = tries(&cluster, None, spread);
+            assert_eq!(tried[0], at(spread as u8 % 3 + 1));
+            let set: BTreeSet<_> = tried.iter().copied().collect();
+            assert_eq!((tried.len(), set.len()), (3, 3));
+        }
+    }
+
+    #[test]
+    fn servers_out_of_service_come_last_and_unlisted_ones_behind_them() {
+        use ServerState::{Active, Deleting, Inactive, Starting, Stopped, Unknown};
+        let cluster = cluster(&[Stopped, Active, Starting, Deleting, Inactive, Unknown]);
+        let tenant = tenant(&[9, 1, 2, 5]);
+        for spread in 0..9 {
+            let all = tries(&cluster, None, spread);
+            let good: BTreeSet<_> = all[..3].iter().copied().collect();
+            assert_eq!(good, [at(2), at(4), at(6)].into(), "{all:?}");
+            assert_eq!(all.len(), 6);
+            let own = tries(&cluster, Some(&tenant), spread);
+            assert_eq!((own[0], own[3], own.len()), (at(2), at(9), 4), "{own:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_leaves_a_server_only_for_a_better_one() {
+        use ServerState::{Active, Stopped};
+        let both = cluster(&[Stopped, Active]);
+        let own = tenant(&[2]);
+        for (cluster, tenant, server, leaves) in [
+            (&both, None, 1, true),
+            (&both, None, 2, false),
+            (&both, None, 3, true),
+            (&both, Some(&own), 2, false),
+            (&cluster(&[Active, Active]), Some(&own), 1, true),
+            (&cluster(&[Stopped, Stopped]), None, 1, false),
+            (&cluster(&[Active, Stopped]), Some(&own), 1, false),
+        ] {
+            let got = should_leave(cluster, tenant, at(server));
+            assert_eq!(got, leaves, "{server} of {:?}", cluster.servers);
         }
     }
 }

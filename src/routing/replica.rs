@@ -1,61 +1,63 @@
-//! A core's read-only copy of what is known about clusters.
+//! A core's read-only copy of what is known about clusters and tenants.
 
-use crate::base::Tick;
+use super::{Cluster, Standing, Tenant};
 use hashbrown::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// How well a cluster is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// No round has ended yet; the servers are those of the start-up list.
-    Building,
-    /// The last round succeeded.
-    Ready,
-    /// The last round failed; what was known before stays in use.
-    Degraded {
-        /// What failed, for people: address and answer.
-        cause: Arc<str>,
-    },
-}
-
-/// One cluster as the metadata core last knew it. Immutable; replaced as a whole.
-#[derive(Clone, Debug)]
-pub struct Cluster {
-    /// Name, as in logins.
-    pub name: Arc<str>,
-    /// The operator gave the name, so that servers can check it (`__cluster_name`).
-    pub is_named: bool,
-    /// Rises with each change; an old entry never overwrites a newer one.
-    pub version: u64,
-    /// Servers by SQL address, in the order of the list. Without cluster views this is the
-    /// root-server list.
-    pub servers: Arc<[SocketAddr]>,
-    /// How well this is known.
-    pub health: Health,
-    /// When the servers were last confirmed by a round (metadata core's clock).
-    pub confirmed: Option<Tick>,
+/// One cluster and the tenants of it that this core was told of.
+#[derive(Debug)]
+struct Slot {
+    cluster: Arc<Cluster>,
+    tenants: HashMap<Arc<[u8]>, Arc<Tenant>>,
 }
 
 /// All clusters, as one core knows them. Changed by mail between requests only.
 #[derive(Debug, Default)]
 pub struct Replica {
-    clusters: HashMap<Arc<str>, Arc<Cluster>>,
+    clusters: HashMap<Arc<str>, Slot>,
     /// The cluster of logins that name none: the first configured one.
     default: Option<Arc<str>>,
     is_primed: bool,
+    generation: u64,
 }
 
 impl Replica {
     /// Installs an entry; false if it is older than what is there.
     pub fn install(&mut self, entry: Arc<Cluster>) -> bool {
-        if let Some(old) = self.clusters.get(&entry.name)
+        if let Some(slot) = self.clusters.get_mut(&entry.name) {
+            if slot.cluster.version >= entry.version {
+                return false;
+            }
+            slot.cluster = entry;
+        } else {
+            self.default.get_or_insert_with(|| entry.name.clone());
+            let slot = Slot {
+                cluster: entry.clone(),
+                tenants: HashMap::new(),
+            };
+            self.clusters.insert(entry.name.clone(), slot);
+        }
+        self.generation += 1;
+        true
+    }
+
+    /// Installs what is known of a tenant; false if it is older than what is there, or if its
+    /// cluster is not known.
+    pub fn install_tenant(&mut self, entry: Arc<Tenant>) -> bool {
+        let Some(slot) = self.clusters.get_mut(&entry.cluster) else {
+            return false;
+        };
+        if let Some(old) = slot.tenants.get(&entry.name)
             && old.version >= entry.version
         {
             return false;
         }
-        self.default.get_or_insert_with(|| entry.name.clone());
-        self.clusters.insert(entry.name.clone(), entry);
+        if entry.standing == Standing::Forgotten {
+            slot.tenants.remove(&entry.name);
+        } else {
+            slot.tenants.insert(entry.name.clone(), entry);
+        }
+        self.generation += 1;
         true
     }
 
@@ -71,9 +73,25 @@ impl Replica {
         self.is_primed
     }
 
+    /// Rises with every installed entry: whoever has seen this number has nothing new to look at.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// The named cluster, or the default one.
     #[must_use]
     pub fn cluster(&self, name: Option<&[u8]>) -> Option<&Arc<Cluster>> {
+        self.slot(name).map(|slot| &slot.cluster)
+    }
+
+    /// What is known of a tenant of the named cluster, or of the default one.
+    #[must_use]
+    pub fn tenant(&self, cluster: Option<&[u8]>, name: &[u8]) -> Option<&Arc<Tenant>> {
+        self.slot(cluster)?.tenants.get(name)
+    }
+
+    fn slot(&self, name: Option<&[u8]>) -> Option<&Slot> {
         let name = match name {
             Some(bytes) => std::str::from_utf8(bytes).ok()?,
             None => self.default.as_deref()?,
@@ -85,6 +103,8 @@ impl Replica {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Tick;
+    use crate::routing::Health;
 
     fn entry(name: &str, version: u64) -> Arc<Cluster> {
         Arc::new(Cluster {
@@ -92,8 +112,21 @@ mod tests {
             is_named: true,
             version,
             servers: Arc::new([]),
+            zones: Arc::new([]),
+            has_views: true,
             health: Health::Building,
-            confirmed: None,
+            published: Tick(0),
+        })
+    }
+
+    fn tenant(version: u64, standing: Standing) -> Arc<Tenant> {
+        Arc::new(Tenant {
+            cluster: "ob1".into(),
+            name: b"t".as_slice().into(),
+            version,
+            servers: Arc::new([]),
+            standing,
+            published: Tick(0),
         })
     }
 
@@ -105,10 +138,27 @@ mod tests {
         assert!(!r.install(entry("ob1", 4)));
         assert!(!r.install(entry("ob1", 5)));
         assert!(r.install(entry("ob2", 1)));
+        let seen = r.generation();
         assert!(r.install(entry("ob1", 6)));
+        assert!(r.generation() > seen);
         assert_eq!(r.cluster(None).unwrap().version, 6);
         assert_eq!(&*r.cluster(Some(b"ob2")).unwrap().name, "ob2");
         assert!(r.cluster(Some(b"OB2")).is_none());
         assert!(r.cluster(Some(&[0xFF])).is_none());
+    }
+
+    #[test]
+    fn tenants_outlive_a_change_of_their_cluster_until_they_are_forgotten() {
+        let mut r = Replica::default();
+        assert!(!r.install_tenant(tenant(1, Standing::Known)), "no cluster");
+        r.install(entry("ob1", 1));
+        assert!(r.install_tenant(tenant(7, Standing::Known)));
+        assert!(!r.install_tenant(tenant(6, Standing::Absent)));
+        assert!(!r.install_tenant(tenant(7, Standing::Absent)));
+        r.install(entry("ob1", 2));
+        assert_eq!(r.tenant(None, b"t").unwrap().version, 7);
+        assert!(r.tenant(None, b"T").is_none(), "case matters");
+        assert!(r.install_tenant(tenant(8, Standing::Forgotten)));
+        assert!(r.tenant(Some(b"ob1"), b"t").is_none());
     }
 }

@@ -114,6 +114,9 @@ impl Session {
                     break;
                 }
             }
+            if self.has_left() {
+                break;
+            }
         }
         out.pool.give(inflated);
         if let Some(buffer) = self.free_buffer(id) {

@@ -6,6 +6,7 @@
 //! * `state.rs`: the state and the entry point, timers, ends.
 //! * `client_login.rs`: greeting, login packet, auth switch.
 //! * `server_login.rs`: choosing a server, connecting, logging in.
+//! * `moving.rs`: when a session gets another server, and how.
 //! * `request.rs`: what the client asks; `frames.rs`: the framing of server connections.
 //! * `reply.rs`: what the server answers; `track.rs`: what the client is told of session state.
 //! * `admin.rs`: a session of `root@proxysys`, which no server sees.
@@ -17,6 +18,7 @@ mod admin;
 mod client_login;
 mod frames;
 mod ids;
+mod moving;
 mod reply;
 mod request;
 mod server_login;

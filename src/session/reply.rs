@@ -1,6 +1,7 @@
 //! What the server answers: what passes, what is rebuilt, what is learnt, and what a lost
 //! connection means.
 
+use super::moving::{Kept, Moving, RESET};
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, Untold, put_ok};
 use crate::base::{
@@ -121,6 +122,9 @@ struct Relay<'r, 'o, 'b> {
     is_malformed: bool,
     /// The client got something.
     has_passed: bool,
+    /// The request, if it may be sent again elsewhere.
+    kept: Option<&'r mut Kept>,
+    moving: &'r mut Moving,
 }
 
 impl ReplySink for Relay<'_, '_, '_> {
@@ -142,6 +146,7 @@ impl ReplySink for Relay<'_, '_, '_> {
         };
         self.has_passed = true;
         self.facts.learn(&ok);
+        self.moving.learn(&ok);
         let untold = self.facts.untold.as_deref_mut();
         let occasion = self.occasion;
         self.out.own(Side::Client, |b| {
@@ -153,12 +158,17 @@ impl ReplySink for Relay<'_, '_, '_> {
         match OkPacket::parse(payload) {
             Ok(ok) => {
                 self.facts.learn(&ok);
+                self.moving.learn(&ok);
                 if let Some(untold) = &mut self.facts.untold {
                     untold.keep(&ok);
                 }
             }
             Err(_) => self.is_malformed = true,
         }
+    }
+
+    fn withholds(&mut self, code: u16) -> bool {
+        self.kept.as_mut().is_some_and(|kept| kept.withholds(code))
     }
 
     fn error(&mut self, code: u16) {
@@ -185,6 +195,7 @@ impl Session {
             links,
             facts,
             phase,
+            moving,
             ..
         } = self;
         let (Some(Some(link)), Phase::Running(running)) = (links.get_mut(usize::from(id.0)), phase)
@@ -210,6 +221,9 @@ impl Session {
             turn: None,
             is_malformed: false,
             has_passed: false,
+            // Only a whole request can be sent again.
+            kept: running.kept.as_mut().filter(|_| running.is_asked),
+            moving,
         };
         let fed = reply.feed(data.get(at..).unwrap_or_default(), &mut relay);
         let Relay {
@@ -222,6 +236,7 @@ impl Session {
         let done = reply.is_done();
         if has_passed {
             running.next_seq = reply.next_seq();
+            running.forget_kept(out);
         }
         if let Some(code) = error {
             out.count(Event::ReplyError);
@@ -239,6 +254,9 @@ impl Session {
             Ok(used) if !is_malformed => {
                 if done && link.ends_with_packet() {
                     self.reply_over(ctx, id, out);
+                    if self.has_left() {
+                        return data.len();
+                    }
                 }
                 at + used
             }
@@ -261,10 +279,15 @@ impl Session {
         let Phase::Running(running) = &mut self.phase else {
             return;
         };
+        if running.is_refused() {
+            return self.send_elsewhere(ctx, out);
+        }
         running.is_replied = true;
         out.count(Event::Reply);
         if let Some(name) = running.new_user.take() {
             self.name = Some(name);
+            // Other servers cannot be told the new user's password.
+            self.moving.has_state = true;
             out.count(Event::ClientChangedUser);
         }
         self.finish_if_done(ctx, out);
@@ -304,6 +327,7 @@ impl Session {
         }
         self.phase = Phase::Idle;
         self.idle_since = ctx.now;
+        self.moving.settle();
         self.drain(out);
     }
 
@@ -357,12 +381,20 @@ impl Session {
                     self.end(CloseReason::Killed, Linger::Flush, out);
                 } else if is_timeout {
                     self.end(CloseReason::ServerIdleTimeout, Linger::Flush, out);
+                } else if self.is_movable() {
+                    // The next request gets another server; the client need not know.
+                    let server = self.link_mut(id).map(|l| l.server);
+                    self.drop_link(id);
+                    if let Some(server) = server {
+                        self.report_unreachable(ctx, server, RESET, out);
+                    }
                 } else {
                     let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
                     let text = format!("lost the connection to server {server}: {what}");
                     self.lost_idle(&text, out);
                 }
             }
+            Phase::Running(r) if r.is_refused() => self.send_elsewhere(ctx, out),
             Phase::Running(_) => {
                 out.count(Event::LinkLost);
                 let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
@@ -370,6 +402,13 @@ impl Session {
                 self.lost_in_statement(ctx, id, &text, CloseReason::ServerLost, out);
             }
             _ => {}
+        }
+    }
+
+    /// The running request was refused by its server, which proves that it did not run.
+    fn send_elsewhere(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
+        if let Phase::Running(running) = std::mem::replace(&mut self.phase, Phase::Idle) {
+            self.repeat_elsewhere(ctx, running, out);
         }
     }
 

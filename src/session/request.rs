@@ -1,5 +1,6 @@
 //! What the client asks: where each request's bytes go.
 
+use super::moving::Kept;
 use super::server_login::HOME;
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ, put_error};
 use crate::auth::LoginName;
@@ -63,6 +64,8 @@ pub(super) struct Running {
     pub(super) new_user: Option<Box<LoginName>>,
     /// The server was lost while the client still sends.
     pub(super) broken: Option<Box<Broken>>,
+    /// What is kept of the request until its reply begins, if it may be sent again elsewhere.
+    pub(super) kept: Option<Kept>,
 }
 
 /// What a client is told once it has sent what it is sending: only then it reads, and only then
@@ -76,10 +79,35 @@ pub(super) struct Broken {
     pub(super) deadline: Tick,
 }
 
+impl Broken {
+    pub(super) fn new(ctx: &Ctx<'_>, fault: Fault, text: String, reason: CloseReason) -> Self {
+        Self {
+            fault,
+            text,
+            reason,
+            deadline: ctx.now.after_ms(BROKEN_PAUSE_MS),
+        }
+    }
+}
+
 impl Running {
     /// True while client bytes belong to this request.
     pub(super) const fn wants_client(&self) -> bool {
         !self.is_asked || self.turn.is_some()
+    }
+
+    /// The server has refused the request, and it may be sent elsewhere.
+    pub(super) fn is_refused(&self) -> bool {
+        self.kept
+            .as_ref()
+            .is_some_and(|kept| kept.refusal.is_some())
+    }
+
+    /// The request will not be sent again.
+    pub(super) fn forget_kept(&mut self, out: &mut Out<'_, Mail>) {
+        if let Some(kept) = self.kept.take() {
+            out.pool.give(kept.bytes);
+        }
     }
 }
 
@@ -104,6 +132,7 @@ impl Session {
         {
             broken.deadline = ctx.now.after_ms(BROKEN_PAUSE_MS);
         }
+        let is_fresh = self.request.is_fresh();
         match self
             .request
             .step(bytes.data.get(at..).unwrap_or_default(), &mut at)
@@ -121,8 +150,18 @@ impl Session {
                     // A packet of the client's turn.
                     r.is_last = len == 0 || r.turn == Some(ClientTurn::AuthAnswer);
                 } else {
+                    // A head in pieces is not looked at.
+                    let packet = if is_fresh { packet } else { &[] };
+                    if self.needs_server(ctx, command, statement(command, packet)) {
+                        self.request
+                            .take_held(|held| self.held.extend_from_slice(held));
+                        self.request = Request::default();
+                        self.hold(bytes.data.get(from..).unwrap_or_default(), out);
+                        self.leave(ctx, out);
+                        return bytes.data.len();
+                    }
                     out.laps.now(Stage::Parse);
-                    self.begin_request(command, seq, flags, packet, out);
+                    self.begin_request(ctx, command, seq, flags, packet, out);
                 }
             }
             RequestStep::Body(n) => {
@@ -152,6 +191,7 @@ impl Session {
 
     fn begin_request(
         &mut self,
+        ctx: &Ctx<'_>,
         command: Option<Command>,
         seq: u8,
         flags: u8,
@@ -160,20 +200,21 @@ impl Session {
     ) {
         let reply_seq = seq.wrapping_add(1);
         if command == Some(Command::QUIT) {
-            // The server is told, so that it does not count an aborted connection.
-            let shape = self.shape(Command::QUIT, 0);
-            if let Some(link) = self.link_mut(HOME)
-                && link.is_idle()
-            {
-                link.begin(shape);
-                self.send_packet(HOME, &[1, 0, 0, 0, Command::QUIT.0], out);
-            }
+            self.say_quit(out);
             self.end(CloseReason::ClientQuit, Linger::Flush, out);
             return;
         }
+        let mut broken = self.take_failure();
+        let text = statement(command, packet);
         // An empty packet has no command: the server answers it like an unknown one.
         let command = command.unwrap_or(Command::SLEEP);
+        if let Some(what) = self.misses_the_past(text) {
+            let (fault, reason) = (Fault::LostBeforeReply, CloseReason::ServerLost);
+            broken = Some(Box::new(Broken::new(ctx, fault, what, reason)));
+        }
+        let mut kept = None;
         let route = match command {
+            _ if broken.is_some() => Route::Local,
             Command::PING => Route::Local,
             Command::CHANGE_USER => Route::Collect(out.pool.take()),
             _ => 'route: {
@@ -181,6 +222,7 @@ impl Session {
                     break 'route Route::Version(name);
                 }
                 out.laps.now(Stage::Route);
+                kept = self.keep(command, out);
                 let shape = self.shape(command, flags);
                 if let Some(link) = self.link_mut(HOME) {
                     link.begin(shape);
@@ -197,8 +239,20 @@ impl Session {
             turn: None,
             is_last: false,
             new_user: None,
-            broken: None,
+            broken,
+            kept,
         });
+    }
+
+    /// Says good-bye to an idle server, so that it does not count an aborted connection.
+    pub(super) fn say_quit(&mut self, out: &mut Out<'_, Mail>) -> bool {
+        let shape = self.shape(Command::QUIT, 0);
+        let Some(link) = self.link_mut(HOME).filter(|link| link.is_idle()) else {
+            return false;
+        };
+        link.begin(shape);
+        self.send_packet(HOME, &[1, 0, 0, 0, Command::QUIT.0], out);
+        true
     }
 
     const fn shape(&self, command: Command, flags: u8) -> Shape {
@@ -219,6 +273,14 @@ impl Session {
         match &mut r.route {
             Route::Forward(id) => {
                 let id = *id;
+                if let Some(kept) = &mut r.kept {
+                    let more = bytes.data.get(start..end).unwrap_or_default();
+                    let fits = kept.add(self.request.held()) && kept.add(more);
+                    if !fits {
+                        self.moving.has_state |= kept.may_leave_state();
+                        r.forget_kept(out);
+                    }
+                }
                 self.send_request(id, bytes, start, end, out);
             }
             Route::Collect(collected) => {
@@ -289,6 +351,9 @@ impl Session {
             return;
         }
         r.is_asked = true;
+        if let Some(kept) = &r.kept {
+            self.moving.has_state |= kept.may_leave_state();
+        }
         out.count(Event::Request);
         match &mut r.route {
             Route::Forward(_) => out.laps.now(Stage::ServerWait),
@@ -328,12 +393,7 @@ impl Session {
     ) {
         if let Phase::Running(r) = &mut self.phase {
             r.route = Route::Local;
-            r.broken = Some(Box::new(Broken {
-                fault,
-                text,
-                reason,
-                deadline: ctx.now.after_ms(BROKEN_PAUSE_MS),
-            }));
+            r.broken = Some(Box::new(Broken::new(ctx, fault, text, reason)));
         }
     }
 
@@ -402,6 +462,14 @@ impl Session {
         put_packet(&mut rewritten, seq, |b| packet.put(b, &user, plugin_auth));
         self.send_packet(HOME, &rewritten, out);
         out.pool.give(rewritten);
+    }
+}
+
+/// The text of a statement, as far as it has come with its head.
+fn statement(command: Option<Command>, packet: &[u8]) -> Option<&[u8]> {
+    match command {
+        Some(Command::QUERY) => packet.get(HEADER_LEN + 1..),
+        _ => None,
     }
 }
 

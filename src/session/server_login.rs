@@ -5,15 +5,16 @@
 
 use super::admin;
 use super::client_login::Parsed;
-use super::state::{Ctx, Phase, Session};
+use super::moving::TENANT_NOT_IN_SERVER;
+use super::state::{Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, put_ok};
 use crate::base::{CloseReason, CoreId, Errno, Event, Linger, LinkId, Out, Output, Side, Tick};
-use crate::link::{Identity, Link, LoginStep, put_login};
+use crate::link::{Identity, Link, LoginStep, Proof, put_login};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ErrPacket, OkPacket, TRACK_VARIABLES};
-use crate::routing::{Cluster, Health, Mail, pick};
+use crate::routing::{Cluster, Health, Mail, Replica, SYS, Standing, Tenant, pick};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// The one link of a session until statements are routed one by one.
@@ -26,25 +27,103 @@ const TRY_ELSEWHERE: &[u16] = &[
     4124, // connect error
     4661, // session entry exists
     4666, // cluster name does not match
-    4780, 4782, // service name, not the primary tenant
-    5150, // tenant not in this server
-    8001, 8002, // server is starting, stopping
+    4780,
+    4782, // service name, not the primary tenant
+    TENANT_NOT_IN_SERVER,
+    8001,
+    8002, // server is starting, stopping
 ];
 
-/// Where the server's side of a login stands.
+/// What waits for a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Purpose {
+    /// The client's login, which is answered with this sequence number.
+    Login(u8),
+    /// A request of a client that is logged in.
+    Statement,
+}
+
+/// Where the search for a server stands.
+///
+/// ```text
+/// waiting (cluster or tenant not known) ── mail ──> connecting, logging in ──> logged in
+///    ▲                                                  │ failure: next server; 5150: the tenant
+///    └──────────────────────────────────────────────────┘ is looked up first; none left: over
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ServerLogin {
-    pub(super) login: Parsed,
-    /// Sequence number of the answer that the client waits for.
-    pub(super) reply_seq: u8,
-    /// When the running attempt is given up; `None` while the cluster is not known yet.
-    pub(super) attempt_deadline: Option<Tick>,
+    purpose: Purpose,
+    /// When the running attempt is given up; `None` while something is not known yet.
+    attempt_deadline: Option<Tick>,
+    /// While something is not known: when to look, or to ask, again.
+    look_again: Tick,
     /// Servers that were tried in vain.
-    failed: u32,
-    /// What they answered, for the error text.
+    tried: Vec<SocketAddr>,
+    /// The tenant's entry up to this version is wrong: a server of it said so.
+    wrong: u64,
+    /// The first round and a newer entry are waited for until then, and then done without.
+    patience: Tick,
+    /// What servers answered, for the error text.
     causes: Vec<String>,
     /// The last error packet of a server: code, sqlstate, text.
     refusal: Option<(u16, Vec<u8>, Vec<u8>)>,
+}
+
+/// How long better knowledge is waited for before what there is is tried: the first round of a
+/// cluster, a newer entry of a tenant. Source: design section 7, cold location.
+const PATIENCE_MS: u64 = 1_000;
+/// Something that is not known is asked for again after this time: letters can be lost.
+const ASK_AGAIN_MS: u64 = 1_000;
+
+impl ServerLogin {
+    /// A search that leaves out `tried`, and entries of the tenant up to version `wrong`.
+    pub(super) fn new(ctx: &Ctx<'_>, purpose: Purpose, tried: Vec<SocketAddr>, wrong: u64) -> Self {
+        Self {
+            purpose,
+            attempt_deadline: None,
+            look_again: ctx.now.after_ms(ASK_AGAIN_MS),
+            tried,
+            wrong,
+            patience: ctx.now.after_ms(PATIENCE_MS),
+            causes: vec![],
+            refusal: None,
+        }
+    }
+
+    /// Sequence number of what the client gets next.
+    pub(super) const fn reply_seq(&self) -> u8 {
+        match self.purpose {
+            Purpose::Login(seq) => seq,
+            Purpose::Statement => UNASKED_SEQ,
+        }
+    }
+
+    /// The client is not logged in yet.
+    pub(super) const fn is_login(&self) -> bool {
+        matches!(self.purpose, Purpose::Login(_))
+    }
+
+    /// When the next timer is wanted.
+    pub(super) const fn due(&self) -> Tick {
+        match self.attempt_deadline {
+            Some(deadline) => deadline,
+            None => self.look_again,
+        }
+    }
+
+    /// Something is not known yet.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.attempt_deadline.is_none()
+    }
+}
+
+/// A tenant that a session needs to know.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) cluster: &'a Arc<str>,
+    pub(super) tenant: &'a [u8],
+    /// Its entry up to this version is of no use.
+    pub(super) wrong: u64,
 }
 
 impl Session {
@@ -59,15 +138,25 @@ impl Session {
         if login.name.tenant.eq_ignore_ascii_case(admin::TENANT) {
             return self.admin_login(ctx, &login, reply_seq, out);
         }
-        self.phase = Phase::ServerLogin(Box::new(ServerLogin {
-            login,
-            reply_seq,
-            attempt_deadline: None,
-            failed: 0,
-            causes: vec![],
-            refusal: None,
-        }));
+        self.login = Some(Box::new(login));
+        let search = ServerLogin::new(ctx, Purpose::Login(reply_seq), vec![], 0);
+        self.phase = Phase::ServerLogin(Box::new(search));
         self.try_next_server(ctx, out);
+    }
+
+    /// The tenant that this session waits for, if it does.
+    pub(super) fn wanted<'a>(&'a self, view: &'a Replica) -> Option<Wanted<'a>> {
+        let Phase::ServerLogin(l) = &self.phase else {
+            return None;
+        };
+        let name = self.name.as_deref()?;
+        let cluster = view.cluster(name.cluster.as_deref())?;
+        let is_wanted = l.is_waiting() && cluster.has_views && &*name.tenant != SYS;
+        is_wanted.then(|| Wanted {
+            cluster: &cluster.name,
+            tenant: &name.tenant,
+            wrong: l.wrong,
+        })
     }
 
     /// Knowledge changed: if this login waits for it, look again.
@@ -77,55 +166,98 @@ impl Session {
         }
     }
 
-    fn try_next_server(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
-        let Phase::ServerLogin(l) = &mut self.phase else {
-            return;
-        };
-        let wanted = l.login.name.cluster.as_deref();
+    /// Tries the next server; waits while it is not known which that is.
+    pub(super) fn try_next_server(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
+        let wanted = self.name.as_deref().and_then(|n| n.cluster.as_deref());
         let Some(cluster) = ctx.view.cluster(wanted) else {
             if ctx.view.is_primed() {
                 let name = String::from_utf8_lossy(wanted.unwrap_or_default()).into_owned();
                 let text = format!("cluster not exist: '{name}' is not configured in this proxy");
-                let seq = l.reply_seq;
-                self.fail(
-                    seq,
-                    Fault::UnknownCluster,
-                    &text,
-                    CloseReason::LoginRefused,
-                    out,
-                );
+                let reason = CloseReason::LoginRefused;
+                self.no_server(ctx, Fault::UnknownCluster, text, reason, out);
             }
             return;
         };
-        let Some(choice) = pick(cluster, self.id, l.failed) else {
-            self.no_server(cluster.clone(), out);
+        let is_sys = self.name.as_deref().is_none_or(|n| &*n.tenant == SYS);
+        let tenant = self.tenant(ctx);
+        let Phase::ServerLogin(l) = &mut self.phase else {
             return;
+        };
+        l.attempt_deadline = None;
+        l.look_again = ctx.now.after_ms(ASK_AGAIN_MS);
+        if cluster.health == Health::Building && ctx.now < l.patience {
+            // The first round tells whether there are views.
+            l.look_again = l.patience;
+            return;
+        }
+        let is_everywhere = is_sys || !cluster.has_views;
+        if !is_everywhere {
+            let Some(tenant) = tenant else { return };
+            if tenant.version <= l.wrong && ctx.now < l.patience {
+                l.look_again = l.patience;
+                return;
+            }
+            match &tenant.standing {
+                Standing::Absent => return self.no_tenant(ctx, &tenant.clone(), out),
+                Standing::Unanswered { cause } if tenant.servers.is_empty() => {
+                    let name = String::from_utf8_lossy(&tenant.name).into_owned();
+                    let text = format!(
+                        "the servers of tenant '{name}' in cluster '{}' cannot be found: {cause} \
+                         [not run]",
+                        cluster.name
+                    );
+                    return self.no_server(ctx, Fault::NoServer, text, CloseReason::NoServer, out);
+                }
+                _ => {}
+            }
+        }
+        let own = tenant.filter(|_| !is_everywhere).map(|t| &**t);
+        let Some(choice) = pick(cluster, own, self.id, &l.tried) else {
+            let cluster = cluster.clone();
+            return self.all_failed(ctx, &cluster, own, out);
         };
         let connect = ctx.now.after_ms(ctx.settings.connect_timeout_ms);
         l.attempt_deadline = Some(connect.after_ms(ctx.settings.server_login_timeout_ms));
+        self.moving
+            .arrived(cluster.has_views, ctx.view.generation());
         self.links.clear();
         self.links.push(Some(Link::connecting(choice.server)));
         self.facts.server = Some(choice.server);
         out.list.push(Output::Connect(HOME, choice.server, connect));
     }
 
+    /// The cluster does not know the tenant.
+    fn no_tenant(&mut self, ctx: &Ctx<'_>, tenant: &Tenant, out: &mut Out<'_, Mail>) {
+        let has_password = self.login.as_deref().is_some_and(|l| {
+            !matches!(&l.credentials.proof, Proof::PassThrough { answer, .. } if answer.is_empty())
+        });
+        let password = if has_password { "YES" } else { "NO" };
+        let user = self.name.as_deref().map(|n| n.for_server());
+        let user = String::from_utf8_lossy(&user.unwrap_or_default()).into_owned();
+        let text = format!(
+            "Access denied for user '{user}'@'{}' (using password: {password}): cluster '{}' has \
+             no tenant '{}'",
+            self.peer.ip().to_canonical(),
+            tenant.cluster,
+            String::from_utf8_lossy(&tenant.name)
+        );
+        let reason = CloseReason::LoginRefused;
+        self.no_server(ctx, Fault::AccessDenied, text, reason, out);
+    }
+
     /// Every server was tried: the client gets the servers' own answer, or all causes.
-    fn no_server(&mut self, cluster: Arc<Cluster>, out: &mut Out<'_, Mail>) {
+    fn all_failed(
+        &mut self,
+        ctx: &Ctx<'_>,
+        cluster: &Cluster,
+        tenant: Option<&Tenant>,
+        out: &mut Out<'_, Mail>,
+    ) {
         let Phase::ServerLogin(l) = &mut self.phase else {
             return;
         };
-        let seq = l.reply_seq;
-        if let Some((code, sqlstate, message)) = l.refusal.take() {
-            out.own(Side::Client, |b| {
-                ErrPacket {
-                    code,
-                    sqlstate: &sqlstate,
-                    message: &message,
-                }
-                .put(b, seq);
-            });
-            self.end(CloseReason::LoginDenied, Linger::Flush, out);
-            return;
+        if l.refusal.is_some() && l.is_login() {
+            return self.denied(ctx, out);
         }
         let mut text = format!(
             "no server of cluster '{}' accepted the connection",
@@ -135,15 +267,54 @@ impl Session {
             text.push_str(": ");
             text.push_str(cause);
         }
-        if l.causes.is_empty() {
+        if l.causes.is_empty() && l.tried.is_empty() {
             text.push_str(": its server list is empty");
+        }
+        if let Some(Standing::Unanswered { cause }) = tenant.map(|t| &t.standing) {
+            text.push_str("; tenant: ");
+            text.push_str(cause);
         }
         if let Health::Degraded { cause } = &cluster.health {
             text.push_str("; metadata: ");
             text.push_str(cause);
         }
         text.push_str(" [not run]");
-        self.fail(seq, Fault::NoServer, &text, CloseReason::NoServer, out);
+        self.no_server(ctx, Fault::NoServer, text, CloseReason::NoServer, out);
+    }
+
+    /// The search is over without a server.
+    fn no_server(
+        &mut self,
+        ctx: &Ctx<'_>,
+        fault: Fault,
+        text: String,
+        reason: CloseReason,
+        out: &mut Out<'_, Mail>,
+    ) {
+        let Phase::ServerLogin(l) = &self.phase else {
+            return;
+        };
+        match l.purpose {
+            Purpose::Login(seq) => self.fail(seq, fault, &text, reason, out),
+            Purpose::Statement => self.search_failed(ctx, fault, text, reason, out),
+        }
+    }
+
+    /// The time for the search is over.
+    pub(super) fn search_timed_out(
+        &mut self,
+        ctx: &Ctx<'_>,
+        text: String,
+        out: &mut Out<'_, Mail>,
+    ) {
+        out.list.push(Output::Close(HOME, Linger::Abort));
+        self.no_server(
+            ctx,
+            Fault::LoginTimeout,
+            text,
+            CloseReason::LoginTimeout,
+            out,
+        );
     }
 
     pub(super) fn connect_failed(
@@ -157,9 +328,20 @@ impl Session {
             return;
         };
         out.count(Event::LinkConnectFailed);
-        if let Phase::ServerLogin(l) = &self.phase
-            && let Some(cluster) = ctx.view.cluster(l.login.name.cluster.as_deref())
-        {
+        self.report_unreachable(ctx, server, errno, out);
+        self.attempt_failed(ctx, &errno.to_string(), out);
+    }
+
+    /// Tells the metadata core, which looks early at the cluster then.
+    pub(super) fn report_unreachable(
+        &self,
+        ctx: &Ctx<'_>,
+        server: SocketAddr,
+        errno: Errno,
+        out: &mut Out<'_, Mail>,
+    ) {
+        let name = self.name.as_deref().and_then(|n| n.cluster.as_deref());
+        if let Some(cluster) = ctx.view.cluster(name) {
             let cluster = cluster.name.clone();
             let mail = Mail::Unreachable {
                 cluster,
@@ -168,7 +350,6 @@ impl Session {
             };
             out.list.push(Output::Post(CoreId::METADATA, mail));
         }
-        self.attempt_failed(ctx, &errno.to_string(), out);
     }
 
     /// The running attempt is over; its connection is gone or must go.
@@ -177,8 +358,8 @@ impl Session {
         let Phase::ServerLogin(l) = &mut self.phase else {
             return;
         };
-        l.failed += 1;
         if let Some(server) = server {
+            l.tried.push(server);
             l.causes.push(format!("{server} {what}"));
         }
         self.links.clear();
@@ -189,10 +370,14 @@ impl Session {
         let Phase::ServerLogin(l) = &self.phase else {
             return;
         };
-        if l.attempt_deadline.is_some_and(|d| d <= ctx.now) {
-            out.list.push(Output::Close(HOME, Linger::Abort));
-            self.attempt_failed(ctx, "did not answer the login in time", out);
+        if l.due() > ctx.now {
+            return;
         }
+        if l.is_waiting() {
+            return self.try_next_server(ctx, out);
+        }
+        out.list.push(Output::Close(HOME, Linger::Abort));
+        self.attempt_failed(ctx, "did not answer the login in time", out);
     }
 
     /// Bytes of a link that is logging in. Returns how many were used.
@@ -204,13 +389,16 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) -> usize {
         let mut used = 0;
+        let version = self.tenant(ctx).map_or(0, |tenant| tenant.version);
         let Self {
             links,
             phase,
             facts,
+            login,
             ..
         } = self;
-        let (Some(Some(link)), Phase::ServerLogin(l)) = (links.get_mut(usize::from(id.0)), phase)
+        let (Some(Some(link)), Phase::ServerLogin(l), Some(login)) =
+            (links.get_mut(usize::from(id.0)), phase, login)
         else {
             return data.len();
         };
@@ -219,7 +407,7 @@ impl Session {
             Ok(LoginStep::Greeted(greeting)) => {
                 link.login_sent();
                 facts.ask(ctx.settings.capability);
-                let cluster = ctx.view.cluster(l.login.name.cluster.as_deref());
+                let cluster = ctx.view.cluster(login.name.cluster.as_deref());
                 let named = cluster.filter(|c| c.is_named).map(|c| &*c.name);
                 let identity = Identity {
                     cluster: named,
@@ -229,40 +417,56 @@ impl Session {
                     connected_unix_us: self.connected_unix_us,
                     proxy_version: &ctx.settings.proxy_version,
                     capability: ctx.settings.capability,
-                    forwarded: &l.login.forwarded,
+                    forwarded: &login.forwarded,
                 };
-                let who = &l.login.credentials;
                 out.own(Side::Server(id), |b| {
-                    put_login(b, who, &identity, &greeting)
+                    put_login(b, &login.credentials, &identity, &greeting)
                 });
             }
             Ok(LoginStep::Refused(e)) => {
                 let elsewhere = TRY_ELSEWHERE.contains(&e.code);
+                if e.code == TENANT_NOT_IN_SERVER {
+                    // The list of its servers is old: it is read again before the next attempt.
+                    out.count(Event::TenantNotInServer);
+                    l.wrong = version;
+                    l.patience = ctx.now.after_ms(PATIENCE_MS);
+                }
                 l.refusal = Some((e.code, e.sqlstate.to_vec(), e.message.to_vec()));
                 let what = format!("refused the login: {} {}", e.code, text(e.message));
                 out.list.push(Output::Close(id, Linger::Abort));
                 if elsewhere {
                     self.attempt_failed(ctx, &what, out);
                 } else {
-                    self.denied(out);
+                    self.denied(ctx, out);
                 }
                 return data.len();
             }
             Ok(LoginStep::Accepted(payload)) => match OkPacket::parse(payload) {
                 Ok(ok) => {
-                    facts.database = l.login.credentials.database.clone();
+                    facts.database.clone_from(&login.credentials.database);
                     facts.learn(&ok);
-                    let (seq, untold) = (l.reply_seq, facts.untold.as_deref_mut());
-                    out.own(Side::Client, |b| {
-                        put_ok(b, seq, payload, &ok, Occasion::Login, untold);
-                    });
+                    match l.purpose {
+                        Purpose::Login(seq) => {
+                            let untold = facts.untold.as_deref_mut();
+                            out.own(Side::Client, |b| {
+                                put_ok(b, seq, payload, &ok, Occasion::Login, untold);
+                            });
+                            out.count(Event::ClientLoggedIn);
+                        }
+                        Purpose::Statement => {
+                            self.moving.is_fresh = true;
+                            out.count(Event::SessionMoved);
+                        }
+                    }
                     link.logged_in();
                     out.count(facts.agree(link));
                     self.phase = Phase::Idle;
                     self.login_deadline = None;
                     self.idle_since = ctx.now;
-                    out.count(Event::ClientLoggedIn);
-                    self.drain(out);
+                    // A request that waits for this server is done first.
+                    if self.held.is_empty() {
+                        self.drain(out);
+                    }
                 }
                 Err(e) => {
                     out.list.push(Output::Close(id, Linger::Abort));
@@ -280,22 +484,33 @@ impl Session {
     }
 
     /// The server said no, and no other server would say yes.
-    fn denied(&mut self, out: &mut Out<'_, Mail>) {
+    fn denied(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
         let Phase::ServerLogin(l) = &mut self.phase else {
             return;
         };
-        let seq = l.reply_seq;
-        if let Some((code, sqlstate, message)) = l.refusal.take() {
-            out.own(Side::Client, |b| {
-                ErrPacket {
-                    code,
-                    sqlstate: &sqlstate,
-                    message: &message,
-                }
-                .put(b, seq);
-            });
+        let (code, sqlstate, message) = l.refusal.take().unwrap_or_default();
+        match l.purpose {
+            Purpose::Login(seq) => {
+                out.own(Side::Client, |b| {
+                    ErrPacket {
+                        code,
+                        sqlstate: &sqlstate,
+                        message: &message,
+                    }
+                    .put(b, seq);
+                });
+                self.end(CloseReason::LoginDenied, Linger::Flush, out);
+            }
+            Purpose::Statement => {
+                let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
+                let text = format!(
+                    "the session needs another server, and {server} refuses its login: {code} {} \
+                     [not run]",
+                    text(&message)
+                );
+                self.search_failed(ctx, Fault::NoServer, text, CloseReason::LoginDenied, out);
+            }
         }
-        self.end(CloseReason::LoginDenied, Linger::Flush, out);
     }
 }
 
@@ -310,7 +525,7 @@ pub(super) fn shown_at_login(kind: u8, variable: &[u8]) -> bool {
 }
 
 /// `ipv4 << 32 | port << 16 | sequence`; the low bits of the session id are the sequence.
-pub(super) fn proxy_connection_id(local: &std::net::SocketAddr, session: u32) -> u64 {
+pub(super) fn proxy_connection_id(local: &SocketAddr, session: u32) -> u64 {
     let ip = match local.ip().to_canonical() {
         IpAddr::V4(v4) => u32::from(v4),
         // An IPv6 address does not fit: its last 32 bits keep the id distinct.

@@ -1,7 +1,8 @@
 //! The session's state, its entry point, and its ends.
 
 use super::admin::Admin;
-use super::client_login::ClientLogin;
+use super::client_login::{ClientLogin, Parsed};
+use super::moving::Moving;
 use super::reply::Facts;
 use super::request::Running;
 use super::server_login::proxy_connection_id;
@@ -78,6 +79,9 @@ pub struct Session {
     pub(super) links: Vec<Option<Link>>,
     /// Who is logged in.
     pub(super) name: Option<Box<LoginName>>,
+    /// What servers are told at a login.
+    pub(super) login: Option<Box<Parsed>>,
+    pub(super) moving: Moving,
     pub(super) facts: Facts,
     /// The end of the client's login time, until it is logged in.
     pub(super) login_deadline: Option<Tick>,
@@ -109,6 +113,8 @@ impl Session {
             is_holding: false,
             links: Vec::new(),
             name: None,
+            login: None,
+            moving: Moving::default(),
             facts: Facts::default(),
             login_deadline: Some(now.after_ms(settings.login_timeout_ms)),
             idle_since: now,
@@ -181,7 +187,7 @@ impl Session {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Tick> {
         let phase = match &self.phase {
-            Phase::ServerLogin(l) => l.attempt_deadline,
+            Phase::ServerLogin(l) => Some(l.due()),
             Phase::Running(r) => r.broken.as_ref().map(|b| b.deadline),
             Phase::Admin(a) => a.deadline(),
             _ => None,
@@ -204,7 +210,12 @@ impl Session {
             let seconds = ctx.settings.login_timeout_ms as f64 / 1000.0;
             let (seq, what) = match &self.phase {
                 Phase::ClientLogin(l) => (l.reply_seq(), "the login packet did not arrive"),
-                Phase::ServerLogin(l) => (l.reply_seq, "no server answered the login"),
+                Phase::ServerLogin(_) => {
+                    let text = format!(
+                        "no server answered the login within {seconds} s (client_login_timeout)"
+                    );
+                    return self.search_timed_out(ctx, text, out);
+                }
                 _ => return,
             };
             let text = format!("{what} within {seconds} s (client_login_timeout)");
@@ -241,7 +252,7 @@ impl Session {
             Phase::Idle if self.facts.status & status::IN_TRANSACTION == 0 => UNASKED_SEQ,
             Phase::Admin(a) if !a.is_busy() => UNASKED_SEQ,
             Phase::ClientLogin(l) => l.reply_seq(),
-            Phase::ServerLogin(l) => l.reply_seq,
+            Phase::ServerLogin(l) if l.is_login() => l.reply_seq(),
             Phase::New => {
                 self.end(CloseReason::Shutdown, Linger::Abort, out);
                 return;
@@ -314,7 +325,7 @@ impl Session {
     fn killed(&mut self, out: &mut Out<'_, Mail>) {
         let seq = match &self.phase {
             Phase::ClientLogin(l) => l.reply_seq(),
-            Phase::ServerLogin(l) => l.reply_seq,
+            Phase::ServerLogin(l) => l.reply_seq(),
             Phase::Idle | Phase::Admin(_) => UNASKED_SEQ,
             Phase::Running(r) if r.is_asked && r.turn.is_none() && !r.is_replied => {
                 let seq = r.next_seq;
@@ -385,10 +396,10 @@ impl Session {
         matches!(self.phase, Phase::Over)
     }
 
-    /// True while it waits for the replica to know the cluster.
+    /// True while it waits for the replica to know the cluster or the tenant.
     #[must_use]
     pub fn is_waiting_for_view(&self) -> bool {
-        matches!(&self.phase, Phase::ServerLogin(l) if l.attempt_deadline.is_none())
+        matches!(&self.phase, Phase::ServerLogin(l) if l.is_waiting())
     }
 
     /// One line for logs.

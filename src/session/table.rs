@@ -1,9 +1,11 @@
 //! All sessions of one core, and the replica that they read.
 
 use super::ids::SESSIONS_MAX;
+use super::server_login::Wanted;
 use super::{Ctx, Session, SessionIds, Settings};
-use crate::base::{Accepted, CoreId, Input, Key, Machines, Out, Slab, Tick};
+use crate::base::{Accepted, CoreId, Input, Key, Machines, Out, Output, Slab, Tick};
 use crate::routing::{Mail, Replica};
+use std::sync::Arc;
 
 /// The machines of one serving core.
 #[derive(Debug)]
@@ -12,9 +14,25 @@ pub struct Sessions {
     replica: Replica,
     table: Slab<Entry>,
     ids: SessionIds,
-    /// Sessions that wait for the replica to be primed.
+    /// Sessions that wait for the replica to know something.
     waiting: Vec<Key>,
+    /// Tenants that the metadata core was asked for, and when.
+    asked: Vec<Asked>,
 }
+
+/// A question to the metadata core that is not answered yet.
+#[derive(Debug)]
+struct Asked {
+    cluster: Arc<str>,
+    tenant: Arc<[u8]>,
+    wrong: u64,
+    at: Tick,
+}
+
+/// A question is asked again after this time: letters can be lost.
+const ASK_AGAIN_US: u64 = 900_000;
+/// Questions that are remembered; of more the oldest are asked again.
+const ASKED_MAX: usize = 256;
 
 #[derive(Debug)]
 struct Entry {
@@ -32,6 +50,7 @@ impl Sessions {
             table: Slab::with_limit(SESSIONS_MAX),
             ids,
             waiting: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -88,6 +107,7 @@ impl Machines for Sessions {
             settings,
             waiting,
             ids,
+            asked,
         } = self;
         let Some(entry) = table.get_mut(id) else {
             return;
@@ -110,6 +130,9 @@ impl Machines for Sessions {
             entry.is_waiting = true;
             waiting.push(id);
         }
+        if let Some(wanted) = entry.session.wanted(replica) {
+            ask(asked, now, ids.core(), &wanted, out);
+        }
     }
 
     fn poll_timeout(&self, id: Key) -> Option<Tick> {
@@ -124,6 +147,14 @@ impl Machines for Sessions {
         match mail {
             Mail::Cluster(entry) => {
                 if self.replica.install(entry) {
+                    wake.append(&mut self.waiting);
+                }
+            }
+            Mail::Tenant(entry) => {
+                self.asked.retain(|a| {
+                    a.tenant != entry.name || a.cluster != entry.cluster || a.wrong >= entry.version
+                });
+                if self.replica.install_tenant(entry) {
                     wake.append(&mut self.waiting);
                 }
             }
@@ -168,8 +199,11 @@ impl Machines for Sessions {
             }
             Mail::Settings(settings) => self.settings = Settings::of(&settings),
             // For the metadata core.
-            Mail::Unreachable { .. } | Mail::Ask(_) | Mail::Listed { .. } | Mail::Killed { .. } => {
-            }
+            Mail::Unreachable { .. }
+            | Mail::FindTenant { .. }
+            | Mail::Ask(_)
+            | Mail::Listed { .. }
+            | Mail::Killed { .. } => {}
         }
     }
 
@@ -186,4 +220,40 @@ impl Machines for Sessions {
     fn ids(&self, into: &mut Vec<Key>) {
         into.extend(self.table.iter().map(|(key, _)| key));
     }
+}
+
+/// Asks the metadata core for a tenant, once for all sessions of this core.
+fn ask(
+    asked: &mut Vec<Asked>,
+    now: Tick,
+    core: CoreId,
+    wanted: &Wanted<'_>,
+    out: &mut Out<'_, Mail>,
+) {
+    let is_same = |a: &Asked| *a.tenant == *wanted.tenant && a.cluster == *wanted.cluster;
+    if let Some(at) = asked.iter().position(is_same)
+        && let Some(before) = asked.get(at)
+    {
+        if before.wrong >= wanted.wrong && now.since_us(before.at) < ASK_AGAIN_US {
+            return;
+        }
+        asked.swap_remove(at);
+    }
+    if asked.len() >= ASKED_MAX {
+        asked.remove(0);
+    }
+    let question = Asked {
+        cluster: wanted.cluster.clone(),
+        tenant: wanted.tenant.into(),
+        wrong: wanted.wrong,
+        at: now,
+    };
+    let mail = Mail::FindTenant {
+        core,
+        cluster: question.cluster.clone(),
+        tenant: question.tenant.clone(),
+        wrong: question.wrong,
+    };
+    asked.push(question);
+    out.list.push(Output::Post(CoreId::METADATA, mail));
 }

@@ -139,7 +139,7 @@ pub(super) fn put_ok(
 
 /// System variables that servers report to proxies only. A direct client does see
 /// `ob_proxy_set_trx_executed`.
-fn is_for_proxies(name: &[u8]) -> bool {
+pub(super) fn is_for_proxies(name: &[u8]) -> bool {
     matches!(
         name,
         b"ob_statement_trace_id"

@@ -1,7 +1,7 @@
 //! A scripted client that knows what a direct one would see, and judges what it gets.
 
 use super::script::{self, Pending};
-use super::server::{PASSWORD, statement, status_after};
+use super::server::{PASSWORD, QUIET, statement, status_after};
 use crate::base::{Rng, put_lenenc_bytes};
 use crate::protocol::mysql::{Greeting, Login, NATIVE_PASSWORD, client};
 use std::collections::VecDeque;
@@ -64,6 +64,8 @@ pub(super) struct Client {
     is_done: bool,
     fault: Option<String>,
     big: bool,
+    /// Of the tenant that is not everywhere, and leaves nothing in its session.
+    pub(super) is_quiet: bool,
 }
 
 /// Cuts a stream into its packets.
@@ -79,7 +81,7 @@ fn packets(stream: &[u8]) -> VecDeque<Vec<u8>> {
 }
 
 impl Client {
-    pub(super) fn new(mut rng: Rng, big: bool) -> Self {
+    pub(super) fn new(mut rng: Rng, big: bool, is_quiet: bool) -> Self {
         let manner = match rng.below(16) {
             0 => Manner::Probes,
             1 => Manner::Stalls,
@@ -88,7 +90,7 @@ impl Client {
             4 => Manner::Vanishes,
             _ => Manner::Works,
         };
-        let statements = 1 + rng.below(12);
+        let statements = 1 + rng.below(if is_quiet { 90 } else { 12 });
         Self {
             manner,
             pending: rng.chance(1, 2).then(Pending::default),
@@ -102,6 +104,7 @@ impl Client {
             is_done: false,
             fault: None,
             big,
+            is_quiet,
         }
     }
 
@@ -166,7 +169,10 @@ impl Client {
             capabilities,
             max_packet: 1 << 24,
             charset: 45,
-            user: b"app@sys#sim",
+            user: match self.is_quiet {
+                true => b"app@one#sim",
+                false => b"app@sys#sim",
+            },
             auth: if switches { b"0123456789" } else { &answer },
             database: None,
             plugin: Some(if switches {
@@ -268,6 +274,7 @@ impl Client {
             3u8, 3, 3, 3, 0x0E, 0x16, 0x17, 0xF0, 0x1C, 0x04, 0x09, 0x0D, 0x1B, 0x02,
         ];
         let command = match self.rng.below(22) {
+            n if self.is_quiet => [3, 0x0E][usize::from(n == 0)],
             0 => 0x11,
             1 => 0xFB,
             2 => 0x19,
@@ -287,11 +294,21 @@ impl Client {
                 let ok = [0, 0, 0, a, b, 0, 0];
                 self.expect(script::packet(seq.wrapping_add(1), &ok));
             }
-            _ => payload.extend_from_slice(&seed.to_le_bytes()),
+            _ => {
+                if self.is_quiet {
+                    payload.extend_from_slice(QUIET);
+                }
+                payload.extend_from_slice(&seed.to_le_bytes());
+            }
         }
         if command == 0x03 && self.rng.chance(1, 10) {
             // A long statement: the rest is ignored by the server.
-            let len = if self.big { 17 << 20 } else { 90_000 };
+            // One of more than 64 KiB is not sent again to another server.
+            let len = match (self.big, self.is_quiet) {
+                (true, _) => 17 << 20,
+                (false, true) => 40_000,
+                (false, false) => 90_000,
+            };
             payload.resize(payload.len() + len, b' ');
         }
         let mut packets = script::Packets::new(seq);

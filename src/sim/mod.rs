@@ -12,6 +12,7 @@
 //! * [`World`]: the event queue, the pipes, the faults.
 
 mod client;
+mod cluster;
 mod conn;
 mod framing;
 pub mod script;

@@ -536,6 +536,8 @@ pub fn effect(command: u8, seed: u64, status: u16, big: bool) -> Effect {
             let n = 1 + rng.below(3) * u64::from(rng.chance(1, 3));
             results((0..n).map(|_| random_part(&mut rng, big)).collect())
         }
+        // A statement that leaves nothing in the session has a number of its own, too.
+        0xF1 => results(vec![quiet_part(&mut rng)]),
         0x16 if rng.chance(1, 6) => results(vec![Part::Failed {
             code: 1146,
             changes: vec![],
@@ -556,6 +558,31 @@ pub fn effect(command: u8, seed: u64, status: u16, big: bool) -> Effect {
         0x09 => only(Form::Text),
         0x0D => only(Form::Eof),
         _ => results(vec![random_ok(&mut rng)]),
+    }
+}
+
+/// A result that changes nothing.
+fn quiet_part(rng: &mut Rng) -> Part {
+    match rng.below(4) {
+        0 => Part::Done {
+            affected: rng.below(70_000),
+            message: "",
+            changes: vec![],
+            user: vec![],
+            schema: None,
+        },
+        1 => Part::Failed {
+            code: 1064,
+            changes: vec![],
+        },
+        _ => Part::Rows {
+            columns: 2,
+            rows: vec![vec![0, 0, 1], vec![0, 4]],
+            error: None,
+            changes: vec![],
+            is_cursor: false,
+            is_out: false,
+        },
     }
 }
 

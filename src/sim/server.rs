@@ -1,10 +1,12 @@
 //! An OBServer in proxy mode, as far as one connection sees it. Shares no code with links or
 //! sessions.
 
+use super::cluster::Cluster;
 use super::framing::Wire;
-use super::script::{self, Packets};
+use super::script;
 use crate::base::{Cursor, Rng};
 use crate::protocol::mysql::{Greeting, Login};
+use std::net::SocketAddr;
 
 /// Password of every user of the world.
 pub(super) const PASSWORD: &[u8] = b"secret";
@@ -50,19 +52,10 @@ pub(super) struct Server {
     trouble: Trouble,
     /// Status bits, set by `begin` and `commit`.
     pub(super) status: u16,
-    cluster: Cluster,
     wire: Wire,
-}
-
-/// What all servers of a world have in common.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cluster {
-    /// `proxyro` may log in.
-    pub(super) proxyro_ok: bool,
-    /// There is a view of the servers.
-    pub(super) has_views: bool,
-    /// Packets above 16 MB occur.
-    pub(super) is_big: bool,
+    /// Where it is, and the tenant that is logged in.
+    pub(super) address: SocketAddr,
+    tenant: Vec<u8>,
 }
 
 /// What the server does after some input.
@@ -74,7 +67,7 @@ pub(super) enum Act {
 }
 
 impl Server {
-    pub(super) fn new(id: u32, rng: &mut Rng, trouble: Trouble, cluster: Cluster) -> Self {
+    pub(super) fn new(id: u32, rng: &mut Rng, trouble: Trouble, address: SocketAddr) -> Self {
         let mut scramble = [0; 20];
         scramble.fill_with(|| b'A' + rng.below(26) as u8);
         let mut wire = Wire::new(rng);
@@ -87,8 +80,9 @@ impl Server {
             asked: [0; 20],
             trouble,
             status: 0x22,
-            cluster,
             wire,
+            address,
+            tenant: vec![],
         }
     }
 
@@ -120,13 +114,13 @@ impl Server {
     }
 
     /// Bytes came.
-    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Vec<Act> {
+    pub(super) fn bytes(&mut self, bytes: &[u8], cluster: &mut Cluster) -> Vec<Act> {
         self.wire.take(bytes, &mut self.input);
         let mut acts = vec![];
         while let Some((seq, payload)) = self.take() {
             let is_login = matches!(self.state, State::Login);
             let before = acts.len();
-            self.request(seq, &payload, &mut acts);
+            self.request(seq, &payload, cluster, &mut acts);
             if is_login {
                 continue;
             }
@@ -155,11 +149,11 @@ impl Server {
         }
     }
 
-    fn request(&mut self, seq: u8, payload: &[u8], acts: &mut Vec<Act>) {
+    fn request(&mut self, seq: u8, payload: &[u8], cluster: &mut Cluster, acts: &mut Vec<Act>) {
         let next = seq.wrapping_add(1);
         match self.state {
             State::New | State::Ended => {}
-            State::Login => self.login(next, payload, acts),
+            State::Login => self.login(next, payload, cluster, acts),
             State::Switch => {
                 self.state = State::Ready;
                 if payload == script::native(PASSWORD, &self.asked) {
@@ -179,11 +173,11 @@ impl Server {
                     acts.push(Act::Send(script::for_proxy(&effect, next)));
                 }
             }
-            State::Ready => self.command(next, payload, acts),
+            State::Ready => self.command(next, payload, cluster, acts),
         }
     }
 
-    fn login(&mut self, next: u8, payload: &[u8], acts: &mut Vec<Act>) {
+    fn login(&mut self, next: u8, payload: &[u8], cluster: &Cluster, acts: &mut Vec<Act>) {
         let refuse = |this: &mut Self, acts: &mut Vec<Act>, code| {
             this.state = State::Ended;
             acts.push(Act::Send(error_and_ok(next, code)));
@@ -207,7 +201,16 @@ impl Server {
         }
         let user = login.user;
         let is_right = login.auth == script::native(PASSWORD, &self.asked);
-        let is_known = user == b"app@sys" || (user == b"proxyro@sys" && self.cluster.proxyro_ok);
+        let is_known = matches!(user, b"app@sys" | b"app@one")
+            || (user == b"proxyro@sys" && cluster.proxyro_ok);
+        self.tenant = user
+            .rsplit(|b| *b == b'@')
+            .next()
+            .unwrap_or_default()
+            .to_vec();
+        if !cluster.has(&self.tenant, self.address) {
+            return refuse(self, acts, 5150);
+        }
         if !is_right || !is_known {
             return refuse(self, acts, 1045);
         }
@@ -218,10 +221,16 @@ impl Server {
         self.wire.agree(asked, 0xC000_0000 | self.id);
     }
 
-    fn command(&mut self, next: u8, payload: &[u8], acts: &mut Vec<Act>) {
+    fn command(&mut self, next: u8, payload: &[u8], cluster: &mut Cluster, acts: &mut Vec<Act>) {
         let Some((&command, rest)) = payload.split_first() else {
             return;
         };
+        if command == 0x03
+            && let Some(answer) = cluster.answer(rest, next)
+        {
+            acts.push(Act::Send(answer));
+            return;
+        }
         // Other replies may begin with an EOF.
         if matches!(command, 0x03 | 0x16 | 0x17) && std::mem::take(&mut self.trouble.is_garbled) {
             acts.push(Act::Send(script::packet(next, &[0xFE, 0, 0, 2, 0])));
@@ -244,31 +253,15 @@ impl Server {
                 self.state = State::File;
                 acts.push(Act::Send(script::packet(next, b"\xfbfile")));
             }
-            0x03 if rest.starts_with(b"SELECT /* obring */") => {
-                let mut out = Packets::new(next);
-                if self.cluster.has_views {
-                    out.put(&[2]);
-                    for _ in 0..2 {
-                        out.put(b"\x03def");
-                    }
-                    out.put(&[0xFE, 0, 0, 2, 0]);
-                    for n in 1..=3 {
-                        let mut row = vec![9];
-                        row.extend_from_slice(format!("127.0.0.{n}").as_bytes());
-                        row.extend_from_slice(b"\x042881");
-                        out.put(&row);
-                    }
-                    out.put(&[0xFE, 0, 0, 2, 0]);
-                    out.put(&script::proxy_ok(0, 2, "", &[], &[], None));
-                    acts.push(Act::Send(out.bytes));
-                } else {
-                    acts.push(Act::Send(error_and_ok(next, 1146)));
-                }
+            _ if !cluster.has(&self.tenant, self.address) => {
+                self.state = State::Ended;
+                acts.push(Act::Send(error_and_ok(next, 5150)));
+                acts.push(Act::Close);
             }
             _ => {
                 let (command, seed) = statement(command, rest);
                 self.status = status_after(command, seed, self.status);
-                let effect = script::effect(command, seed, self.status, self.cluster.is_big);
+                let effect = script::effect(command, seed, self.status, cluster.is_big);
                 acts.push(Act::Send(script::for_proxy(&effect, next)));
             }
         }
@@ -289,6 +282,9 @@ impl Server {
     }
 }
 
+/// How a statement begins that leaves nothing in the session.
+pub(super) const QUIET: &[u8] = b"select ";
+
 /// The command of the world and its seed, out of a request.
 pub(super) fn statement(command: u8, rest: &[u8]) -> (u8, u64) {
     // EXECUTE: id u32, flags u8, iterations u32, seed. Others: seed.
@@ -297,10 +293,11 @@ pub(super) fn statement(command: u8, rest: &[u8]) -> (u8, u64) {
         (0x17, _) => (0x17, 9),
         (c, _) => (c, 0),
     };
-    let seed = Cursor::new(rest.get(at..).unwrap_or_default())
-        .u64()
-        .unwrap_or(1);
-    (command, seed)
+    let seed = |rest: &[u8]| Cursor::new(rest).u64().unwrap_or(1);
+    match rest.strip_prefix(QUIET) {
+        Some(rest) if command == 0x03 => (0xF1, seed(rest)),
+        _ => (command, seed(rest.get(at..).unwrap_or_default())),
+    }
 }
 
 /// Some COM_QUERYs open a transaction, some end one.

@@ -1,6 +1,10 @@
 //! The world: virtual time, pipes, faults, and the machines in the middle.
 
-use super::client::{Client, Manner, Verdict};
+mod changes;
+mod judge;
+
+use super::client::Client;
+use super::cluster::Cluster;
 use super::conn::{Conn, Peer, Pipe};
 use super::server::{Act, PASSWORD, Server, Trouble};
 use crate::auth::stage1;
@@ -12,7 +16,8 @@ use crate::config::ServerProtocol;
 use crate::metadata::{self, ClusterConfig, Metadata};
 use crate::routing::{Mail, Replica};
 use crate::session::{self, Session, SessionIds, Sessions};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use changes::{CHANGE_US, CHANGES_END_US};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 /// Serving cores of a world.
@@ -37,6 +42,8 @@ pub struct Faults {
     pub rebuilds: bool,
     /// Packets above 16 MB occur.
     pub big: bool,
+    /// Servers are stopped, removed and added, a tenant moves, the views have their troubles.
+    pub changes: bool,
 }
 
 /// A defect put into the world itself, to see that the judge finds it.
@@ -62,6 +69,11 @@ enum Event {
     Mail(usize, Mail),
     Reset(usize),
     Drain,
+    /// The cluster changes.
+    Change,
+    /// A stopped server goes, and comes back.
+    Remove(SocketAddr),
+    Add(SocketAddr),
 }
 
 /// A seeded world.
@@ -74,11 +86,12 @@ pub struct World {
     metadata: Metadata,
     conns: Vec<Conn>,
     links: BTreeMap<(usize, Key, LinkId), usize>,
-    timers: BTreeSet<(usize, Key)>,
+    /// When the next timer of a machine comes.
+    timers: BTreeMap<(usize, Key), u64>,
     pool: BufferPool,
     faults: Faults,
     sabotage: Sabotage,
-    cluster: super::server::Cluster,
+    cluster: Cluster,
     is_draining: bool,
     arrivals: u64,
     /// When the last letter from a core to another arrives.
@@ -92,38 +105,41 @@ impl World {
     #[must_use]
     pub fn new(seed: u64, clients: u64, faults: Faults, sabotage: Sabotage) -> Self {
         let mut rng = Rng::new(seed);
-        let servers: Vec<SocketAddr> = (1..=3)
-            .map(|n| SocketAddr::from(([127, 0, 0, n], 2881)))
-            .collect();
         let cores = (0..CORES)
             .map(|core| {
                 let ids = SessionIds::new(1, core, CORES);
                 let protocols = ServerProtocol::NAMES;
                 let (_, protocol) = protocols[rng.below(protocols.len() as u64) as usize];
                 let level = rng.chance(1, 2).then_some(6);
-                let settings = session::Settings {
+                let mut settings = session::Settings {
                     capability: session::asked(protocol, level),
                     ..session::Settings::default()
                 };
+                if faults.changes {
+                    // The world is short.
+                    settings.login_timeout_ms = 1_000;
+                }
                 Sessions::new(settings, ids, Replica::default())
             })
             .collect();
         let settings = metadata::Settings {
-            interval_ms: 20_000,
+            interval_ms: if faults.changes { 20 } else { 20_000 },
             connect_timeout_ms: 1_000,
             answer_timeout_ms: 5_000,
+            tenant_valid_ms: 0,
             proxy_version: "4.3.4.0".into(),
             passwords: vec![stage1(PASSWORD)],
         };
+        let has_views = faults.changes || rng.chance(1, 2);
+        let proxyro_ok = !faults.servers || rng.chance(3, 4);
+        let model = Cluster::new(proxyro_ok, has_views, faults.big);
         let cluster = ClusterConfig {
             name: "sim".into(),
             is_named: true,
-            root_servers: servers,
+            root_servers: model.servers.keys().copied().collect(),
             passwords: None,
         };
         let metadata = Metadata::new(settings, vec![cluster], CORES, rng.next_u64());
-        let has_views = rng.chance(1, 2);
-        let proxyro_ok = !faults.servers || rng.chance(3, 4);
         let mut world = Self {
             now: 1_000,
             sequence: 0,
@@ -132,15 +148,11 @@ impl World {
             metadata,
             conns: vec![],
             links: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            timers: BTreeMap::new(),
             pool: BufferPool::default(),
             faults,
             sabotage,
-            cluster: super::server::Cluster {
-                proxyro_ok,
-                has_views,
-                is_big: faults.big,
-            },
+            cluster: model,
             is_draining: false,
             arrivals: clients,
             mail_order: BTreeMap::new(),
@@ -151,6 +163,9 @@ impl World {
         let meta = usize::from(CORES);
         world.call(meta, Metadata::KEY, Input::Wake);
         world.at(0, Event::Arrive);
+        if faults.changes {
+            world.at(CHANGE_US, Event::Change);
+        }
         if faults.drains {
             let when = world.rng.below(400_000);
             world.at(when, Event::Drain);
@@ -200,7 +215,11 @@ impl World {
     /// # Errors
     /// What was not as it should be.
     pub fn run(&mut self, minutes: u64) -> Result<(), String> {
-        let end = minutes * 60_000_000;
+        // Rounds that follow each other closely would go on and on.
+        let end = match self.faults.changes {
+            true => CHANGES_END_US * 2,
+            false => minutes * 60_000_000,
+        };
         while let Some((&(at, n), _)) = self.queue.first_key_value()
             && at < end
         {
@@ -221,6 +240,10 @@ impl World {
             Event::ToProxy(n) => self.deliver_to_proxy(n),
             Event::ToPeer(n) => self.deliver_to_peer(n),
             Event::Timer(core, key) => {
+                // An earlier one has come since.
+                if self.timers.get(&(core, key)) != Some(&self.now) {
+                    return;
+                }
                 self.timers.remove(&(core, key));
                 let due = self.machines(core).poll_timeout(key);
                 if due.is_some_and(|d| d.0 <= self.now) {
@@ -246,6 +269,9 @@ impl World {
                 }
             }
             Event::Reset(n) => self.reset(n),
+            Event::Change => self.change(),
+            Event::Remove(server) => self.remove(server),
+            Event::Add(server) => self.cluster.add(server),
             Event::Drain => {
                 self.is_draining = true;
                 self.note(|| "drain".into());
@@ -290,13 +316,15 @@ impl World {
             return;
         };
         let seed = self.rng.next_u64();
-        let client = Client::new(Rng::new(seed), self.faults.big);
+        let is_quiet = self.faults.changes && self.rng.chance(2, 3);
+        let client = Client::new(Rng::new(seed), self.faults.big, is_quiet);
         let manner = client.manner;
         let n = self.conns.len();
         self.note(|| format!("client {n} {manner:?} on core {core}"));
         let mut conn = Conn::new(core, key, Side::Client, Peer::Client(Box::new(client)));
         conn.is_connected = true;
-        conn.faulty = accepted.is_over_limit;
+        // The others may lose what they left on a server.
+        conn.faulty = accepted.is_over_limit || self.faults.changes && !is_quiet;
         self.conns.push(conn);
         self.call(core, key, Input::Wake);
     }
@@ -372,10 +400,11 @@ impl World {
         let Some(due) = self.machines(core).poll_timeout(key) else {
             return;
         };
-        // An entry that is there already comes back no later than the next second.
-        if self.timers.insert((core, key)) {
-            let delay = due.0.saturating_sub(self.now).min(1_000_000);
-            self.at(delay, Event::Timer(core, key));
+        let when = due.0.max(self.now);
+        let before = self.timers.get(&(core, key));
+        if before.is_none_or(|&before| when < before) {
+            self.timers.insert((core, key), when);
+            self.at(when - self.now, Event::Timer(core, key));
         }
     }
 
@@ -387,7 +416,7 @@ impl World {
         }
         let links: Vec<_> = self
             .links
-            .range((core, key, LinkId(0))..=(core, key, LinkId(255)))
+            .range((core, key, LinkId(0))..=(core, key, LinkId(u16::MAX)))
             .map(|(k, &n)| (*k, n))
             .collect();
         for (k, n) in links {
@@ -518,7 +547,7 @@ impl World {
                 }
             }
             Peer::Server(server) => {
-                let acts = server.bytes(&bytes);
+                let acts = server.bytes(&bytes, &mut self.cluster);
                 self.act(n, acts);
             }
         }
@@ -577,7 +606,7 @@ impl World {
         );
         let trouble = self.trouble(core);
         let n = self.conns.len();
-        let server = Server::new(n as u32, &mut self.rng, trouble, self.cluster);
+        let server = Server::new(n as u32, &mut self.rng, trouble, to);
         let mut conn = Conn::new(core, key, Side::Server(id), Peer::Server(Box::new(server)));
         conn.faulty = trouble != Trouble::default();
         self.conns.push(conn);
@@ -586,6 +615,7 @@ impl World {
         let (delay, error) = match self.rng.below(24) {
             0 if self.faults.servers => (self.rng.below(5_000), Some(REFUSED)),
             1 if self.faults.servers => (deadline.0 - self.now, Some(TIMED_OUT)),
+            _ if !self.cluster.servers.contains_key(&to) => (self.rng.below(5_000), Some(REFUSED)),
             _ => (self.rng.below(5_000), None),
         };
         if error.is_some() || trouble != Trouble::default() {
@@ -650,88 +680,6 @@ impl World {
         }
         conn.to_peer.eof = true;
         self.push(n, false);
-    }
-
-    /// Looks at clients whose end has come.
-    fn judge_ended(&mut self) -> Result<(), String> {
-        for (n, conn) in self.conns.iter_mut().enumerate() {
-            let Some(verdict) = conn.verdict.take() else {
-                continue;
-            };
-            let Peer::Client(client) = &conn.peer else {
-                continue;
-            };
-            let reason = conn.reason;
-            let say = |what: &str| {
-                format!(
-                    "client {n} ({:?}): {what}: {verdict:?}, {reason:?}",
-                    client.manner
-                )
-            };
-            let may_fail = conn.faulty || self.is_draining;
-            match &verdict {
-                Verdict::Wrong(_) => return Err(say("got what no client gets")),
-                Verdict::Told(text) => {
-                    let sequence = client.sequence_of_error();
-                    let is_lost =
-                        text.contains("lost the connection") || text.contains("no server of");
-                    if is_lost && !(text.ends_with("[unknown]") || text.ends_with("[not run]")) {
-                        return Err(say("an error without an outcome"));
-                    }
-                    let by_itself = matches!(
-                        client.manner,
-                        Manner::Stalls | Manner::Babbles | Manner::Guesses
-                    );
-                    if !may_fail && !by_itself {
-                        return Err(say("an error without a fault"));
-                    }
-                    if let Some((got, Some(want))) = sequence
-                        && client.is_greeted
-                        && got != want
-                        && got != 1
-                    {
-                        return Err(say(&format!("error number {got} where {want} stands")));
-                    }
-                }
-                Verdict::CutInside | Verdict::Bare => {
-                    let quiet = matches!(
-                        client.manner,
-                        Manner::Stalls | Manner::Babbles | Manner::Vanishes
-                    );
-                    let said = matches!(reason, Some(CloseReason::Killed | CloseReason::Shutdown));
-                    let is_cut = may_fail && verdict == Verdict::CutInside;
-                    if !(quiet || said || is_cut) {
-                        return Err(say("a close without a word"));
-                    }
-                }
-                Verdict::Whole => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// After everything: nobody waits, nothing is left.
-    fn judge_world(&self) -> Result<(), String> {
-        for (n, conn) in self.conns.iter().enumerate() {
-            if let Peer::Client(client) = &conn.peer {
-                if conn.is_attached {
-                    return Err(format!("client {n} ({:?}) waits for ever", client.manner));
-                }
-                if conn.reason.is_none() {
-                    return Err(format!("client {n} ended without a reason"));
-                }
-            } else if conn.is_attached && conn.core < self.cores.len() {
-                return Err(format!("link {n} of an ended session is open"));
-            }
-        }
-        for core in &self.cores {
-            let mut keys = vec![];
-            core.ids(&mut keys);
-            if !keys.is_empty() {
-                return Err(format!("{} sessions are left", keys.len()));
-            }
-        }
-        Ok(())
     }
 }
 

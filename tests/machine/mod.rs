@@ -2,10 +2,13 @@
 
 pub(crate) mod framed;
 
-use obring::protocol::mysql::{Greeting, put_packet};
-use obring::routing::{Cluster, Health, Replica};
+mod wire;
+
+use obring::base::Tick;
+use obring::routing::{Cluster, Health, Replica, Server, ServerState};
 use std::net::SocketAddr;
 use std::sync::Arc;
+pub(crate) use wire::{greeting, packet};
 
 /// Knowledge of one cluster with one server.
 pub(crate) fn replica() -> Replica {
@@ -14,31 +17,17 @@ pub(crate) fn replica() -> Replica {
         name: "test".into(),
         is_named: false,
         version: 1,
-        servers: Arc::new([SocketAddr::from(([127, 0, 0, 1], 2881))]),
+        servers: Arc::new([Server {
+            address: SocketAddr::from(([127, 0, 0, 1], 2881)),
+            zone: "".into(),
+            state: ServerState::Untold,
+            is_root: false,
+        }]),
+        zones: Arc::new([]),
+        has_views: false,
         health: Health::Ready,
-        confirmed: None,
+        published: Tick(0),
     }));
     replica.prime();
     replica
-}
-
-/// What that server says first.
-pub(crate) fn greeting() -> Vec<u8> {
-    let mut out = vec![];
-    Greeting {
-        version: b"5.7.25".to_vec(),
-        connection_id: 1,
-        capabilities: Greeting::OFFERED,
-        charset: Greeting::CHARSET,
-        scramble: [b'x'; 20],
-    }
-    .put(&mut out);
-    out
-}
-
-/// One packet.
-pub(crate) fn packet(seq: u8, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = vec![];
-    put_packet(&mut out, seq, write);
-    out
 }

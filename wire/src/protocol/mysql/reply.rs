@@ -119,6 +119,11 @@ pub trait ReplySink {
     fn ok(&mut self, seq: u8, payload: &[u8]);
     /// The terminal OK: only its effects count.
     fn terminal_ok(&mut self, payload: &[u8]);
+    /// The reply is nothing but this error. True: the client is not to get it, nor anything else of
+    /// this reply; [`Self::error`] is not called.
+    fn withholds(&mut self, _code: u16) -> bool {
+        false
+    }
     /// An ERR packet passes (its bytes are reported by `pass`); this is its number.
     fn error(&mut self, code: u16);
     /// The server asks the client for more: the file of LOAD DATA LOCAL, or an auth answer.
@@ -428,9 +433,13 @@ impl Reply {
         if first == Some(0xFF) && !matches!(self.expect, Expect::Terminal | Expect::Done) {
             let mut c = Cursor::new(peek);
             let code = c.u8().and_then(|_| c.u16()).unwrap_or_default();
+            self.terminal();
+            if !self.begun && sink.withholds(code) {
+                self.flow = Flow::Drop;
+                return Ok(());
+            }
             sink.error(code);
             self.passes();
-            self.terminal();
             return Ok(());
         }
         let bad = |expected| {

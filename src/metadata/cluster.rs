@@ -1,0 +1,337 @@
+//! One cluster on the metadata core: its rounds, its tenants, and what cores are told of it.
+
+use super::channel::{Channel, Env};
+use super::round::{Ended, Findings, Rounds};
+use super::tenants::Tenants;
+use super::{ClusterConfig, Settings};
+use crate::base::{CoreId, Event, Level, Linger, LinkId, Out, Output, Rng, Tick};
+use crate::routing::{Cluster, Health, Mail, Server, ServerState, Tenant};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What an administrator sees of a cluster besides its entry.
+#[derive(Clone, Debug)]
+pub struct ClusterStatus {
+    /// What the cores were told.
+    pub cluster: Arc<Cluster>,
+    /// The start-up list.
+    pub root_servers: Arc<[SocketAddr]>,
+    /// The tenants that somebody asked for.
+    pub tenants: Vec<Arc<Tenant>>,
+    /// When the servers were last confirmed by a round.
+    pub confirmed: Option<Tick>,
+    /// Rounds so far, and those of them that failed.
+    pub rounds: u64,
+    /// Of these, the failed ones.
+    pub rounds_failed: u64,
+    /// Look-ups of tenants so far.
+    pub tenant_lookups: u64,
+}
+
+/// What a call may use besides the cluster.
+pub(super) struct Tools<'a> {
+    pub(super) now: Tick,
+    pub(super) settings: &'a Settings,
+    pub(super) rng: &'a mut Rng,
+}
+
+/// One configured cluster.
+#[derive(Debug)]
+pub(super) struct ClusterKeeper {
+    config: ClusterConfig,
+    /// What was published last.
+    published: Arc<Cluster>,
+    /// The cores were not sent it yet.
+    has_news: bool,
+    confirmed: Option<Tick>,
+    rounds: Rounds,
+    tenants: Tenants,
+    rounds_made: u64,
+    rounds_failed: u64,
+}
+
+impl ClusterKeeper {
+    /// `links`: ids of its own connections, for rounds and for look-ups.
+    pub(super) fn new(config: ClusterConfig, links: [LinkId; 2]) -> Self {
+        let [rounds, tenants] = links;
+        let name: Arc<str> = config.name.as_str().into();
+        let published = Arc::new(Cluster {
+            name: name.clone(),
+            is_named: config.is_named,
+            version: 1,
+            servers: start_up(&config),
+            zones: Arc::new([]),
+            has_views: false,
+            health: Health::Building,
+            published: Tick(0),
+        });
+        Self {
+            config,
+            published,
+            has_news: true,
+            confirmed: None,
+            rounds: Rounds::new(rounds),
+            tenants: Tenants::new(tenants, name),
+            rounds_made: 0,
+            rounds_failed: 0,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    pub(super) fn status(&self) -> ClusterStatus {
+        ClusterStatus {
+            cluster: self.published.clone(),
+            root_servers: self.config.root_servers.clone().into(),
+            tenants: self.tenants.entries().cloned().collect(),
+            confirmed: self.confirmed,
+            rounds: self.rounds_made,
+            rounds_failed: self.rounds_failed,
+            tenant_lookups: self.tenants.lookups(),
+        }
+    }
+
+    /// What every core has to be sent, in order.
+    pub(super) fn news(&mut self) -> Vec<Mail> {
+        let cluster = std::mem::take(&mut self.has_news).then(|| self.published.clone());
+        let tenants = self.tenants.news().into_iter().map(Mail::Tenant);
+        cluster
+            .map(Mail::Cluster)
+            .into_iter()
+            .chain(tenants)
+            .collect()
+    }
+
+    /// When this cluster wants its next timer.
+    pub(super) fn poll_timeout(&self) -> Option<Tick> {
+        let both = [self.rounds.poll_timeout(), self.tenants.poll_timeout()];
+        both.into_iter().flatten().min()
+    }
+
+    /// Starts a round now, unless one runs or ran within the last second.
+    pub(super) fn hurry(&mut self, now: Tick) {
+        self.rounds.hurry(now);
+    }
+
+    /// A session on `core` needs a tenant; `wrong` is the newest version that was of no use.
+    pub(super) fn find_tenant(
+        &mut self,
+        now: Tick,
+        core: CoreId,
+        name: &Arc<[u8]>,
+        wrong: u64,
+        post: &mut Vec<(CoreId, Mail)>,
+    ) {
+        self.tenants.find(now, core, name, wrong, post);
+    }
+
+    pub(super) fn timer(&mut self, tools: &mut Tools<'_>, out: &mut Out<'_, Mail>) {
+        let env = env(&self.config, tools);
+        let candidates = candidates(&self.published, &self.config);
+        let has_views = self.published.has_views;
+        let ended = self
+            .rounds
+            .timer(env, has_views, candidates.into_iter(), out);
+        self.round_over(ended, tools, out);
+        self.look_up(tools, out);
+    }
+
+    /// Whose connection `id` is.
+    fn channel(&mut self, id: LinkId) -> &mut Channel {
+        match id == self.rounds.channel.id() {
+            true => &mut self.rounds.channel,
+            false => &mut self.tenants.channel,
+        }
+    }
+
+    pub(super) fn connected(&mut self, id: LinkId) {
+        self.channel(id).connected();
+    }
+
+    /// Something happened on a connection.
+    pub(super) fn link(
+        &mut self,
+        id: LinkId,
+        happened: Happened<'_>,
+        tools: &mut Tools<'_>,
+        out: &mut Out<'_, Mail>,
+    ) {
+        let env = env(&self.config, tools);
+        let is_round = id == self.rounds.channel.id();
+        let channel = match is_round {
+            true => &mut self.rounds.channel,
+            false => &mut self.tenants.channel,
+        };
+        let outcome = match happened {
+            Happened::Bytes(data) => channel.bytes(env, data, out),
+            Happened::Lost(what) => channel.lost(env, what, out),
+            Happened::Broken(what) => {
+                out.list.push(Output::Close(id, Linger::Abort));
+                channel.lost(env, what, out)
+            }
+        };
+        if is_round {
+            let has_views = self.published.has_views;
+            let ended = self.rounds.follow(env, has_views, outcome, out);
+            self.round_over(ended, tools, out);
+        } else {
+            let list = || candidates(&self.published, &self.config);
+            self.tenants.follow(env, tools.rng, &list, outcome, out);
+        }
+        self.look_up(tools, out);
+    }
+
+    /// Makes what look-ups wait and forgets what is due.
+    fn look_up(&mut self, tools: &mut Tools<'_>, out: &mut Out<'_, Mail>) {
+        let env = env(&self.config, tools);
+        let list = || candidates(&self.published, &self.config);
+        self.tenants.timer(env, tools.rng, &list, out);
+    }
+
+    fn round_over(&mut self, ended: Option<Ended>, tools: &mut Tools<'_>, out: &mut Out<'_, Mail>) {
+        let Some(ended) = ended else { return };
+        self.rounds_made += 1;
+        match ended {
+            Ended::Found(findings) => self.found(findings, tools, out),
+            Ended::Failed(cause) => self.failed(&cause, tools, out),
+        }
+        self.rounds.rest(tools.now, tools.settings, tools.rng);
+    }
+
+    fn found(&mut self, findings: Findings, tools: &Tools<'_>, out: &mut Out<'_, Mail>) {
+        let Findings {
+            servers,
+            zones,
+            tenants,
+            complaints,
+        } = findings;
+        out.count(Event::MetadataRound);
+        self.confirmed = Some(tools.now);
+        let mut new = Cluster::clone(&self.published);
+        if let Some(zones) = zones {
+            new.zones = zones.into();
+        }
+        new.has_views = servers.is_some();
+        new.servers = match servers {
+            Some(mut servers) => {
+                for server in &mut servers {
+                    let zone = new.zones.iter().find(|z| z.name == server.zone);
+                    if zone.is_some_and(|z| z.is_stopped) {
+                        server.state = ServerState::Stopped;
+                    }
+                }
+                servers.into()
+            }
+            None => start_up(&self.config),
+        };
+        new.health = match complaints.line() {
+            None => Health::Ready,
+            Some(cause) => Health::Degraded {
+                cause: cause.into(),
+            },
+        };
+        let addresses = |c: &Cluster| c.servers.iter().map(|s| s.address).collect::<BTreeSet<_>>();
+        let has_moved = self.published.has_views && addresses(&new) != addresses(&self.published);
+        let from = self.rounds.channel.server();
+        self.publish(new, from, tools.now, out);
+        if has_moved {
+            self.tenants.doubt_all();
+        }
+        self.tenants.listed(tools.now, tenants.as_deref());
+    }
+
+    /// A failed round keeps what was known, counts, and is told once for each new cause.
+    fn failed(&mut self, cause: &str, tools: &Tools<'_>, out: &mut Out<'_, Mail>) {
+        out.count(Event::MetadataRoundFailed);
+        self.rounds_failed += 1;
+        let mut new = Cluster::clone(&self.published);
+        new.health = Health::Degraded {
+            cause: cause.into(),
+        };
+        self.publish(new, None, tools.now, out);
+    }
+
+    /// Replaces the entry, if anything is different, and says so.
+    fn publish(
+        &mut self,
+        mut new: Cluster,
+        from: Option<SocketAddr>,
+        now: Tick,
+        out: &mut Out<'_, Mail>,
+    ) {
+        if new == *self.published {
+            return;
+        }
+        if new.health != self.published.health || new.servers != self.published.servers {
+            let name = &self.config.name;
+            let (level, event, line) = match &new.health {
+                Health::Degraded { cause } if from.is_none() => {
+                    let line = format!("cluster={name} cause={cause:?}");
+                    (Level::Error, "metadata_round_failed", line)
+                }
+                health => {
+                    let from = from.map(|s| s.to_string()).unwrap_or_default();
+                    let servers = new.servers.len();
+                    let line = format!("cluster={name} servers={servers} from={from}");
+                    match health {
+                        Health::Degraded { cause } => {
+                            let line = format!("{line} cause={cause:?}");
+                            (Level::Warn, "metadata_incomplete", line)
+                        }
+                        _ => (Level::Info, "metadata_ready", line),
+                    }
+                }
+            };
+            out.list.push(Output::Log(level, event, line));
+        }
+        new.version += 1;
+        new.published = now;
+        self.published = Arc::new(new);
+        self.has_news = true;
+    }
+}
+
+/// Something that happened on a connection of a cluster.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Happened<'a> {
+    /// Bytes came.
+    Bytes(&'a [u8]),
+    /// It is gone, for this reason.
+    Lost(&'a str),
+    /// It is of no use any more, for this reason, and has to be closed.
+    Broken(&'a str),
+}
+
+fn env<'a>(config: &'a ClusterConfig, tools: &Tools<'a>) -> Env<'a> {
+    Env {
+        now: tools.now,
+        settings: tools.settings,
+        config,
+    }
+}
+
+/// The start-up list as servers of which nothing else is known.
+fn start_up(config: &ClusterConfig) -> Arc<[Server]> {
+    let server = |&address: &SocketAddr| Server {
+        address,
+        zone: "".into(),
+        state: ServerState::Untold,
+        is_root: false,
+    };
+    config.root_servers.iter().map(server).collect()
+}
+
+/// Servers to ask: known root servers, the start-up list, then all that are known, those in
+/// service first.
+fn candidates(known: &Cluster, config: &ClusterConfig) -> Vec<SocketAddr> {
+    let roots = known.servers.iter().filter(|s| s.is_root);
+    let (good, bad): (Vec<_>, Vec<_>) = known.servers.iter().partition(|s| s.state.is_in_service());
+    roots
+        .map(|s| s.address)
+        .chain(config.root_servers.iter().copied())
+        .chain(good.into_iter().chain(bad).map(|s| s.address))
+        .collect()
+}

@@ -1,0 +1,112 @@
+//! What must be true of a world, when a client ends and at the end.
+
+use super::super::client::{Manner, Verdict};
+use super::super::cluster::TENANT;
+use super::super::conn::Peer;
+use super::World;
+use crate::base::{CloseReason, Machines};
+use crate::metadata::ClusterStatus;
+
+impl World {
+    /// Looks at clients whose end has come.
+    pub(super) fn judge_ended(&mut self) -> Result<(), String> {
+        for (n, conn) in self.conns.iter_mut().enumerate() {
+            let Some(verdict) = conn.verdict.take() else {
+                continue;
+            };
+            let Peer::Client(client) = &conn.peer else {
+                continue;
+            };
+            let reason = conn.reason;
+            let say = |what: &str| {
+                format!(
+                    "client {n} ({:?}): {what}: {verdict:?}, {reason:?}",
+                    client.manner
+                )
+            };
+            let may_fail = conn.faulty || self.is_draining;
+            match &verdict {
+                Verdict::Wrong(_) => return Err(say("got what no client gets")),
+                Verdict::Told(text) => {
+                    let sequence = client.sequence_of_error();
+                    let is_lost =
+                        text.contains("lost the connection") || text.contains("no server of");
+                    if is_lost && !(text.ends_with("[unknown]") || text.ends_with("[not run]")) {
+                        return Err(say("an error without an outcome"));
+                    }
+                    let by_itself = matches!(
+                        client.manner,
+                        Manner::Stalls | Manner::Babbles | Manner::Guesses
+                    );
+                    if !may_fail && !by_itself {
+                        return Err(say("an error without a fault"));
+                    }
+                    if let Some((got, Some(want))) = sequence
+                        && client.is_greeted
+                        && got != want
+                        && got != 1
+                    {
+                        return Err(say(&format!("error number {got} where {want} stands")));
+                    }
+                }
+                Verdict::CutInside | Verdict::Bare => {
+                    let quiet = matches!(
+                        client.manner,
+                        Manner::Stalls | Manner::Babbles | Manner::Vanishes
+                    );
+                    let said = matches!(reason, Some(CloseReason::Killed | CloseReason::Shutdown));
+                    let is_cut = may_fail && verdict == Verdict::CutInside;
+                    if !(quiet || said || is_cut) {
+                        return Err(say("a close without a word"));
+                    }
+                }
+                Verdict::Whole => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// After everything: nobody waits, nothing is left.
+    pub(super) fn judge_world(&self) -> Result<(), String> {
+        for (n, conn) in self.conns.iter().enumerate() {
+            if let Peer::Client(client) = &conn.peer {
+                if conn.is_attached {
+                    let session = self.cores[conn.core].session(conn.key);
+                    return Err(format!(
+                        "client {n} ({:?}) waits for ever, {:?}: {session:?}",
+                        client.manner,
+                        client.verdict()
+                    ));
+                }
+                if conn.reason.is_none() {
+                    return Err(format!("client {n} ended without a reason"));
+                }
+            } else if conn.is_attached && conn.core < self.cores.len() {
+                return Err(format!("link {n} of an ended session is open"));
+            }
+        }
+        if self.cluster.lookups > self.cluster.lookups_max {
+            let (got, most) = (self.cluster.lookups, self.cluster.lookups_max);
+            return Err(format!("{got} look-ups of one tenant, {most} are enough"));
+        }
+        let known = self.metadata.status();
+        for core in &self.cores {
+            let replica = core.replica();
+            let entry = replica.cluster(None).map(|c| c.version);
+            if entry != known.first().map(|k| k.cluster.version) {
+                return Err("a core knows an old version of the cluster".into());
+            }
+            let tenant = replica.tenant(None, TENANT).map(|t| t.version);
+            let own = |k: &ClusterStatus| k.tenants.iter().map(|t| t.version).max();
+            if tenant != known.first().and_then(own) {
+                return Err("a core knows an old version of the tenant".into());
+            }
+            let mut keys = vec![];
+            core.ids(&mut keys);
+            if !keys.is_empty() {
+                return Err(format!("{} sessions are left", keys.len()));
+            }
+        }
+        Ok(())
+    }
+}
