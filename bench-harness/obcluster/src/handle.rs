@@ -1,6 +1,7 @@
 //! A cluster inside this process, for tests in Rust.
 
 use crate::clock::now_us;
+use crate::config::{self, Config};
 use crate::control;
 use crate::fault::Fault;
 use crate::kernel::Kernel;
@@ -79,10 +80,25 @@ impl Cluster {
         state.servers.iter().map(|s| s.address).collect()
     }
 
-    /// Where the control interface and the configuration service listen.
+    /// Where the control interface listens.
     #[must_use]
     pub const fn control(&self) -> SocketAddr {
         self.control
+    }
+
+    /// The URL of the configuration service, as `obproxy_config_server_url` takes it.
+    #[must_use]
+    pub fn config_url(&self) -> String {
+        let address = self.shared.config_port.address();
+        format!("http://{address}/services?Action=GetObProxyConfig")
+    }
+
+    /// Changes what the configuration service says and does.
+    ///
+    /// # Errors
+    /// Too many clusters; or its port cannot be opened again.
+    pub fn set_config(&self, config: Config) -> Result<Done, NoSuch> {
+        self.block_on(self.shared.set_config(config))
     }
 
     /// Makes a change. When this returns, ports and links show it.
@@ -141,6 +157,15 @@ impl Cluster {
     pub fn clear_faults(&self) {
         self.shared.note("clear faults".into());
         self.shared.faults.clear();
+    }
+
+    /// Makes the cluster what it was at its start: faults off, the configuration service ok, the
+    /// first servers serving, added ones gone, tenants and leaders where they began.
+    ///
+    /// # Errors
+    /// A port that cannot be opened again.
+    pub fn reset(&self) -> Result<Done, NoSuch> {
+        self.block_on(self.shared.reset())
     }
 
     /// A copy of the state of this moment.
@@ -207,13 +232,23 @@ async fn open(
     }
     let control = TcpListener::bind(topology.control).await?;
     let control_address = control.local_addr()?;
+    let config_listener = TcpListener::bind(topology.config).await?;
+    let config_port = config::port(config_listener.local_addr()?);
     let views = Views::new(Kernel::new(kernel)).map_err(io::Error::other)?;
     let state = State::new(&topology, &addresses, now_us());
-    let shared = Arc::new(Shared::new(kernel, topology, state, views, record));
+    let shared = Arc::new(Shared::new(
+        kernel,
+        topology,
+        state,
+        views,
+        record,
+        config_port,
+    ));
     for (listener, id) in listeners.into_iter().zip(1..) {
         shared.servers.adopt(id, listener).await;
     }
     shared.follow().await?;
+    config::follow(&shared, Some(config_listener)).await?;
     tokio::spawn(control::serve(control, shared.clone()));
     Ok((shared, control_address))
 }

@@ -10,6 +10,7 @@
 //! * [`fault`]: what goes wrong on purpose; [`record`]: the statement log.
 //! * `link`: one connection of a client, and the kernel connection that serves it; `server`: the
 //!   ports; `shared`: what these have in common; `control`: the interface for whoever drives it.
+//! * [`config`]: the configuration service that proxies ask for clusters.
 //!
 //! Servers without a kernel:
 //!
@@ -20,6 +21,7 @@
 pub mod busy;
 pub mod canned;
 mod clock;
+pub mod config;
 mod control;
 pub mod fault;
 mod handle;
@@ -33,6 +35,7 @@ pub mod statement;
 pub mod topology;
 pub mod views;
 
+pub use config::{Config, ConfigMode, OtherCluster};
 pub use fault::{Fault, FaultKind};
 pub use handle::Cluster;
 pub use record::{Entry, Kind, Outcome};

@@ -27,14 +27,18 @@ struct Arguments {
     /// Address of the first server; the others have the next ones. Port 0: free ports.
     #[arg(long, default_value = "127.0.1.1:2881")]
     base: SocketAddr,
-    /// Address of the control interface and the configuration service. Port 0: a free port.
+    /// Address of the control interface. Port 0: a free port.
     #[arg(long, default_value = "127.0.0.1:0")]
     control: SocketAddr,
+    /// Address of the configuration service. Port 0: a free port.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    config: SocketAddr,
     /// Name of the cluster.
     #[arg(long, default_value = "obcluster")]
     cluster: String,
-    /// A user tenant, `name` or `name:1,3` with the numbers of its servers; may be repeated.
-    #[arg(long, default_value = "test")]
+    /// A user tenant besides test, `name` or `name:1,3` with the numbers of its servers; may be
+    /// repeated. `test:1,3` says where test is.
+    #[arg(long)]
     tenant: Vec<TenantSpec>,
     /// Where leaves of a table begin, `db.table=leaf:server,...`; may be repeated.
     #[arg(long)]
@@ -80,13 +84,18 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         .to_socket_addrs()?
         .next()
         .ok_or("the kernel has no address")?;
+    let mut tenants = arguments.tenant;
+    if !tenants.iter().any(|t| t.name == "test") {
+        tenants.insert(0, "test".parse()?);
+    }
     let topology = Topology {
         name: arguments.cluster,
         servers: arguments.servers,
         zones: arguments.zones,
         base: arguments.base,
         control: arguments.control,
-        tenants: arguments.tenant,
+        config: arguments.config,
+        tenants,
         places: arguments.place,
         spread_sys: arguments.spread_sys,
         param_rows_all: arguments.param_rows == ParameterRows::All,
@@ -106,6 +115,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         "cluster": name,
         "servers": servers,
         "control": cluster.control().to_string(),
+        "config": cluster.config_url(),
         "pid": std::process::id(),
     });
     println!("{started}");

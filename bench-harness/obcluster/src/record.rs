@@ -10,6 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Entries kept in memory; the oldest go first and are counted.
 pub const ENTRIES_MAX: usize = 131_072;
+/// Bytes of statements that entries keep together; the same holds.
+pub const KEPT_MAX: usize = 64 << 20;
 /// Bytes of a statement that an entry keeps.
 pub const SQL_MAX: usize = 4_096;
 
@@ -81,6 +83,8 @@ pub struct Entry {
     pub direct: bool,
     /// The framing: plain, checksum, ob20, ob20_compressed or opaque.
     pub framing: String,
+    /// Flags of the request's OceanBase 2.0 packets; 0 in other framings.
+    pub flags: u32,
     /// The command's name.
     pub cmd: String,
     /// Its text, the first [`SQL_MAX`] bytes, or what stands for it.
@@ -123,6 +127,8 @@ struct Inner {
     kept: VecDeque<Entry>,
     /// Entries that are kept no longer.
     dropped: u64,
+    /// Bytes of statements in `kept`.
+    bytes: usize,
     file: Option<BufWriter<File>>,
 }
 
@@ -160,8 +166,12 @@ impl Record {
         let seq = inner.next;
         inner.next += 1;
         entry.seq = seq;
-        if inner.kept.len() >= ENTRIES_MAX {
-            inner.kept.pop_front();
+        inner.bytes += entry.sql.len();
+        while inner.kept.len() >= ENTRIES_MAX || inner.bytes > KEPT_MAX {
+            let Some(oldest) = inner.kept.pop_front() else {
+                break;
+            };
+            inner.bytes -= oldest.sql.len();
             inner.dropped += 1;
         }
         inner.kept.push_back(entry);

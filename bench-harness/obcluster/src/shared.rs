@@ -1,6 +1,7 @@
 //! What all tasks of a cluster share.
 
 use crate::clock::now_us;
+use crate::config::{self, CLUSTERS_MAX, Config};
 use crate::fault::Faults;
 use crate::record::{Entry, Kind, Outcome, Record};
 use crate::server::Servers;
@@ -28,11 +29,23 @@ pub(crate) struct ServerView {
     pub(crate) network: Network,
 }
 
+impl ServerView {
+    /// True when bytes flow. Nothing leaves a dead server, also not what a hang has held.
+    pub(crate) fn carries(&self) -> bool {
+        self.network == Network::Open && self.process != Process::Dead
+    }
+}
+
+/// Links at a time. A server refuses more with error 1040; here it is the cluster.
+pub(crate) const LINKS_MAX: usize = 20_000;
+
 /// A link that is there.
 #[derive(Debug)]
 pub(crate) struct LinkHandle {
     pub(crate) server: u32,
     pub(crate) kernel_id: u32,
+    /// Where the kernel sees it come from.
+    pub(crate) kernel_peer: Option<SocketAddr>,
     pub(crate) user: String,
     pub(crate) tenant: String,
     pub(crate) is_proxy: bool,
@@ -68,6 +81,8 @@ pub struct Counters {
     pub requests: BTreeMap<u32, u64>,
     /// Statements answered from views, by the views they name.
     pub views: BTreeMap<String, u64>,
+    /// Questions to the configuration service, by action.
+    pub config: BTreeMap<String, u64>,
     /// Links that are there now.
     pub links: u64,
     /// Entries that the log has dropped from memory.
@@ -78,13 +93,18 @@ pub struct Counters {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) kernel: SocketAddr,
-    /// What the cluster looked like at its start.
+    /// What the cluster looked like at its start, and where its servers were.
     pub(crate) topology: Topology,
+    addresses: Vec<SocketAddr>,
     pub(crate) state: Mutex<State>,
     pub(crate) views: Views,
     pub(crate) record: Record,
     pub(crate) faults: Faults,
     pub(crate) servers: Servers,
+    pub(crate) config_port: config::Port,
+    /// Questions that the configuration service was asked.
+    pub(crate) config_asked: AtomicU64,
+    config: Mutex<Config>,
     counters: Mutex<Counters>,
     links: Mutex<HashMap<u64, LinkHandle>>,
     /// Rings when a link is gone.
@@ -108,15 +128,20 @@ impl Shared {
         state: State,
         views: Views,
         record: Record,
+        config_port: config::Port,
     ) -> Self {
         Self {
             kernel,
             topology,
+            addresses: state.servers.iter().map(|s| s.address).collect(),
             state: Mutex::new(state),
             views,
             record,
             faults: Faults::default(),
             servers: Servers::default(),
+            config_port,
+            config_asked: AtomicU64::new(0),
+            config: Mutex::default(),
             counters: Mutex::default(),
             links: Mutex::default(),
             link_gone: Notify::new(),
@@ -129,6 +154,26 @@ impl Shared {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.settle(now_us());
         state
+    }
+
+    /// What the configuration service says and does.
+    pub(crate) fn config(&self) -> MutexGuard<'_, Config> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes that.
+    ///
+    /// # Errors
+    /// Too many clusters; or the port cannot be opened again.
+    pub(crate) async fn set_config(self: &Arc<Self>, config: Config) -> Result<Done, NoSuch> {
+        if config.clusters.len() > CLUSTERS_MAX {
+            return Err(NoSuch(format!("at most {CLUSTERS_MAX} clusters")));
+        }
+        let done = self.note(format!("{config:?}"));
+        *self.config() = config;
+        let followed = config::follow(self, None).await;
+        followed.map_err(|e| NoSuch(e.to_string()))?;
+        Ok(done)
     }
 
     fn links(&self) -> MutexGuard<'_, HashMap<u64, LinkHandle>> {
@@ -152,6 +197,11 @@ impl Shared {
         all
     }
 
+    /// True when there are more links than [`LINKS_MAX`].
+    pub(crate) fn is_full(&self) -> bool {
+        self.links().len() > LINKS_MAX
+    }
+
     /// A new link; what it gets is its number and how it learns of its end.
     pub(crate) fn add_link(&self, server: u32) -> (u64, watch::Receiver<bool>) {
         let id = self.next_link.fetch_add(1, Ordering::Relaxed);
@@ -159,6 +209,7 @@ impl Shared {
         let handle = LinkHandle {
             server,
             kernel_id: 0,
+            kernel_peer: None,
             user: String::new(),
             tenant: String::new(),
             is_proxy: false,
@@ -196,15 +247,20 @@ impl Shared {
         list
     }
 
-    /// Ends links with a reset of both their sockets and waits until they are gone. Returns how
-    /// many there were.
+    /// Ends links with a reset of both their sockets and waits until they are gone, in the kernel
+    /// too: their locks are free then. Returns how many there were.
     pub(crate) async fn cut(&self, which: impl Fn(u64, &LinkHandle) -> bool) -> usize {
         let mut ordered = vec![];
+        let mut peers = vec![];
         for (id, link) in self.links().iter() {
             if which(*id, link) {
                 link.cut.send_replace(true);
                 ordered.push(*id);
+                peers.extend(link.kernel_peer);
             }
+        }
+        if ordered.is_empty() {
+            return 0;
         }
         let gone = async {
             loop {
@@ -219,6 +275,8 @@ impl Shared {
         };
         // A link that writes to nobody ends all the same; this is for a machine under load.
         let _ = timeout(CUT_TIME, gone).await;
+        // A kernel that cannot be asked holds no locks.
+        let _ = timeout(CUT_TIME, self.views.sessions_gone(&peers)).await;
         ordered.len()
     }
 
@@ -281,6 +339,21 @@ impl Shared {
             .await
             .map_err(io::Error::other)?;
         Ok((id, address, done))
+    }
+
+    /// Makes the cluster what it was at its start. Links of servers that stay are kept.
+    ///
+    /// # Errors
+    /// A port that cannot be opened again.
+    pub(crate) async fn reset(self: &Arc<Self>) -> Result<Done, NoSuch> {
+        self.faults.clear();
+        let done = self.set_config(Config::default()).await?;
+        {
+            let mut state = self.state();
+            *state = State::new(&self.topology, &self.addresses, now_us());
+        }
+        self.follow().await.map_err(|e| NoSuch(e.to_string()))?;
+        Ok(done)
     }
 
     /// Brings ports and links in line with the state, now and whenever something is due.

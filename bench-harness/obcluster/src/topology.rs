@@ -21,8 +21,11 @@ pub struct Topology {
     /// Address of the first server. The others have the next addresses and the same port; with
     /// port 0 each has a free one.
     pub base: SocketAddr,
-    /// Where the control interface and the configuration service listen; port 0 is a free one.
+    /// Where the control interface listens; port 0 is a free one.
     pub control: SocketAddr,
+    /// Where the configuration service listens; port 0 is a free one. It has a port of its own, so
+    /// that it can be down.
+    pub config: SocketAddr,
     /// User tenants; `sys` is always there, on all servers.
     pub tenants: Vec<TenantSpec>,
     /// Leaves of tables that begin on a named server.
@@ -44,6 +47,7 @@ impl Default for Topology {
             zones: 3,
             base: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1)), 0),
             control: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            config: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             tenants: vec![TenantSpec {
                 name: "test".into(),
                 servers: vec![],

@@ -1,6 +1,7 @@
 //! The calls about servers, leaders, tenants and links, and what can be looked at.
 
 use super::Refused;
+use crate::config::Config;
 use crate::fault::Fault;
 use crate::shared::{Done, Shared};
 use crate::state::{Change, NoSuch};
@@ -37,6 +38,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/links/{id}/cut", post(cut))
         .route("/faults", post(add_faults).get(faults).delete(clear_faults))
         .route("/timing", post(timing))
+        .route("/config", post(set_config).get(config))
+        .route("/reset", post(reset))
         .with_state(shared)
 }
 
@@ -350,4 +353,16 @@ async fn timing(State(shared): Cluster, Json(new): Json<NewTiming>) -> Json<Done
         *field = new.unwrap_or(*field);
     }
     Json(shared.note(format!("{timing:?}")))
+}
+
+async fn config(State(shared): Cluster) -> Json<Config> {
+    Json(shared.config().clone())
+}
+
+async fn set_config(State(shared): Cluster, Json(new): Json<Config>) -> Answer {
+    Ok(Json(shared.set_config(new).await?))
+}
+
+async fn reset(State(shared): Cluster) -> Answer {
+    Ok(Json(shared.reset().await?))
 }

@@ -20,6 +20,8 @@
 //! | `GET /faults`, `DELETE /faults` | what is on; all off |
 //! | `POST /faults` | one of [`Fault`](crate::fault::Fault) or a list of them |
 //! | `POST /timing` | any of `election_ms`, `lease_ms`, `init_ms`, `stop_ms`, `location_lag_ms` |
+//! | `GET /config`, `POST /config` | [`Config`](crate::config::Config), all of it |
+//! | `POST /reset` | faults off, configuration service ok, servers and tenants as at the start |
 //!
 //! A server is named by its number or its address. What cannot be done answers 400 and
 //! `{"error":text}`.

@@ -132,6 +132,11 @@ impl RequestFrames {
         self.is_last && self.reader.is_between()
     }
 
+    /// Flags of its OceanBase 2.0 packets, 0 in other framings.
+    pub(super) const fn flags(&self) -> u32 {
+        self.flags
+    }
+
     /// Wraps a reply to this request that the model has made.
     pub(super) fn wrap_reply(&self, packets: &[u8]) -> Vec<u8> {
         let mut writer = self.wire.writer();

@@ -7,6 +7,8 @@ use obring_wire::protocol::mysql::{Login, LoginError, client, put_attribute};
 
 /// The attribute that makes a client a proxy.
 const PROXY: (&[u8], &[u8]) = (b"__mysql_client_type", b"__ob_proxy");
+/// The user that proxies have for themselves.
+const PROXY_USER: &str = "proxyro";
 const CLUSTER_NAME: &[u8] = b"__cluster_name";
 /// Bytes between the character set and the user name. They are kept as they came.
 const RESERVED: std::ops::Range<usize> = 9..32;
@@ -49,6 +51,10 @@ pub(super) fn refuse_tenant(
     has_password: bool,
 ) -> Option<Refusal> {
     match state.tenant(tenant) {
+        // Proxies have their user in sys only; the kernel's one tenant knows it for all.
+        Some(t) if user == PROXY_USER && !t.is_sys() => {
+            Some(refusals::access_denied(user, has_password))
+        }
         None => Some(refusals::access_denied(user, has_password)),
         Some(t) if !t.servers.contains(&server) => Some(refusals::tenant_not_here()),
         Some(_) => None,
@@ -177,6 +183,7 @@ mod tests {
             ("root@nosuch", &[][..], 1, 1045),
             ("root@test#obcluster", &[], 1, 1045),
             ("root@TEST", &[], 1, 1045),
+            ("proxyro@test", &[], 1, 1045),
             ("root@test", &[], 2, 5150),
             ("root@test", &other, 1, 4666),
             ("root@nosuch", &other, 1, 1045),

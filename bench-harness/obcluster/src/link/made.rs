@@ -69,6 +69,10 @@ pub(super) mod refusals {
         Refusal::new(8002, "08004", "Server is stopping")
     }
 
+    pub(crate) fn too_many() -> Refusal {
+        Refusal::new(1040, "08004", "Too many connections")
+    }
+
     pub(crate) fn tenant_not_here() -> Refusal {
         Refusal::new(5150, "HY000", "Tenant not in this server")
     }

@@ -82,7 +82,7 @@ impl Session {
                 sleep(Duration::from_millis(ms)).await;
             }
         }
-        if let Some(refusal) = self.not_ready() {
+        if let Some(refusal) = self.not_welcome() {
             let mut out = vec![];
             let (state, text) = (refusal.sqlstate.as_bytes(), refusal.text.as_bytes());
             ErrPacket {
@@ -95,6 +95,9 @@ impl Session {
             return Ok(End::Close);
         }
         let stream = TcpStream::connect(self.shared.kernel).await?;
+        let peer = stream.local_addr()?;
+        self.shared
+            .note_link(self.id, |link| link.kernel_peer = Some(peer));
         self.kernel = Some(Side::new(stream, self.view.clone())?);
         self.greet().await?;
         if let Some(end) = self.log_in().await? {
@@ -167,6 +170,13 @@ impl Session {
             Process::Stopping => Some(refusals::stopping()),
             Process::Serving | Process::Dead => None,
         }
+    }
+
+    /// The error in place of a greeting.
+    fn not_welcome(&self) -> Option<Refusal> {
+        let is_full = self.shared.is_full();
+        self.not_ready()
+            .or_else(|| is_full.then(refusals::too_many))
     }
 
     /// The kernel's side, there once the link is greeted.
@@ -249,6 +259,9 @@ impl Session {
                 return Ok(Some(End::Close));
             }
         };
+        if let Some(entry) = &mut self.running {
+            entry.t_exec_us = now_us();
+        }
         let mut packet = vec![];
         put_packet(&mut packet, seq, |b| b.extend_from_slice(&payload));
         self.kernel()?.write(&packet).await?;
@@ -368,6 +381,7 @@ impl Session {
         self.begin(Kind::Request, &name, sql, request.body_len());
         if let Some(entry) = &mut self.running {
             entry.statement = request.statement();
+            entry.flags = request.frames().flags();
         }
     }
 

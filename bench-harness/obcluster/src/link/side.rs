@@ -1,7 +1,6 @@
 //! One of the two sockets of a link, behind the network of its server.
 
 use crate::shared::ServerView;
-use crate::state::Network;
 use socket2::SockRef;
 use std::io;
 use std::time::Duration;
@@ -37,13 +36,13 @@ impl Side {
 
     /// Waits until the network carries packets.
     async fn open(&mut self) -> io::Result<()> {
-        let open = self.view.wait_for(|v| v.network == Network::Open).await;
+        let open = self.view.wait_for(ServerView::carries).await;
         open.map(|_| ())
             .map_err(|_| io::ErrorKind::ConnectionAborted.into())
     }
 
     fn is_open(&self) -> bool {
-        self.view.borrow().network == Network::Open
+        self.view.borrow().carries()
     }
 
     /// True when more may be read.

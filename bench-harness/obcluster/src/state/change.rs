@@ -158,7 +158,8 @@ impl State {
                 }
                 found.lead(*server, now_us);
                 if server.is_none() {
-                    self.later(now_us, election_ms, Due::Elect);
+                    let lost_us = now_us;
+                    self.later(now_us, election_ms, Due::Elect { lost_us });
                 }
             }
             Change::PlaceLeaf {
@@ -273,7 +274,7 @@ impl State {
             let life = server.life;
             self.later(now_us, init_ms, Due::Serve { server: id, life });
         }
-        self.elect(now_us);
+        self.elect_overdue(now_us);
         Ok(())
     }
 
@@ -414,6 +415,24 @@ mod tests {
         assert_eq!(server.process, Process::Serving);
         assert_eq!(server.start_service_us, Some(20_200 * MS));
         assert_eq!(leaders(&state, "test"), [2, 2, 2, 3].map(Some));
+    }
+
+    #[test]
+    fn each_election_takes_its_time() {
+        let mut state = state();
+        state.apply(&Change::Kill(1), 0).unwrap();
+        state.apply(&Change::Kill(2), 300 * MS).unwrap();
+        state.settle(500 * MS);
+        assert_eq!(leaders(&state, "test"), [Some(3), Some(3), None, Some(3)]);
+        state.settle(800 * MS);
+        assert_eq!(leaders(&state, "test"), [Some(3); 4]);
+        // With nobody left it waits for the first who serves again.
+        state.apply(&Change::Kill(3), 900 * MS).unwrap();
+        state.settle(2_000 * MS);
+        assert_eq!(leaders(&state, "test"), [None; 4]);
+        state.apply(&Change::Start(2), 3_000 * MS).unwrap();
+        state.settle(3_200 * MS);
+        assert_eq!(leaders(&state, "test"), [Some(2); 4]);
     }
 
     #[test]

@@ -48,8 +48,8 @@ impl Default for Timing {
 /// What becomes true later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
-    /// Log streams without a leader get one.
-    Elect,
+    /// Log streams that lost their leader then, or before, get one.
+    Elect { lost_us: u64 },
     /// A dead server is told as INACTIVE.
     Lease { server: u32, life: u32 },
     /// A starting server serves.
@@ -278,7 +278,7 @@ impl State {
 
     fn come_true(&mut self, due: Due, now_us: u64) {
         match due {
-            Due::Elect => self.elect(now_us),
+            Due::Elect { lost_us } => self.elect(now_us, lost_us),
             Due::Lease { server, life } => {
                 if let Some(server) = self.living(server, life) {
                     server.status = "INACTIVE".into();
@@ -289,7 +289,7 @@ impl State {
                 if let Some(server) = self.living(server, life) {
                     server.process = Process::Serving;
                     server.start_service_us = Some(now_us);
-                    self.elect(now_us);
+                    self.elect_overdue(now_us);
                 }
             }
             Due::Close { server, life } => {
@@ -308,8 +308,15 @@ impl State {
         self.due.push((now_us.saturating_add(ms * 1_000), due));
     }
 
-    /// Every log stream without a leader gets one of its replicas that can lead.
-    fn elect(&mut self, now_us: u64) {
+    /// Log streams whose election found nobody have another one.
+    fn elect_overdue(&mut self, now_us: u64) {
+        let election_us = self.timing.election_ms.saturating_mul(1_000);
+        self.elect(now_us, now_us.saturating_sub(election_us));
+    }
+
+    /// Every log stream that lost its leader at `lost_us` or before gets one of its replicas that
+    /// can lead.
+    fn elect(&mut self, now_us: u64, lost_us: u64) {
         let able: Vec<u32> = self
             .servers
             .iter()
@@ -317,7 +324,7 @@ impl State {
             .map(|s| s.id)
             .collect();
         for stream in self.tenants.iter_mut().flat_map(|t| &mut t.streams) {
-            if stream.leader().is_none() {
+            if stream.lost_us().is_some_and(|us| us <= lost_us) {
                 let next = stream.replicas.iter().find(|r| able.contains(r)).copied();
                 stream.lead(next, now_us);
             }
@@ -332,7 +339,7 @@ impl State {
             }
         }
         if gracefully {
-            self.elect(now_us);
+            self.elect(now_us, now_us);
         }
     }
 
@@ -347,7 +354,8 @@ impl State {
         server.life += 1;
         let life = server.life;
         self.leave(id, false, now_us);
-        self.later(now_us, timing.election_ms, Due::Elect);
+        let lost_us = now_us;
+        self.later(now_us, timing.election_ms, Due::Elect { lost_us });
         self.later(now_us, timing.lease_ms, Due::Lease { server: id, life });
     }
 }

@@ -1,6 +1,6 @@
 //! Tenants, and the log streams that their tablets live in.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::VecDeque;
 
 /// The log stream that every tenant has, and the only one of `sys`.
@@ -19,8 +19,20 @@ pub struct LogStream {
     pub home: u32,
     /// Servers that hold it.
     pub replicas: Vec<u32>,
-    /// Leaders and since when (microseconds), the newest last. None: an election runs.
+    /// Leaders and since when (microseconds), the newest last. None: an election runs. Shown is
+    /// the newest.
+    #[serde(rename = "leader", serialize_with = "newest")]
     leaders: VecDeque<(u64, Option<u32>)>,
+}
+
+fn newest<S: Serializer>(
+    leaders: &VecDeque<(u64, Option<u32>)>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    leaders
+        .back()
+        .and_then(|(_, leader)| *leader)
+        .serialize(serializer)
 }
 
 impl LogStream {
@@ -39,6 +51,15 @@ impl LogStream {
     #[must_use]
     pub fn leader(&self) -> Option<u32> {
         self.leaders.back().and_then(|(_, leader)| *leader)
+    }
+
+    /// When the leader was lost, in microseconds, while there is none.
+    #[must_use]
+    pub fn lost_us(&self) -> Option<u64> {
+        match self.leaders.back() {
+            Some((since, None)) => Some(*since),
+            _ => None,
+        }
     }
 
     /// Who led at that time, in microseconds.

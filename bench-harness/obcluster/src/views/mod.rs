@@ -15,8 +15,14 @@ use crate::clock::now_us;
 use crate::kernel::{Kernel, KernelError, Tables};
 use crate::state::State;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use store::{Store, Table};
+use tokio::time::sleep;
+
+/// Between two looks for sessions that are to go; it takes the kernel about 2 ms.
+const SESSION_PAUSE: Duration = Duration::from_millis(2);
 
 /// Every view that the model answers.
 pub const NAMES: [&str; 11] = [
@@ -149,6 +155,27 @@ impl Views {
             store.fill(name, table).map_err(broken)?;
         }
         store.run(&statement.text)
+    }
+}
+
+impl Views {
+    /// Waits until the kernel has no session that came from one of these addresses.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn sessions_gone(&self, peers: &[SocketAddr]) -> Result<(), KernelError> {
+        if peers.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<String> = peers.iter().map(|peer| format!("'{peer}'")).collect();
+        let sql = format!(
+            "SELECT id FROM oceanbase.__all_virtual_processlist WHERE host IN ({})",
+            list.join(",")
+        );
+        while !self.kernel.ask(&sql).await?.rows.is_empty() {
+            sleep(SESSION_PAUSE).await;
+        }
+        Ok(())
     }
 }
 

@@ -190,3 +190,72 @@ fn locations_are_as_old_as_a_cache() {
     assert_eq!(leader(""), "127.0.1.1");
     assert_eq!(leader("/*+ FORCE_REFRESH_LOCATION_CACHE */"), "127.0.1.2");
 }
+
+#[test]
+fn the_configuration_service_answers_and_fails() {
+    use obcluster::{Config, ConfigMode};
+    let cluster = cluster();
+    let url = cluster.config_url();
+    let rest = url.strip_prefix("http://").unwrap();
+    let (host, path) = rest.split_once('/').unwrap();
+    let address = host.parse().unwrap();
+    let get = format!("GET /{path}");
+    let body = |get: &str| http(address, get, "");
+    let (status, config) = body(&get);
+    assert_eq!(status, 200);
+    let list = r#""ObRootServiceInfoUrlList":[{"ObRegion":"obcluster""#;
+    assert!(config.contains(list), "{config}");
+    let (_, roots) = body("GET /services?Action=ObRootServiceInfo&ObCluster=obcluster&version=2");
+    for server in cluster.addresses() {
+        assert!(
+            roots.contains(&format!(r#""sql_port":{}"#, server.port())),
+            "{roots}"
+        );
+    }
+    let with = |mode| {
+        let config = Config {
+            mode,
+            ..Config::default()
+        };
+        cluster.set_config(config).unwrap();
+    };
+    for (mode, status, text) in [
+        (ConfigMode::Http500, 500, "{}"),
+        (ConfigMode::Html, 200, "<html>"),
+        (ConfigMode::WrongMessage, 200, r#""Success":false"#),
+        (ConfigMode::RedirectLoop, 302, ""),
+        (ConfigMode::Truncated, 200, r#""Code":200"#),
+    ] {
+        with(mode);
+        let got = body(&get);
+        assert_eq!(got.0, status, "{mode:?}");
+        assert!(
+            got.1.contains(text) && got.1.len() < config.len() + 20,
+            "{mode:?} {got:?}"
+        );
+    }
+    with(ConfigMode::Down);
+    let refused = std::net::TcpStream::connect(address);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    let more = r#"{"clusters":[{"name":"ob2","rs":["127.0.2.1:2881"]}]}"#;
+    assert_eq!(http(cluster.control(), "POST /config", more).0, 200);
+    assert!(body(&get).1.contains("ObCluster=ob2"));
+    assert_eq!(cluster.counters().config["ObRootServiceInfo"], 1);
+}
+
+#[test]
+fn a_cluster_is_reset() {
+    use obcluster::Change;
+    let cluster = cluster();
+    let addresses = cluster.addresses();
+    cluster.add_server("z1").unwrap();
+    cluster.change(&Change::Kill(2)).unwrap();
+    cluster.change(&Change::Hang(1)).unwrap();
+    cluster.fault(Fault::new(FaultKind::LoginError(1040)));
+    assert_eq!(http(cluster.control(), "POST /reset", "").0, 200);
+    assert_eq!(cluster.addresses(), addresses);
+    for address in addresses {
+        let who = Credentials::proxy("root@test", capability::PLAIN);
+        Client::new(address, &who).ask("select 1");
+    }
+}

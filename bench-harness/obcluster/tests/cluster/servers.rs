@@ -20,13 +20,25 @@ fn a_killed_server_refuses_and_comes_back() {
     client.ask(&format!("create table {}.t(id int primary key)", db.1));
     client.ask("begin");
     client.ask(&format!("insert into {}.t values(1)", db.1));
+    let mut other = db.client();
+    let count = |other: &mut Client| {
+        let id = client.greeting.connection_id;
+        let list = "oceanbase.__all_virtual_processlist";
+        let set = other.ask(&format!("select count(*) n from {list} where id = {id}"));
+        set.rows[0][0].clone()
+    };
+    assert_eq!(count(&mut other).as_deref(), Some("1"));
     cluster.change(&Change::Kill(2)).unwrap();
+    assert_eq!(
+        count(&mut other).as_deref(),
+        Some("0"),
+        "gone when the call is over"
+    );
     assert!(client.is_ended());
     assert!(cluster.links().iter().all(|l| l.server != 2));
     let refused = TcpStream::connect_timeout(&address, Duration::from_secs(5));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
     // Its transaction is rolled back, and its locks are free.
-    let mut other = db.client();
     other.ask("set ob_query_timeout = 5000000");
     other.ask(&format!("insert into {}.t values(1)", db.1));
     until("an election", || {

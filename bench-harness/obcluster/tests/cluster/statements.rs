@@ -4,6 +4,7 @@ use crate::client::{Client, Credentials};
 use crate::{Database, cluster};
 use obcluster::{Kind, Outcome};
 use obring_wire::protocol::mysql::Command;
+use obring_wire::protocol::ob20::flag;
 
 #[test]
 fn statements_of_every_kind_run_and_are_logged() {
@@ -120,6 +121,12 @@ fn commands_without_a_reply_and_prepared_statements_pass() {
         .collect();
     let want = ["plain", "plain", "checksum", "ob20", "ob20_compressed"];
     assert_eq!(framings, want);
+    let last = |e: &&obcluster::Entry| e.cmd == "quit" && e.flags & flag::LAST != 0;
+    assert_eq!(
+        log.iter().filter(last).count(),
+        2,
+        "OceanBase 2.0 has flags"
+    );
     assert_eq!(log[3].statement, log[2].statement);
 }
 
