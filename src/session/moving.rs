@@ -10,10 +10,10 @@ use super::request::{Broken, Running};
 use super::server_login::{HOME, Purpose, ServerLogin};
 use super::state::{Ctx, Phase, Session};
 use super::track::is_for_proxies;
-use crate::base::{CloseReason, Errno, Event, Linger, LinkId, Out, Output, Side};
+use crate::base::{CloseReason, Errno, Event, Linger, LinkId, Out, Output};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
-    Command, HEADER_LEN, OkPacket, Request, TRACK_VARIABLES, client, put_packet, status,
+    Command, HEADER_LEN, OkPacket, Request, TRACK_VARIABLES, client, status,
 };
 use crate::protocol::ob20::ExtraInfo;
 use crate::routing::{Mail, SYS, Tenant, should_leave};
@@ -166,6 +166,8 @@ impl Session {
         moving.is_routed
             && !moving.has_state
             && !moving.has_next_transaction
+            && !self.facts.extra.holds_locks
+            && !self.facts.extra.has_temporary_tables
             && self.facts.status & status::IN_TRANSACTION == 0
             && !self.facts.extra.is_tied()
     }
@@ -214,13 +216,15 @@ impl Session {
 
     /// Leaves the server, if there still is one, and looks for another; the request waits.
     pub(super) fn leave(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
-        if self.link_mut(HOME).is_some_and(|link| link.is_idle()) {
-            out.own(Side::Server(HOME), |b| {
-                put_packet(b, 0, |b| b.push(Command::QUIT.0));
-            });
+        if self.say_quit(out) {
             out.list.push(Output::Close(HOME, Linger::Flush));
         }
         self.look_for_server(ctx, vec![], 0, out);
+    }
+
+    /// True while another server connection is made: the one that bytes are read of is no more.
+    pub(super) const fn has_left(&self) -> bool {
+        matches!(self.phase, Phase::ServerLogin(_))
     }
 
     /// The server of an idle session is gone, and nothing with it.
