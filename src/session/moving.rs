@@ -36,6 +36,18 @@ const NOT_RUN: &[u16] = &[
     8002, // server is starting, stopping
 ];
 
+/// What a server reports by itself: with the first reply of every connection, after DDL, and with
+/// another database. A SET of one of them counts as a statement that leaves state. Observed on
+/// seekdb 1.3.0.post5.
+const OF_THE_SERVER: &[&[u8]] = &[
+    b"_current_default_catalog",
+    b"_nlj_batching_enabled",
+    b"character_set_database",
+    b"collation_database",
+    b"ob_enable_transmission_checksum",
+    b"ob_last_schema_version",
+];
+
 /// Reported when the session has temporary tables.
 const TEMPORARY_TABLES: &[u8] = b"_ob_proxy_session_temporary_table_used";
 
@@ -57,6 +69,8 @@ pub(super) struct Moving {
     pub(super) has_next_transaction: bool,
     /// There are other servers: the cluster has views.
     pub(super) is_routed: bool,
+    /// Version of the tenant's entry that the server was taken from; 0: it is on all servers.
+    pub(super) chosen_by: u64,
     /// The replica's generation that `should_leave` was found with.
     seen: u64,
     /// The server is out of service, and another one is in.
@@ -82,7 +96,7 @@ impl Moving {
                     b"ob_proxy_set_trx_executed" if !is_user => {
                         self.has_next_transaction = !matches!(value, b"OFF" | b"0");
                     }
-                    b"ob_last_schema_version" if !is_user => {}
+                    name if !is_user && OF_THE_SERVER.contains(&name) => {}
                     name if !is_user && is_for_proxies(name) => {
                         self.has_state |= name == TEMPORARY_TABLES;
                     }
@@ -97,9 +111,10 @@ impl Moving {
         self.sent = 0;
     }
 
-    /// Another connection is logged in.
-    pub(super) const fn arrived(&mut self, is_routed: bool, seen: u64) {
+    /// A server is chosen: by what, and what had been seen of the replica.
+    pub(super) const fn chosen(&mut self, is_routed: bool, by: u64, seen: u64) {
         self.is_routed = is_routed;
+        self.chosen_by = by;
         self.should_leave = false;
         self.seen = seen;
     }
@@ -294,7 +309,7 @@ impl Session {
         let mut wrong = 0;
         if refusal == Some(TENANT_NOT_IN_SERVER) {
             out.count(Event::TenantNotInServer);
-            wrong = self.tenant(ctx).map_or(0, |tenant| tenant.version);
+            wrong = self.moving.chosen_by;
         }
         self.look_for_server(ctx, server.into_iter().collect(), wrong, out);
     }
