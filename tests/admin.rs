@@ -1,6 +1,7 @@
 //! root@proxysys on the real binary. No server is needed: none is ever asked.
 #![allow(missing_docs, reason = "a test")]
 
+use bench_harness::clock::{Deadline, wait_for};
 use bench_harness::process::{Obring, Options};
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder, Row, Value};
@@ -107,6 +108,43 @@ fn the_lists_have_the_columns_that_tools_read() {
     let logins = rows(&mut conn, "show proxystat refresh like 'admin_logged_in'");
     assert_eq!(logins, [["admin_logged_in", "1", "NULL"]]);
     conn.query_drop("ping proxy").expect("an OK");
+}
+
+#[test]
+fn clusters_show_their_servers_and_how_well_they_are_known() {
+    let proxy = proxy(&options().set("work_thread_num", 3));
+    let mut conn = admin(&proxy);
+    let want = "cluster_name cluster_id rs_url root_addr role replica_type zone idc region \
+                zone_type server_state root_service";
+    assert_eq!(columns(&mut conn, "SHOW PROXYCLUSTER").join(" "), want);
+    let servers = rows(&mut conn, "show proxycluster like '%'");
+    assert_eq!(servers.len(), 1, "{servers:?}");
+    assert_eq!(servers[0][3..5], [NOWHERE, "LEADER"]);
+    assert!(rows(&mut conn, "show proxycluster like 'other'").is_empty());
+    assert!(rows(&mut conn, "show proxycluster idc").is_empty());
+
+    let names = columns(&mut conn, "SHOW PROXYRESOURCE");
+    assert_eq!(
+        names[..4].join(" "),
+        "cluster_name cluster_id state version"
+    );
+    let at = |name: &str| names.iter().position(|n| n == name).expect(name);
+    let (cause, age) = (at("cause"), at("age_ms"));
+    let resource = wait_for(Deadline::secs(10), "a cause", || {
+        let all = rows(&mut conn, "show proxyresource");
+        (all[0][cause] != "NULL").then(|| all[0].clone())
+    })
+    .expect("the first round fails");
+    assert!(resource[cause].contains(NOWHERE), "{resource:?}");
+    assert_eq!(resource[age], "NULL", "never confirmed");
+    assert!(rows(&mut conn, "show proxyresource tenant").is_empty());
+    let cores = rows(&mut conn, "show proxyresource core");
+    let shown: Vec<_> = cores.iter().map(|row| row[2].as_str()).collect();
+    assert_eq!(shown, ["0", "1", "2"]);
+    let versions: Vec<_> = cores.iter().map(|row| &row[3]).collect();
+    assert!(versions.iter().all(|v| *v == versions[0]), "{cores:?}");
+    let (code, text) = error(&mut conn, "show proxycluster servers");
+    assert_eq!(code, 1064, "{text}");
 }
 
 #[test]

@@ -59,8 +59,8 @@ const FRAMINGS: &[(&str, &str, &str)] = &[
     ("OceanBase 2.0", "zlib:6", "link_ob20_compressed"),
 ];
 
-/// A proxy to compare with: its name, and where it listens.
-type Through = (&'static str, SocketAddr);
+/// A proxy to compare with: its name, the counter of its server connections, where it listens.
+type Through = (&'static str, &'static str, SocketAddr);
 
 /// Runs all scripts directly and through every proxy; the names of those that differ.
 fn run_all(direct: SocketAddr, through: &[Through]) -> Vec<String> {
@@ -76,7 +76,8 @@ fn run_all(direct: SocketAddr, through: &[Through]) -> Vec<String> {
         if std::env::var_os("OBRING_SHOW").is_some() {
             show(&script.name, &want);
         }
-        for (how, to) in through {
+        let is_able = |t: &&Through| !script.needs_ob20 || t.1.starts_with("link_ob20");
+        for (how, _, to) in through.iter().filter(is_able) {
             let differences = compare(&want, &transcript(*to));
             if !differences.is_empty() {
                 println!("script {} differs, {how}:", script.name);
@@ -135,11 +136,20 @@ fn replies_through_obring_are_the_kernels_own() {
             (*protocol, *counter, proxy)
         })
         .collect();
-    let mut through: Vec<Through> = proxies.iter().map(|(p, _, o)| (*p, o.address())).collect();
-    through.extend(given.map(|text| ("given", text.parse().expect("OBRING_THROUGH=host:port"))));
+    let mut through: Vec<Through> = proxies
+        .iter()
+        .map(|(protocol, counter, proxy)| (*protocol, *counter, proxy.address()))
+        .collect();
+    through.extend(given.map(|text| {
+        let address = text.parse().expect("OBRING_THROUGH=host:port");
+        ("given", "link_ob20", address)
+    }));
     let found = run_all(kernel, &through);
     println!("{scripts} scripts, {} differ", found.len());
     assert!(found.is_empty(), "{} differ: {found:?}", found.len());
+    if std::env::var_os("OBRING_SCRIPT").is_some() {
+        return;
+    }
     for (protocol, counter, proxy) in &proxies {
         let login = Login::user("root@proxysys", "pw");
         let mut admin = Conn::login(proxy.address(), &login).expect("login of the administrator");
@@ -147,7 +157,7 @@ fn replies_through_obring_are_the_kernels_own() {
         let rows = admin.rows(&show).expect("counters");
         let links = rows.first().and_then(|row| row.get(1)?.as_deref());
         let links: u64 = links.unwrap_or_default().parse().unwrap_or_default();
-        assert!(links >= scripts as u64, "{protocol}: {rows:?}");
+        assert!(links > 0, "{protocol}: {rows:?}");
     }
 }
 

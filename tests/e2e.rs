@@ -78,3 +78,33 @@ fn a_lost_server_is_an_error_packet() {
     let mut c = Conn::login(proxy.address(), &Login::default()).expect("login again");
     assert_eq!(c.cell("select 1"), Ok("1".into()));
 }
+
+/// What changes between a server and obring is found by the checksums of the framing, and the
+/// client is told; in plain framing nobody can see it.
+#[test]
+fn a_byte_changed_on_the_way_from_a_server_is_found() {
+    let relay = bench_harness::relay::Relay::start(kernel()).expect("relay");
+    relay.replace(b"needle", b"nEedle");
+    for (protocol, compression, is_found) in [
+        ("Auto", "", true),
+        ("OceanBase 2.0", "zlib:0", true),
+        ("Compressed MySQL", "", true),
+        ("MySQL", "", false),
+    ] {
+        let mut options = Options::new(binary(), &[relay.address()]);
+        options.settings = vec!["local_bound_ip=127.0.0.1".into()];
+        let options = options
+            .set("server_protocol", protocol)
+            .set("compression_algorithm", compression);
+        let mut proxy = Obring::start(&options).expect("obring starts");
+        let mut c = Conn::login(proxy.address(), &Login::default()).expect("login");
+        let got = c.cell("select concat('nee', 'dle') as c");
+        if !is_found {
+            assert_eq!(got, Ok("nEedle".into()), "{protocol}");
+            continue;
+        }
+        let text = got.expect_err(protocol);
+        assert!(text.contains("wrong frame"), "{protocol}: {text}");
+        proxy.wait_log("reason=server_frame").expect(protocol);
+    }
+}

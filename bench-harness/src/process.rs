@@ -66,6 +66,15 @@ impl Options {
         }
     }
 
+    /// The binary with clusters of a settings file, else like [`Self::new`].
+    #[must_use]
+    pub fn of_file(binary: impl AsRef<Path>, file: &Path) -> Self {
+        let mut options = Self::new(binary, &[]);
+        let file = file.display().to_string();
+        options.more = vec!["--config".into(), file];
+        options
+    }
+
     /// With one more setting.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl std::fmt::Display) -> Self {
@@ -79,11 +88,12 @@ impl Options {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         let servers: Vec<_> = self.servers.iter().map(ToString::to_string).collect();
+        command.arg("-N").args(["-p", &port.to_string()]);
+        if !servers.is_empty() {
+            command.args(["-r", &servers.join(";"), "-c", "obcluster"]);
+        }
         command
-            .arg("-N")
-            .args(["-p", &port.to_string()])
-            .args(["-r", &servers.join(";")])
-            .args(["-c", "obcluster", "-n", "test"])
+            .args(["-n", "test"])
             .args(["-o", &self.settings.join(",")])
             .args(&self.more)
             .stdin(Stdio::null())

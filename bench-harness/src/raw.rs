@@ -423,13 +423,21 @@ impl Conn {
     /// Any other reply, in words.
     pub fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
         self.query(sql).map_err(|e| format!("{sql}: {e}"))?;
+        self.read_rows().map_err(|e| format!("{sql}: {e}"))
+    }
+
+    /// Reads the rows of a query that was sent.
+    ///
+    /// # Errors
+    /// Any other reply, in words.
+    pub fn read_rows(&mut self) -> Result<Vec<Vec<Option<String>>>, String> {
         let (mut ends, mut rows) = (0, vec![]);
         while ends < 2 {
             let got = self.receive();
             if let Some((code, text)) = got.error() {
-                return Err(format!("{sql}: error {code}: {text}"));
+                return Err(format!("error {code}: {text}"));
             }
-            let packet = got.packet().ok_or_else(|| format!("{sql}: {got:?}"))?;
+            let packet = got.packet().ok_or_else(|| format!("{got:?}"))?;
             let payload = &packet.payload;
             if payload.first() == Some(&0xFE) && payload.len() < 9 {
                 ends += 1;
@@ -442,7 +450,7 @@ impl Conn {
                         row.push(None);
                         continue;
                     }
-                    let cell = at.lenenc_bytes().map_err(|e| format!("{sql}: {e}"))?;
+                    let cell = at.lenenc_bytes().map_err(|e| e.to_string())?;
                     row.push(Some(String::from_utf8_lossy(cell).into_owned()));
                 }
                 rows.push(row);

@@ -3,9 +3,9 @@
 use super::desk::Desk;
 use super::lexer::{Token, TokenKind};
 use super::listing::Listing;
-use super::{alter, driver, kill, show};
+use super::{alter, cluster, driver, kill, show};
 use crate::base::CoreId;
-use crate::routing::{Ask, SessionRow};
+use crate::routing::{Ask, SessionRow, Stamp};
 
 /// What a command leads to.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(super) enum Step {
     Done(Reply),
     /// The sessions of all serving cores are needed first.
     Sessions(fn(&Desk, &Statement, &[SessionRow]) -> Reply),
+    /// What all serving cores know of clusters is needed first.
+    Replicas(fn(&Desk, &Statement, &[Stamp]) -> Reply),
     /// The session on that core has to end first.
     Kill {
         /// Its core.
@@ -131,6 +133,26 @@ pub(super) static TABLE: &[Command] = &[
     Command {
         words: &["show", "proxystat"],
         run: show::stat,
+    },
+    Command {
+        words: &["show", "proxycluster", "idc"],
+        run: cluster::idcs,
+    },
+    Command {
+        words: &["show", "proxycluster"],
+        run: cluster::servers,
+    },
+    Command {
+        words: &["show", "proxyresource", "tenant"],
+        run: cluster::tenants,
+    },
+    Command {
+        words: &["show", "proxyresource", "core"],
+        run: cluster::cores,
+    },
+    Command {
+        words: &["show", "proxyresource"],
+        run: cluster::resources,
     },
     Command {
         words: &["kill", "query"],

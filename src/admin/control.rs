@@ -67,6 +67,9 @@ impl Machines for Control {
     }
 
     fn mail(&mut self, now: Tick, mail: Mail, wake: &mut Vec<Key>, post: &mut Vec<(CoreId, Mail)>) {
+        if matches!(mail, Mail::Ask(_)) {
+            self.desk.look(now, self.metadata.status());
+        }
         let Some(mail) = self.desk.mail(now, mail) else {
             if let Some(settings) = self.desk.new_settings() {
                 self.metadata.set_settings(metadata::Settings::of(settings));

@@ -4,8 +4,9 @@ use super::command::{self, Refusal, Reply, Statement, Step};
 use super::lexer::tokens;
 use crate::base::{CoreId, Tick, put_lenenc_bytes};
 use crate::config::Settings;
+use crate::metadata::ClusterStatus;
 use crate::protocol::mysql::{ErrPacket, put_packet, status};
-use crate::routing::{Answer, Ask, Mail, SessionRow};
+use crate::routing::{Answer, Ask, Listed, Mail, SessionRow, Stamp};
 use crate::telemetry;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +41,10 @@ pub struct Facts {
 pub struct Desk {
     pub(super) settings: Arc<Settings>,
     pub(super) facts: Facts,
+    /// The clusters, as they were when the running statement came.
+    pub(super) clusters: Vec<ClusterStatus>,
+    /// When it came.
+    pub(super) now: Tick,
     keeper: Box<dyn Keeper>,
     waiting: BTreeMap<u64, Waiting>,
     inquiries: u64,
@@ -64,12 +69,14 @@ struct Waiting {
     /// Cores that have not replied.
     cores: u16,
     rows: Vec<SessionRow>,
+    stamps: Vec<Stamp>,
     finish: Finish,
 }
 
 #[derive(Debug)]
 enum Finish {
     Sessions(fn(&Desk, &Statement, &[SessionRow]) -> Reply),
+    Replicas(fn(&Desk, &Statement, &[Stamp]) -> Reply),
     Kill(u32),
 }
 
@@ -80,6 +87,8 @@ impl Desk {
         Self {
             settings: Arc::new(settings),
             facts,
+            clusters: vec![],
+            now: Tick(0),
             keeper,
             waiting: BTreeMap::new(),
             inquiries: 0,
@@ -88,13 +97,21 @@ impl Desk {
         }
     }
 
+    /// What statements that come now are to show.
+    pub(super) fn look(&mut self, now: Tick, clusters: Vec<ClusterStatus>) {
+        (self.now, self.clusters) = (now, clusters);
+    }
+
     /// Takes what belongs to it; gives other mail back.
     pub(super) fn mail(&mut self, now: Tick, mail: Mail) -> Option<Mail> {
         match mail {
             Mail::Ask(ask) => self.ask(now, ask),
-            Mail::Listed { inquiry, rows, .. } => {
+            Mail::Listed { inquiry, list, .. } => {
                 if let Some(waiting) = self.waiting.get_mut(&inquiry) {
-                    waiting.rows.extend(rows);
+                    match list {
+                        Listed::Sessions(rows) => waiting.rows.extend(rows),
+                        Listed::Replica(stamps) => waiting.stamps.extend(stamps),
+                    }
                     waiting.cores = waiting.cores.saturating_sub(1);
                     if waiting.cores == 0 {
                         self.finish(inquiry, None);
@@ -182,6 +199,7 @@ impl Desk {
         let (cores, finish) = match step {
             Step::Done(reply) => return self.answer(&statement.ask, reply),
             Step::Sessions(show) => (self.facts.serving_cores, Finish::Sessions(show)),
+            Step::Replicas(show) => (self.facts.serving_cores, Finish::Replicas(show)),
             Step::Kill { id, .. } => (1, Finish::Kill(id)),
         };
         if self.waiting.len() == WAITING_MAX {
@@ -193,8 +211,13 @@ impl Desk {
         match step {
             Step::Kill { core, id } => self.outbox.push((core, Mail::Kill { inquiry, id })),
             _ => {
+                let of_replica = matches!(finish, Finish::Replicas(_));
                 for core in 0..cores {
-                    self.outbox.push((CoreId(core), Mail::List { inquiry }));
+                    let list = Mail::List {
+                        inquiry,
+                        of_replica,
+                    };
+                    self.outbox.push((CoreId(core), list));
                 }
             }
         }
@@ -203,6 +226,7 @@ impl Desk {
             deadline: now.after_ms(GATHER_MS),
             cores,
             rows: vec![],
+            stamps: vec![],
             finish,
         };
         self.waiting.insert(inquiry, waiting);
@@ -214,8 +238,12 @@ impl Desk {
             return;
         };
         waiting.rows.sort_unstable_by_key(|row| row.id);
+        waiting.stamps.sort_unstable_by(|a, b| {
+            (&a.cluster, &a.tenant, a.core).cmp(&(&b.cluster, &b.tenant, b.core))
+        });
         let reply = match (waiting.finish, was_found) {
             (Finish::Sessions(show), _) => show(self, &waiting.statement, &waiting.rows),
+            (Finish::Replicas(show), _) => show(self, &waiting.statement, &waiting.stamps),
             (Finish::Kill(_), Some(true)) => Reply::Ok(String::new()),
             (Finish::Kill(id), Some(false)) => {
                 refused(1094, "HY000", format!("Unknown thread id: {id}"))

@@ -6,12 +6,13 @@
 //!
 //! * `lexer.rs`: words, texts and numbers of a statement.
 //! * `command.rs`: the table of commands.
-//! * `show.rs`, `alter.rs`, `kill.rs`: what they do.
+//! * `show.rs`, `cluster.rs`, `alter.rs`, `kill.rs`: what they do.
 //! * `driver.rs`: what drivers and monitors send at their start.
 //! * `listing.rs`: a table as an answer, and LIKE.
 //! * [`Control`]: the machines of the metadata core, this one and [`crate::metadata`].
 
 mod alter;
+mod cluster;
 mod command;
 mod control;
 mod desk;

@@ -121,8 +121,10 @@ pub fn put_login(out: &mut Vec<u8>, who: &Credentials, id: &Identity<'_>, greeti
         | client::SECURE_CONNECTION
         | client::CONNECT_ATTRS
         | client::SESSION_TRACK;
-    if who.database.is_none() {
-        capabilities &= !client::CONNECT_WITH_DB;
+    // The database of a session that moves is not always that of its client's login.
+    match who.database {
+        Some(_) => capabilities |= client::CONNECT_WITH_DB,
+        None => capabilities &= !client::CONNECT_WITH_DB,
     }
     put_packet(out, 1, |b| {
         Login {

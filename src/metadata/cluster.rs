@@ -78,6 +78,11 @@ impl ClusterKeeper {
         }
     }
 
+    /// The cores are told of it for the first time.
+    pub(super) fn start(&mut self, now: Tick) {
+        Arc::make_mut(&mut self.published).published = now;
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.config.name
     }

@@ -90,6 +90,9 @@ impl Machines for Metadata {
         }
         if matches!(input, Input::Wake) && !self.is_started {
             self.is_started = true;
+            for cluster in &mut self.clusters {
+                cluster.start(now);
+            }
             self.publish(out);
             for core in 0..self.serving_cores {
                 out.list.push(Output::Post(CoreId(core), Mail::Primed));

@@ -18,6 +18,9 @@ const ABSENT_MS: u64 = 2_000;
 const UNANSWERED_MS: u64 = 1_000;
 /// A known tenant whose look-up failed is looked up again after this time.
 const RETRY_MS: u64 = 15_000;
+/// A tenant that was looked up about when the list said that it may have moved is looked up again
+/// after this time. Source: C++ OBProxy, 30 to 60 s.
+const RECHECK_MS: u64 = 30_000;
 /// Tenants that are remembered although they do not exist; of more the oldest are forgotten.
 const ABSENT_MAX: usize = 1_024;
 /// Tenants that are remembered at all, and look-ups that wait; one more is not looked up.
@@ -52,6 +55,8 @@ pub(super) struct Tenants {
     news: Vec<Arc<Tenant>>,
     /// Look-ups made so far.
     lookups: u64,
+    /// When the cluster's list of tenants was read last.
+    listed_at: Tick,
 }
 
 impl Tenants {
@@ -66,6 +71,7 @@ impl Tenants {
             version: 0,
             news: vec![],
             lookups: 0,
+            listed_at: Tick(0),
         }
     }
 
@@ -144,12 +150,19 @@ impl Tenants {
                     let before = known.print.zip(print);
                     let has_changed = before.is_some_and(|(old, new)| new.contradicts(old));
                     known.print = print.or(known.print);
-                    if has_changed || is_old {
+                    // One that was looked up since the last list has probably been found where it
+                    // is now; it is looked up again, but not at once.
+                    let is_new = known.entry.published > self.listed_at;
+                    if is_old || has_changed && !is_new {
                         doubted.push(name.clone());
+                    } else if has_changed {
+                        let soon = now.after_ms(RECHECK_MS);
+                        known.refresh = Some(known.refresh.map_or(soon, |at| at.min(soon)));
                     }
                 }
             }
         }
+        self.listed_at = now;
         for name in gone {
             self.forget(now, &name);
         }

@@ -88,6 +88,16 @@ pub enum ZoneKind {
 }
 
 impl ZoneKind {
+    /// OBProxy's word for the replicas of its servers.
+    #[must_use]
+    pub const fn replica_type(self) -> &'static str {
+        match self {
+            Self::ReadWrite => "FULL",
+            Self::ReadOnly => "READONLY",
+            Self::Encryption => "ENCRYPTION_LOGONLY",
+        }
+    }
+
     /// The word of the view.
     #[must_use]
     pub const fn name(self) -> &'static str {

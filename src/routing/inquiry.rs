@@ -2,6 +2,7 @@
 
 use crate::base::{CoreId, Key};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A statement of `root@proxysys`, from the core of its session to the metadata core.
 #[derive(Clone, Debug)]
@@ -35,6 +36,30 @@ pub struct Answer {
     pub packets: Vec<u8>,
     /// The session ends behind it.
     pub ends: bool,
+}
+
+/// What one core says of itself.
+#[derive(Clone, Debug)]
+pub enum Listed {
+    /// Its sessions.
+    Sessions(Vec<SessionRow>),
+    /// The entries of its replica.
+    Replica(Vec<Stamp>),
+}
+
+/// One entry of one core's replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Whose replica it is.
+    pub core: CoreId,
+    /// The cluster.
+    pub cluster: Arc<str>,
+    /// The tenant; `None`: the entry is the cluster's.
+    pub tenant: Option<Arc<[u8]>>,
+    /// The version that the core has.
+    pub version: u64,
+    /// How long after it was made the core got it.
+    pub lag_us: u64,
 }
 
 /// Where a session stands, in OBProxy's words.

@@ -1,6 +1,6 @@
 //! What serving cores and the metadata core tell each other.
 
-use super::{Answer, Ask, Cluster, SessionRow, Tenant};
+use super::{Answer, Ask, Cluster, Listed, Tenant};
 use crate::base::{CoreId, Errno};
 use crate::config;
 use std::net::SocketAddr;
@@ -47,19 +47,21 @@ pub enum Mail {
     Ask(Box<Ask>),
     /// Metadata core to serving core: what the administrator gets.
     Answer(Box<Answer>),
-    /// Metadata core to serving core: describe your sessions.
+    /// Metadata core to serving core: describe your sessions, or your replica.
     List {
         /// Comes back with the answer.
         inquiry: u64,
+        /// The replica, not the sessions.
+        of_replica: bool,
     },
-    /// Serving core to metadata core: the sessions of a core.
+    /// Serving core to metadata core: the answer to [`Mail::List`].
     Listed {
         /// What was asked.
         inquiry: u64,
-        /// Whose sessions these are.
+        /// Who answers.
         core: CoreId,
-        /// All of them.
-        rows: Vec<SessionRow>,
+        /// All of it.
+        list: Listed,
     },
     /// Metadata core to serving core: end this session.
     Kill {

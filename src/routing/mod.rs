@@ -12,7 +12,7 @@ mod replica;
 mod tenant;
 
 pub use cluster::{Cluster, Health, Server, ServerState, Zone, ZoneKind};
-pub use inquiry::{Answer, Ask, SessionRow, SessionState};
+pub use inquiry::{Answer, Ask, Listed, SessionRow, SessionState, Stamp};
 pub use mail::Mail;
 pub use pick::{Choice, Reason, pick, should_leave};
 pub use replica::Replica;

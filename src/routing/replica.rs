@@ -1,6 +1,7 @@
 //! A core's read-only copy of what is known about clusters and tenants.
 
-use super::{Cluster, Standing, Tenant};
+use super::{Cluster, Stamp, Standing, Tenant};
+use crate::base::{CoreId, Tick};
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -8,7 +9,15 @@ use std::sync::Arc;
 #[derive(Debug)]
 struct Slot {
     cluster: Arc<Cluster>,
-    tenants: HashMap<Arc<[u8]>, Arc<Tenant>>,
+    installed: Tick,
+    tenants: HashMap<Arc<[u8]>, Placed>,
+}
+
+/// A tenant, and when this core was told of it.
+#[derive(Debug)]
+struct Placed {
+    entry: Arc<Tenant>,
+    installed: Tick,
 }
 
 /// All clusters, as one core knows them. Changed by mail between requests only.
@@ -23,16 +32,18 @@ pub struct Replica {
 
 impl Replica {
     /// Installs an entry; false if it is older than what is there.
-    pub fn install(&mut self, entry: Arc<Cluster>) -> bool {
+    pub fn install(&mut self, now: Tick, entry: Arc<Cluster>) -> bool {
         if let Some(slot) = self.clusters.get_mut(&entry.name) {
             if slot.cluster.version >= entry.version {
                 return false;
             }
             slot.cluster = entry;
+            slot.installed = now;
         } else {
             self.default.get_or_insert_with(|| entry.name.clone());
             let slot = Slot {
                 cluster: entry.clone(),
+                installed: now,
                 tenants: HashMap::new(),
             };
             self.clusters.insert(entry.name.clone(), slot);
@@ -43,19 +54,23 @@ impl Replica {
 
     /// Installs what is known of a tenant; false if it is older than what is there, or if its
     /// cluster is not known.
-    pub fn install_tenant(&mut self, entry: Arc<Tenant>) -> bool {
+    pub fn install_tenant(&mut self, now: Tick, entry: Arc<Tenant>) -> bool {
         let Some(slot) = self.clusters.get_mut(&entry.cluster) else {
             return false;
         };
         if let Some(old) = slot.tenants.get(&entry.name)
-            && old.version >= entry.version
+            && old.entry.version >= entry.version
         {
             return false;
         }
         if entry.standing == Standing::Forgotten {
             slot.tenants.remove(&entry.name);
         } else {
-            slot.tenants.insert(entry.name.clone(), entry);
+            let placed = Placed {
+                entry: entry.clone(),
+                installed: now,
+            };
+            slot.tenants.insert(entry.name.clone(), placed);
         }
         self.generation += 1;
         true
@@ -88,7 +103,35 @@ impl Replica {
     /// What is known of a tenant of the named cluster, or of the default one.
     #[must_use]
     pub fn tenant(&self, cluster: Option<&[u8]>, name: &[u8]) -> Option<&Arc<Tenant>> {
-        self.slot(cluster)?.tenants.get(name)
+        self.slot(cluster)?
+            .tenants
+            .get(name)
+            .map(|placed| &placed.entry)
+    }
+
+    /// All entries: which versions this core has, and how fast they came.
+    #[must_use]
+    pub fn stamps(&self, core: CoreId) -> Vec<Stamp> {
+        let mut stamps = vec![];
+        for slot in self.clusters.values() {
+            let cluster = &slot.cluster.name;
+            stamps.push(Stamp {
+                core,
+                cluster: cluster.clone(),
+                tenant: None,
+                version: slot.cluster.version,
+                lag_us: slot.installed.since_us(slot.cluster.published),
+            });
+            let tenants = slot.tenants.values();
+            stamps.extend(tenants.map(|Placed { entry, installed }| Stamp {
+                core,
+                cluster: cluster.clone(),
+                tenant: Some(entry.name.clone()),
+                version: entry.version,
+                lag_us: installed.since_us(entry.published),
+            }));
+        }
+        stamps
     }
 
     fn slot(&self, name: Option<&[u8]>) -> Option<&Slot> {
@@ -103,7 +146,6 @@ impl Replica {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Tick;
     use crate::routing::Health;
 
     fn entry(name: &str, version: u64) -> Arc<Cluster> {
@@ -134,12 +176,12 @@ mod tests {
     fn an_old_entry_never_overwrites_a_newer_one_and_the_first_is_the_default() {
         let mut r = Replica::default();
         assert!(r.cluster(None).is_none());
-        assert!(r.install(entry("ob1", 5)));
-        assert!(!r.install(entry("ob1", 4)));
-        assert!(!r.install(entry("ob1", 5)));
-        assert!(r.install(entry("ob2", 1)));
+        assert!(r.install(Tick(9), entry("ob1", 5)));
+        assert!(!r.install(Tick(9), entry("ob1", 4)));
+        assert!(!r.install(Tick(9), entry("ob1", 5)));
+        assert!(r.install(Tick(9), entry("ob2", 1)));
         let seen = r.generation();
-        assert!(r.install(entry("ob1", 6)));
+        assert!(r.install(Tick(9), entry("ob1", 6)));
         assert!(r.generation() > seen);
         assert_eq!(r.cluster(None).unwrap().version, 6);
         assert_eq!(&*r.cluster(Some(b"ob2")).unwrap().name, "ob2");
@@ -150,15 +192,29 @@ mod tests {
     #[test]
     fn tenants_outlive_a_change_of_their_cluster_until_they_are_forgotten() {
         let mut r = Replica::default();
-        assert!(!r.install_tenant(tenant(1, Standing::Known)), "no cluster");
-        r.install(entry("ob1", 1));
-        assert!(r.install_tenant(tenant(7, Standing::Known)));
-        assert!(!r.install_tenant(tenant(6, Standing::Absent)));
-        assert!(!r.install_tenant(tenant(7, Standing::Absent)));
-        r.install(entry("ob1", 2));
+        assert!(
+            !r.install_tenant(Tick(9), tenant(1, Standing::Known)),
+            "no cluster"
+        );
+        r.install(Tick(9), entry("ob1", 1));
+        assert!(r.install_tenant(Tick(9), tenant(7, Standing::Known)));
+        assert!(!r.install_tenant(Tick(9), tenant(6, Standing::Absent)));
+        assert!(!r.install_tenant(Tick(9), tenant(7, Standing::Absent)));
+        r.install(Tick(9), entry("ob1", 2));
         assert_eq!(r.tenant(None, b"t").unwrap().version, 7);
         assert!(r.tenant(None, b"T").is_none(), "case matters");
-        assert!(r.install_tenant(tenant(8, Standing::Forgotten)));
+        assert!(r.install_tenant(Tick(9), tenant(8, Standing::Forgotten)));
         assert!(r.tenant(Some(b"ob1"), b"t").is_none());
+    }
+
+    #[test]
+    fn stamps_tell_versions_and_lags() {
+        let mut r = Replica::default();
+        r.install(Tick(30), entry("ob1", 3));
+        r.install_tenant(Tick(50), tenant(4, Standing::Known));
+        let stamps = r.stamps(CoreId(1));
+        let shown: Vec<_> = stamps.iter().map(|s| (s.version, s.lag_us)).collect();
+        assert_eq!(shown, [(3, 30), (4, 50)]);
+        assert_eq!(stamps[1].tenant.as_deref(), Some(&b"t"[..]));
     }
 }

@@ -114,8 +114,7 @@ impl Session {
                     break;
                 }
             }
-            if matches!(self.phase, Phase::ServerLogin(_)) {
-                // The request was refused and goes elsewhere. What follows is of the old link.
+            if self.has_left() {
                 break;
             }
         }

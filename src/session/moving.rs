@@ -10,10 +10,10 @@ use super::request::{Broken, Running};
 use super::server_login::{HOME, Purpose, ServerLogin};
 use super::state::{Ctx, Phase, Session};
 use super::track::is_for_proxies;
-use crate::base::{CloseReason, Errno, Event, Linger, LinkId, Out, Output, Side};
+use crate::base::{CloseReason, Errno, Event, Linger, LinkId, Out, Output};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
-    Command, HEADER_LEN, OkPacket, Request, TRACK_VARIABLES, client, put_packet, status,
+    Command, HEADER_LEN, OkPacket, Request, TRACK_VARIABLES, client, status,
 };
 use crate::protocol::ob20::ExtraInfo;
 use crate::routing::{Mail, SYS, Tenant, should_leave};
@@ -34,6 +34,18 @@ const NOT_RUN: &[u16] = &[
     TENANT_NOT_IN_SERVER,
     8001,
     8002, // server is starting, stopping
+];
+
+/// What a server reports by itself: with the first reply of every connection, after DDL, and with
+/// another database. A SET of one of them counts as a statement that leaves state. Observed on
+/// seekdb 1.3.0.post5.
+const OF_THE_SERVER: &[&[u8]] = &[
+    b"_current_default_catalog",
+    b"_nlj_batching_enabled",
+    b"character_set_database",
+    b"collation_database",
+    b"ob_enable_transmission_checksum",
+    b"ob_last_schema_version",
 ];
 
 /// Reported when the session has temporary tables.
@@ -57,6 +69,8 @@ pub(super) struct Moving {
     pub(super) has_next_transaction: bool,
     /// There are other servers: the cluster has views.
     pub(super) is_routed: bool,
+    /// Version of the tenant's entry that the server was taken from; 0: it is on all servers.
+    pub(super) chosen_by: u64,
     /// The replica's generation that `should_leave` was found with.
     seen: u64,
     /// The server is out of service, and another one is in.
@@ -82,7 +96,7 @@ impl Moving {
                     b"ob_proxy_set_trx_executed" if !is_user => {
                         self.has_next_transaction = !matches!(value, b"OFF" | b"0");
                     }
-                    b"ob_last_schema_version" if !is_user => {}
+                    name if !is_user && OF_THE_SERVER.contains(&name) => {}
                     name if !is_user && is_for_proxies(name) => {
                         self.has_state |= name == TEMPORARY_TABLES;
                     }
@@ -97,9 +111,10 @@ impl Moving {
         self.sent = 0;
     }
 
-    /// Another connection is logged in.
-    pub(super) const fn arrived(&mut self, is_routed: bool, seen: u64) {
+    /// A server is chosen: by what, and what had been seen of the replica.
+    pub(super) const fn chosen(&mut self, is_routed: bool, by: u64, seen: u64) {
         self.is_routed = is_routed;
+        self.chosen_by = by;
         self.should_leave = false;
         self.seen = seen;
     }
@@ -166,6 +181,8 @@ impl Session {
         moving.is_routed
             && !moving.has_state
             && !moving.has_next_transaction
+            && !self.facts.extra.holds_locks
+            && !self.facts.extra.has_temporary_tables
             && self.facts.status & status::IN_TRANSACTION == 0
             && !self.facts.extra.is_tied()
     }
@@ -214,13 +231,15 @@ impl Session {
 
     /// Leaves the server, if there still is one, and looks for another; the request waits.
     pub(super) fn leave(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
-        if self.link_mut(HOME).is_some_and(|link| link.is_idle()) {
-            out.own(Side::Server(HOME), |b| {
-                put_packet(b, 0, |b| b.push(Command::QUIT.0));
-            });
+        if self.say_quit(out) {
             out.list.push(Output::Close(HOME, Linger::Flush));
         }
         self.look_for_server(ctx, vec![], 0, out);
+    }
+
+    /// True while another server connection is made: the one that bytes are read of is no more.
+    pub(super) const fn has_left(&self) -> bool {
+        matches!(self.phase, Phase::ServerLogin(_))
     }
 
     /// The server of an idle session is gone, and nothing with it.
@@ -290,7 +309,7 @@ impl Session {
         let mut wrong = 0;
         if refusal == Some(TENANT_NOT_IN_SERVER) {
             out.count(Event::TenantNotInServer);
-            wrong = self.tenant(ctx).map_or(0, |tenant| tenant.version);
+            wrong = self.moving.chosen_by;
         }
         self.look_for_server(ctx, server.into_iter().collect(), wrong, out);
     }

@@ -254,6 +254,9 @@ impl Session {
             Ok(used) if !is_malformed => {
                 if done && link.ends_with_packet() {
                     self.reply_over(ctx, id, out);
+                    if self.has_left() {
+                        return data.len();
+                    }
                 }
                 at + used
             }
@@ -270,15 +273,15 @@ impl Session {
 
     /// The last byte of a reply was read.
     pub(super) fn reply_over(&mut self, ctx: &Ctx<'_>, id: LinkId, out: &mut Out<'_, Mail>) {
-        if matches!(&self.phase, Phase::Running(r) if r.is_refused()) {
-            return self.send_elsewhere(ctx, out);
-        }
         if let Some(link) = self.link_mut(id) {
             link.finish();
         }
         let Phase::Running(running) = &mut self.phase else {
             return;
         };
+        if running.is_refused() {
+            return self.send_elsewhere(ctx, out);
+        }
         running.is_replied = true;
         out.count(Event::Reply);
         if let Some(name) = running.new_user.take() {

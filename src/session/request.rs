@@ -200,14 +200,7 @@ impl Session {
     ) {
         let reply_seq = seq.wrapping_add(1);
         if command == Some(Command::QUIT) {
-            // The server is told, so that it does not count an aborted connection.
-            let shape = self.shape(Command::QUIT, 0);
-            if let Some(link) = self.link_mut(HOME)
-                && link.is_idle()
-            {
-                link.begin(shape);
-                self.send_packet(HOME, &[1, 0, 0, 0, Command::QUIT.0], out);
-            }
+            self.say_quit(out);
             self.end(CloseReason::ClientQuit, Linger::Flush, out);
             return;
         }
@@ -251,6 +244,17 @@ impl Session {
         });
     }
 
+    /// Says good-bye to an idle server, so that it does not count an aborted connection.
+    pub(super) fn say_quit(&mut self, out: &mut Out<'_, Mail>) -> bool {
+        let shape = self.shape(Command::QUIT, 0);
+        let Some(link) = self.link_mut(HOME).filter(|link| link.is_idle()) else {
+            return false;
+        };
+        link.begin(shape);
+        self.send_packet(HOME, &[1, 0, 0, 0, Command::QUIT.0], out);
+        true
+    }
+
     const fn shape(&self, command: Command, flags: u8) -> Shape {
         let is_execute = command.0 == Command::STMT_EXECUTE.0;
         Shape {
@@ -271,7 +275,8 @@ impl Session {
                 let id = *id;
                 if let Some(kept) = &mut r.kept {
                     let more = bytes.data.get(start..end).unwrap_or_default();
-                    if !kept.add(self.request.held()) || !kept.add(more) {
+                    let fits = kept.add(self.request.held()) && kept.add(more);
+                    if !fits {
                         self.moving.has_state |= kept.may_leave_state();
                         r.forget_kept(out);
                     }

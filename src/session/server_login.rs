@@ -218,8 +218,9 @@ impl Session {
         };
         let connect = ctx.now.after_ms(ctx.settings.connect_timeout_ms);
         l.attempt_deadline = Some(connect.after_ms(ctx.settings.server_login_timeout_ms));
-        self.moving
-            .arrived(cluster.has_views, ctx.view.generation());
+        let by = own.map_or(0, |tenant| tenant.version);
+        let seen = ctx.view.generation();
+        self.moving.chosen(cluster.has_views, by, seen);
         self.links.clear();
         self.links.push(Some(Link::connecting(choice.server)));
         self.facts.server = Some(choice.server);
@@ -389,7 +390,7 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) -> usize {
         let mut used = 0;
-        let version = self.tenant(ctx).map_or(0, |tenant| tenant.version);
+        let chosen_by = self.moving.chosen_by;
         let Self {
             links,
             phase,
@@ -428,7 +429,7 @@ impl Session {
                 if e.code == TENANT_NOT_IN_SERVER {
                     // The list of its servers is old: it is read again before the next attempt.
                     out.count(Event::TenantNotInServer);
-                    l.wrong = version;
+                    l.wrong = chosen_by;
                     l.patience = ctx.now.after_ms(PATIENCE_MS);
                 }
                 l.refusal = Some((e.code, e.sqlstate.to_vec(), e.message.to_vec()));

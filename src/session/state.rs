@@ -450,6 +450,7 @@ impl<'a> Bytes<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn pass(self, side: Side, start: usize, end: usize, out: &mut Out<'_, Mail>) {
         if self.is_lent {
             out.forward(side, start, end);

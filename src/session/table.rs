@@ -4,7 +4,7 @@ use super::ids::SESSIONS_MAX;
 use super::server_login::Wanted;
 use super::{Ctx, Session, SessionIds, Settings};
 use crate::base::{Accepted, CoreId, Input, Key, Machines, Out, Output, Slab, Tick};
-use crate::routing::{Mail, Replica};
+use crate::routing::{Listed, Mail, Replica};
 use std::sync::Arc;
 
 /// The machines of one serving core.
@@ -146,7 +146,7 @@ impl Machines for Sessions {
     fn mail(&mut self, now: Tick, mail: Mail, wake: &mut Vec<Key>, post: &mut Vec<(CoreId, Mail)>) {
         match mail {
             Mail::Cluster(entry) => {
-                if self.replica.install(entry) {
+                if self.replica.install(now, entry) {
                     wake.append(&mut self.waiting);
                 }
             }
@@ -154,7 +154,7 @@ impl Machines for Sessions {
                 self.asked.retain(|a| {
                     a.tenant != entry.name || a.cluster != entry.cluster || a.wrong >= entry.version
                 });
-                if self.replica.install_tenant(entry) {
+                if self.replica.install_tenant(now, entry) {
                     wake.append(&mut self.waiting);
                 }
             }
@@ -175,14 +175,20 @@ impl Machines for Sessions {
                     wake.push(key);
                 }
             }
-            Mail::List { inquiry } => {
+            Mail::List {
+                inquiry,
+                of_replica,
+            } => {
                 let core = self.ids.core();
                 let rows = self.table.iter().map(|(_, e)| e.session.row(core));
-                let rows = rows.collect();
+                let list = match of_replica {
+                    true => Listed::Replica(self.replica.stamps(core)),
+                    false => Listed::Sessions(rows.collect()),
+                };
                 let listed = Mail::Listed {
                     inquiry,
                     core,
-                    rows,
+                    list,
                 };
                 post.push((CoreId::METADATA, listed));
             }

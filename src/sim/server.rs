@@ -52,10 +52,10 @@ pub(super) struct Server {
     trouble: Trouble,
     /// Status bits, set by `begin` and `commit`.
     pub(super) status: u16,
+    wire: Wire,
     /// Where it is, and the tenant that is logged in.
     pub(super) address: SocketAddr,
     tenant: Vec<u8>,
-    wire: Wire,
 }
 
 /// What the server does after some input.
@@ -80,9 +80,9 @@ impl Server {
             asked: [0; 20],
             trouble,
             status: 0x22,
+            wire,
             address,
             tenant: vec![],
-            wire,
         }
     }
 

@@ -7,6 +7,53 @@ pub(crate) fn add(t: &mut Table) {
     state(t);
     transactions(t);
     charsets(t);
+    needs_ob20(t);
+}
+
+/// What a server refuses a proxy without OceanBase 2.0 framing.
+fn needs_ob20(t: &mut Table) {
+    t.add("user-locks", |r| {
+        let mut a = r.login("a", &root());
+        let mut b = r.login("b", &user());
+        a.qs(&[
+            "select get_lock('obring_a', 1)",
+            "select get_lock('obring_b', 1), get_lock('obring_a', 1)",
+            "select is_free_lock('obring_a'), is_used_lock('obring_a') = connection_id()",
+        ]);
+        b.qs(&[
+            "select get_lock('obring_a', 0)",
+            "select is_free_lock('obring_a'), is_used_lock('obring_a') = connection_id()",
+            "select release_lock('obring_a')",
+            "select release_lock('obring_never')",
+        ]);
+        a.qs(&[
+            "select release_lock('obring_a')",
+            "select release_lock('obring_a')",
+            "select release_all_locks()",
+        ]);
+        // Released by hand: after a close the kernel does it some time later.
+        b.qs(&[
+            "select get_lock('obring_a', -1)",
+            "select release_all_locks()",
+        ]);
+        b.bye();
+        a.bye();
+    });
+    t.needs_ob20();
+    t.texts(
+        "application-info",
+        &[
+            "call dbms_application_info.set_module('shop', 'pay')",
+            "call dbms_application_info.set_action('refund')",
+            "call dbms_application_info.set_client_info('desk 4')",
+            "call dbms_session.set_identifier('somebody')",
+            "call dbms_session.set_context('c', 'a', 'v')",
+            "call dbms_session.clear_identifier()",
+            "call dbms_application_info.set_module(null, null)",
+            "select 1",
+        ],
+    );
+    t.needs_ob20();
 }
 
 fn state(t: &mut Table) {

@@ -18,6 +18,8 @@ pub(crate) struct Script {
     pub(crate) name: String,
     /// What it does; called once per address.
     pub(crate) run: Box<dyn Fn(&Run)>,
+    /// A proxy can do it with OceanBase 2.0 framing only.
+    pub(crate) needs_ob20: bool,
 }
 
 /// A table of scripts under construction.
@@ -30,6 +32,7 @@ impl Table {
         self.0.push(Script {
             name: name.into(),
             run: Box::new(run),
+            needs_ob20: false,
         });
     }
 
@@ -49,6 +52,13 @@ impl Table {
     /// Adds a script of texts.
     pub(crate) fn texts(&mut self, name: impl Into<String>, texts: &'static [&'static str]) {
         self.session(name, move |s| s.qs(texts));
+    }
+
+    /// The script added last needs OceanBase 2.0 framing.
+    pub(crate) fn needs_ob20(&mut self) {
+        if let Some(script) = self.0.last_mut() {
+            script.needs_ob20 = true;
+        }
     }
 
     /// The same texts without and with session tracking.

@@ -13,7 +13,7 @@ pub(crate) use wire::{greeting, packet};
 /// Knowledge of one cluster with one server.
 pub(crate) fn replica() -> Replica {
     let mut replica = Replica::default();
-    replica.install(Arc::new(Cluster {
+    let cluster = Arc::new(Cluster {
         name: "test".into(),
         is_named: false,
         version: 1,
@@ -27,7 +27,8 @@ pub(crate) fn replica() -> Replica {
         has_views: false,
         health: Health::Ready,
         published: Tick(0),
-    }));
+    });
+    replica.install(Tick(0), cluster);
     replica.prime();
     replica
 }

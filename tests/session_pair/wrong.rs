@@ -1,7 +1,7 @@
 //! Frames of a server that are wrong: the client is told, or cut, with a reason.
 
 use super::machine::packet;
-use super::{Framing, HOME, Pair, World, error};
+use super::{Framing, HOME, Pair, World, boundaries, error};
 use obring::base::{CloseReason, Side};
 use obring::protocol::ob20::{Envelope, FrameWriter, Position};
 
@@ -172,4 +172,42 @@ fn extra_info_that_is_none_is_told() {
     };
     writer.put(&mut out, envelope, &exchange().1);
     is_told(&world, &pair, &out, "extra info");
+}
+
+#[test]
+fn no_changed_byte_of_a_server_reaches_the_client() {
+    for framing in [Framing::Checksum, Framing::Ob20, Framing::Ob20Compressed] {
+        let (world, mut pair) = asked(framing);
+        let frames = world.frames(&mut pair, &exchange().1);
+        let mut right = pair.clone();
+        world.bytes(&mut right, HOME, &frames);
+        let want = right.to_client;
+        let mut told = 0;
+        for at in 0..frames.len() {
+            for change in [0x01, 0x80, 0xFF] {
+                let mut bad = frames.clone();
+                bad[at] ^= change;
+                let mut pair = pair.clone();
+                world.bytes(&mut pair, HOME, &bad);
+                let got = &pair.to_client;
+                // Less than the answer, and an error packet behind it.
+                let ends = boundaries(got);
+                let before = match ends.len().checked_sub(2).map(|n| ends[n]) {
+                    Some(last) if pair.is_over && error(&got[last..]).is_some() => last,
+                    _ => got.len(),
+                };
+                told += usize::from(before < got.len());
+                let passed = &got[..before];
+                assert!(
+                    want.starts_with(passed),
+                    "{framing:?}, byte {at} ^ {change:#x}: {got:?}"
+                );
+                // Else a longer frame waits for its end, or the bit means nothing (zlib's padding).
+                if let Some(reason) = pair.end {
+                    assert_eq!(reason, CloseReason::ServerFrame, "{framing:?}, byte {at}");
+                }
+            }
+        }
+        assert!(told > frames.len() * 2, "{framing:?}: {told}");
+    }
 }

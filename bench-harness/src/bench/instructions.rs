@@ -7,9 +7,13 @@ use std::path::Path;
 use std::process::Command;
 
 /// Cases of `perf/session.rs`: name, statements of the two runs, rows per statement.
-const CASES: [(&str, [u64; 2], u64); 2] = [
+const CASES: [(&str, [u64; 2], u64); 6] = [
     ("point_select", [1_000, 3_000], 1),
     ("large_reply", [20, 60], 1_024),
+    ("point_select_ob20", [1_000, 3_000], 1),
+    ("large_reply_ob20", [20, 60], 1_024),
+    ("point_select_adler", [1_000, 3_000], 1),
+    ("large_reply_adler", [20, 60], 1_024),
 ];
 
 /// Counts with a built `session` benchmark, and gives the record: a TSV.

@@ -1,0 +1,111 @@
+//! obring in front of a model cluster on a real kernel: servers that come and go, tenants that
+//! move, a sys tenant in trouble, several clusters, the framings.
+//!
+//! `OBRING_KERNEL=host:port cargo test --features e2e --test cluster`. `OBRING_ECHO=1` shows
+//! obring's log.
+#![cfg(feature = "e2e")]
+#![allow(missing_docs, reason = "a test")]
+
+#[path = "cluster/framing.rs"]
+mod framing;
+#[path = "cluster/servers.rs"]
+mod servers;
+#[path = "cluster/several.rs"]
+mod several;
+#[path = "cluster/tenants.rs"]
+mod tenants;
+#[path = "cluster/troubles.rs"]
+mod troubles;
+
+use bench_harness::clock::{Deadline, wait_for};
+use bench_harness::process::{Obring, Options, kernel};
+use bench_harness::raw::{Conn, Login};
+use obcluster::{Cluster, Entry, Topology};
+
+/// Longest time between two rounds: in tests everything is to happen soon.
+const ROUND: &str = "400ms";
+
+/// The binary of this build, or the one that `OBRING_BINARY` names.
+fn binary() -> std::path::PathBuf {
+    std::env::var_os("OBRING_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_obring").into(), Into::into)
+}
+
+fn cluster(topology: Topology) -> Cluster {
+    Cluster::start(topology, kernel()).expect("the model starts")
+}
+
+/// obring with four cores, in front of all servers of a cluster.
+fn options(cluster: &Cluster) -> Options {
+    Options::new(binary(), &cluster.addresses())
+        .set("obproxy_sys_password", "")
+        .set("server_state_refresh_interval", ROUND)
+        .set("work_thread_num", 4)
+}
+
+fn start(options: &Options) -> Obring {
+    let mut proxy = Obring::start(options).expect("obring starts");
+    proxy.wait_log("event=metadata_ready").expect("a round");
+    proxy
+}
+
+fn login(proxy: &Obring, user: &str) -> Conn {
+    Conn::login(proxy.address(), &Login::user(user, "")).unwrap_or_else(|e| panic!("{user}: {e}"))
+}
+
+/// A client of the tenant that is not everywhere.
+fn client(proxy: &Obring) -> Conn {
+    login(proxy, "root@test#obcluster")
+}
+
+fn admin(proxy: &Obring) -> Conn {
+    login(proxy, "root@proxysys")
+}
+
+/// One counter of SHOW PROXYSTAT.
+fn counter(admin: &mut Conn, name: &str) -> u64 {
+    let rows = admin
+        .rows(&format!("show proxystat like '{name}'"))
+        .expect(name);
+    let value = rows.first().and_then(|row| row[1].clone());
+    value.and_then(|v| v.parse().ok()).expect("a number")
+}
+
+/// A cell of the first row of SHOW PROXYRESOURCE, by the number of its column.
+fn resource(admin: &mut Conn, column: usize) -> String {
+    let rows = admin.rows("show proxyresource").expect("rows");
+    rows[0][column].clone().unwrap_or_default()
+}
+const HEALTH: usize = 14;
+const CAUSE: usize = 15;
+const AGE_MS: usize = 16;
+
+/// Waits for something, at most 10 s.
+fn until<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
+    wait_for(Deadline::secs(10), what, found).expect(what)
+}
+
+/// The number of the server that ran a statement, which has to be unique.
+fn server_of(cluster: &Cluster, sql: &str) -> u32 {
+    let log = cluster.log_since(0);
+    let mut runs = log.iter().filter(|e| e.sql == sql && e.errno == 0);
+    let run = runs.next().unwrap_or_else(|| panic!("{sql} has not run"));
+    assert!(runs.next().is_none(), "{sql} has run twice");
+    run.server_id
+}
+
+/// Look-ups of tenants since an entry of the log.
+fn look_ups(cluster: &Cluster, since: u64) -> usize {
+    let is = |e: &&Entry| e.sql.contains("__all_dummy");
+    cluster.log_since(since).iter().filter(is).count()
+}
+
+/// Waits until every core has the newest version of that tenant, or of the cluster.
+fn until_all_cores_agree(admin: &mut Conn, tenant: Option<&str>) {
+    until("all cores to agree", || {
+        let rows = admin.rows("show proxyresource core").expect("rows");
+        let of: Vec<_> = rows.iter().filter(|r| r[1].as_deref() == tenant).collect();
+        let same = of.windows(2).all(|w| w[0][3] == w[1][3]);
+        (of.len() == 4 && same).then_some(())
+    });
+}
