@@ -10,6 +10,8 @@ mod client;
 mod faults;
 #[path = "cluster/logins.rs"]
 mod logins;
+#[path = "cluster/program.rs"]
+mod program;
 #[path = "cluster/servers.rs"]
 mod servers;
 #[path = "cluster/statements.rs"]
