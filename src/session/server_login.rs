@@ -221,6 +221,8 @@ impl Session {
         self.moving
             .arrived(cluster.has_views, ctx.view.generation());
         self.links.clear();
+        // One link is what a session has, as a rule: a vector begins with room for four.
+        self.links.reserve_exact(1);
         self.links.push(Some(Link::connecting(choice.server)));
         self.facts.server = Some(choice.server);
         out.list.push(Output::Connect(HOME, choice.server, connect));
