@@ -34,7 +34,7 @@ impl Cluster {
     /// Starts a cluster in front of the kernel at this address.
     ///
     /// # Errors
-    /// A topology that cannot be, or a port that cannot be opened.
+    /// A topology that cannot be, a kernel that does not answer, or a port that cannot be opened.
     pub fn start(topology: Topology, kernel: SocketAddr) -> io::Result<Self> {
         Self::start_with(topology, kernel, Record::default())
     }
@@ -78,6 +78,14 @@ impl Cluster {
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let state = self.shared.state();
         state.servers.iter().map(|s| s.address).collect()
+    }
+
+    /// The servers as `rootservice_list` of a proxy takes them: `ip:port;ip:port`.
+    #[must_use]
+    pub fn rs_list(&self) -> String {
+        let each = self.addresses();
+        let texts: Vec<String> = each.iter().map(ToString::to_string).collect();
+        texts.join(";")
     }
 
     /// Where the control interface listens.
@@ -222,6 +230,9 @@ async fn open(
     kernel: SocketAddr,
     record: Record,
 ) -> io::Result<(Arc<Shared>, SocketAddr)> {
+    let asked = Kernel::new(kernel);
+    let answer = asked.ask("SELECT 1").await;
+    answer.map_err(|e| io::Error::other(format!("kernel at {kernel}: {e}")))?;
     let mut listeners = vec![];
     let mut addresses = vec![];
     for number in 1..=topology.servers {
@@ -234,7 +245,7 @@ async fn open(
     let control_address = control.local_addr()?;
     let config_listener = TcpListener::bind(topology.config).await?;
     let config_port = config::port(config_listener.local_addr()?);
-    let views = Views::new(Kernel::new(kernel)).map_err(io::Error::other)?;
+    let views = Views::new(asked).map_err(io::Error::other)?;
     let state = State::new(&topology, &addresses, now_us());
     let shared = Arc::new(Shared::new(
         kernel,

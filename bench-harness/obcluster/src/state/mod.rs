@@ -359,3 +359,54 @@ impl State {
         self.later(now_us, timing.lease_ms, Due::Lease { server: id, life });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_zone_has_a_replica_and_every_server_leads() {
+        let topology = Topology {
+            servers: 7,
+            zones: 3,
+            ..Topology::default()
+        };
+        let state = State::new(&topology, &[], 0);
+        let test = state.tenant("test").unwrap();
+        let leaders: Vec<_> = test.user_streams().iter().map(LogStream::leader).collect();
+        assert_eq!(leaders, (1..=7).map(Some).collect::<Vec<_>>());
+        // z1 has 1, 4 and 7; z2 has 2 and 5; z3 has 3 and 6.
+        let replicas: Vec<_> = test.user_streams().iter().map(|s| &s.replicas).collect();
+        assert_eq!(replicas[0], &[1, 2, 3]);
+        assert_eq!(replicas[4], &[4, 5, 6]);
+        assert_eq!(replicas[6], &[7, 2, 3]);
+        let sys = state.tenant("sys").unwrap();
+        assert!(sys.user_streams().is_empty());
+        assert_eq!(sys.streams[0].replicas, [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_placed_begins_there() {
+        let topology = Topology {
+            tenants: vec!["t:2,3".parse().unwrap()],
+            places: vec!["d.t=0:3".parse().unwrap()],
+            spread_sys: true,
+            ..Topology::default()
+        };
+        let state = State::new(&topology, &[], 0);
+        let table = TableShape {
+            table_id: 1,
+            name: "d.t".into(),
+            tablets: vec![5, 6],
+            is_partitioned: true,
+            is_system: false,
+        };
+        let leader = |tenant: &str, leaf| {
+            let tenant = state.tenant(tenant).unwrap();
+            let stream = state.placement.stream(tenant, &table, leaf);
+            tenant.stream(stream).and_then(LogStream::leader)
+        };
+        assert_eq!((leader("t", 0), leader("t", 1)), (Some(3), Some(3)));
+        assert_eq!((leader("sys", 0), leader("sys", 1)), (Some(3), Some(2)));
+    }
+}

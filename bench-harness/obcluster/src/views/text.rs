@@ -282,6 +282,7 @@ pub(super) fn column_name(span: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use obring_wire::base::Rng;
 
     fn parse(sql: &str) -> Statement {
         Statement::parse(sql.as_bytes()).unwrap()
@@ -297,6 +298,51 @@ mod tests {
         for open in ["'a", "`a", "/* a", "\"a\\\""] {
             assert_eq!(Statement::parse(open.as_bytes()), None, "{open}");
         }
+    }
+
+    #[test]
+    fn no_text_is_too_strange() {
+        let pieces = [
+            "'",
+            "\"",
+            "`",
+            "\\",
+            "/*",
+            "/*+",
+            "*/",
+            "-- ",
+            "#",
+            "\n",
+            "(",
+            ")",
+            "in",
+            "=",
+            ",",
+            ".",
+            "a",
+            "1",
+            "é",
+            "select",
+            "oceanbase",
+            "DBA_OB_ZONES",
+            "not",
+            "''",
+            "{",
+            "\u{0}",
+        ];
+        let mut rng = Rng::new(7);
+        for _ in 0..20_000 {
+            let len = rng.below(12) as usize;
+            let text: String = (0..len)
+                .map(|_| pieces[rng.below(pieces.len() as u64) as usize])
+                .collect();
+            if let Some(s) = Statement::parse(text.as_bytes()) {
+                let _ = s.views(&["DBA_OB_ZONES"], "oceanbase");
+                let _ = s.bound();
+                let _ = column_name(&text);
+            }
+        }
+        assert_eq!(Statement::parse(b"select '\xff'"), None);
     }
 
     #[test]

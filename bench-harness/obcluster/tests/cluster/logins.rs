@@ -53,6 +53,31 @@ fn the_user_of_proxies_gets_in_with_its_password_only() {
 }
 
 #[test]
+fn two_hundred_log_in_at_once() {
+    let cluster = cluster();
+    let address = cluster.address(1).unwrap();
+    let who = Credentials::proxy("root@test", capability::OB20);
+    std::thread::scope(|scope| {
+        for _ in 0..200 {
+            scope.spawn(|| Client::new(address, &who).ask("select 1"));
+        }
+    });
+    assert_eq!(cluster.counters().logins[&1], 200);
+    until("all links end", || cluster.links().is_empty());
+}
+
+#[test]
+fn a_cluster_needs_a_kernel() {
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    let e = obcluster::Cluster::start(obcluster::Topology::default(), nobody);
+    assert!(
+        e.unwrap_err()
+            .to_string()
+            .starts_with("kernel at 127.0.0.1:1: ")
+    );
+}
+
+#[test]
 fn a_refused_login_has_a_code_and_an_end() {
     let cluster = cluster_of(|t| t.tenants.push("t2:1,3".parse().unwrap()));
     let proxy = |user| Credentials::proxy(user, capability::PLAIN);

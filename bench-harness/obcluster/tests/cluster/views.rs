@@ -258,6 +258,28 @@ fn tables_of_other_kinds_are_located() {
 }
 
 #[test]
+fn servers_of_a_tenant_come_in_groups_of_one_of_each_zone() {
+    let cluster = cluster_of(|t| {
+        t.servers = 5;
+        t.zones = 2;
+        t.tenants = vec!["t2:1,2,4,5".parse().unwrap()];
+    });
+    let mut client = sys(&cluster);
+    let set = client.ask(
+        "select svr_ip, role from oceanbase.__all_virtual_proxy_schema where tenant_name = 't2' \
+         and database_name = 'oceanbase' and table_name = '__all_dummy'",
+    );
+    let ips = set.column("svr_ip");
+    let last: Vec<_> = ips
+        .iter()
+        .map(|ip| ip.rsplit('.').next().unwrap())
+        .collect();
+    assert_eq!(last, ["1", "2", "5", "4"]);
+    assert_eq!(set.column("role"), ["1", "2", "1", "2"]);
+    assert_eq!(cluster.rs_list().split(';').count(), 5);
+}
+
+#[test]
 fn questions_that_bind_too_little_are_refused() {
     let cluster = cluster();
     let mut client = sys(&cluster);
