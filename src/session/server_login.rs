@@ -222,6 +222,8 @@ impl Session {
         let seen = ctx.view.generation();
         self.moving.chosen(cluster.has_views, by, seen);
         self.links.clear();
+        // One link is what a session has, as a rule: a vector begins with room for four.
+        self.links.reserve_exact(1);
         self.links.push(Some(Link::connecting(choice.server)));
         self.facts.server = Some(choice.server);
         out.list.push(Output::Connect(HOME, choice.server, connect));

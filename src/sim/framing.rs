@@ -90,7 +90,8 @@ impl Wire {
             };
             let mut extra = vec![];
             if self.framing.has_packets() && self.rng.chance(1, 3) {
-                let kind = self.rng.below(4) as u8;
+                // Trace settings and system variables, as every session has them.
+                let kind = 3 + self.rng.below(2) as u8;
                 put_tlv(&mut extra, entry::SESSION, &[kind, 0, 2, 0, 0, 0, 7, kind]);
             }
             let envelope = Envelope {

@@ -49,12 +49,16 @@ enum Kind {
         is_ending: bool,
     },
     Ob20(PacketReader),
-    Ob20Compressed {
-        outer: OuterReader,
-        packets: PacketReader,
-        /// Inflated bytes that were read, while some were not. Within a call only.
-        inflated: Option<usize>,
-    },
+    Ob20Compressed(Box<Compressed>),
+}
+
+/// In a box: most readers are of other kinds, and there is one for each connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Compressed {
+    outer: OuterReader,
+    packets: PacketReader,
+    /// Inflated bytes that were read, while some were not. Within a call only.
+    inflated: Option<usize>,
 }
 
 impl FrameReader {
@@ -68,11 +72,11 @@ impl FrameReader {
                 is_ending: false,
             },
             Framing::Ob20 => Kind::Ob20(PacketReader::new(connection_id, true)),
-            Framing::Ob20Compressed => Kind::Ob20Compressed {
+            Framing::Ob20Compressed => Kind::Ob20Compressed(Box::new(Compressed {
                 outer: OuterReader::new(false),
                 packets: PacketReader::new(connection_id, false),
                 inflated: None,
-            },
+            })),
         };
         Self { kind }
     }
@@ -84,7 +88,7 @@ impl FrameReader {
             Kind::Plain => Framing::Plain,
             Kind::Checksum { .. } => Framing::Checksum,
             Kind::Ob20(_) => Framing::Ob20,
-            Kind::Ob20Compressed { .. } => Framing::Ob20Compressed,
+            Kind::Ob20Compressed(_) => Framing::Ob20Compressed,
         }
     }
 
@@ -98,9 +102,9 @@ impl FrameReader {
                 outer.may_restart = false;
             }
             Kind::Ob20(packets) => want_reply(packets, sent, is_whole),
-            Kind::Ob20Compressed { outer, packets, .. } => {
-                (outer.is_begun, outer.may_restart) = (false, false);
-                want_reply(packets, sent, is_whole);
+            Kind::Ob20Compressed(both) => {
+                (both.outer.is_begun, both.outer.may_restart) = (false, false);
+                want_reply(&mut both.packets, sent, is_whole);
             }
         }
     }
@@ -114,9 +118,9 @@ impl FrameReader {
                 (outer.is_begun, outer.may_restart) = (false, true);
             }
             Kind::Ob20(packets) => want_request(packets),
-            Kind::Ob20Compressed { outer, packets, .. } => {
-                (outer.is_begun, outer.may_restart) = (false, true);
-                want_request(packets);
+            Kind::Ob20Compressed(both) => {
+                (both.outer.is_begun, both.outer.may_restart) = (false, true);
+                want_request(&mut both.packets);
             }
         }
     }
@@ -126,7 +130,8 @@ impl FrameReader {
     pub const fn header(&self) -> Option<&Header> {
         match &self.kind {
             Kind::Plain | Kind::Checksum { .. } => None,
-            Kind::Ob20(packets) | Kind::Ob20Compressed { packets, .. } => Some(&packets.header),
+            Kind::Ob20(packets) => Some(&packets.header),
+            Kind::Ob20Compressed(both) => Some(&both.packets.header),
         }
     }
 
@@ -148,7 +153,8 @@ impl FrameReader {
             request_id: header.request_id,
             packet_seq: header.packet_seq,
             frame_seq: match &self.kind {
-                Kind::Checksum { outer, .. } | Kind::Ob20Compressed { outer, .. } => outer.seq,
+                Kind::Checksum { outer, .. } => outer.seq,
+                Kind::Ob20Compressed(both) => both.outer.seq,
                 Kind::Plain | Kind::Ob20(_) => header.frame_seq,
             },
         }
@@ -161,9 +167,7 @@ impl FrameReader {
             Kind::Plain => true,
             Kind::Checksum { outer, is_ending } => outer.is_between() && !*is_ending,
             Kind::Ob20(packets) => packets.is_between(),
-            Kind::Ob20Compressed { outer, packets, .. } => {
-                outer.is_between() && packets.is_between()
-            }
+            Kind::Ob20Compressed(both) => both.outer.is_between() && both.packets.is_between(),
         }
     }
 
@@ -172,9 +176,8 @@ impl FrameReader {
     pub const fn free_buffer(&mut self) -> Option<&mut Vec<u8>> {
         match &mut self.kind {
             Kind::Plain | Kind::Ob20(_) => None,
-            Kind::Checksum { outer, .. } | Kind::Ob20Compressed { outer, .. } => {
-                outer.free_buffer()
-            }
+            Kind::Checksum { outer, .. } => outer.free_buffer(),
+            Kind::Ob20Compressed(both) => both.outer.free_buffer(),
         }
     }
 
@@ -222,35 +225,47 @@ impl FrameReader {
                 let found = packets.step(bytes, at)?;
                 Ok(told(found, bytes, true, &packets.header))
             }
-            Kind::Ob20Compressed {
-                outer,
-                packets,
-                inflated: read,
-            } => loop {
-                if let Some(mut done) = *read {
-                    match packets.step(inflated, &mut done)? {
-                        Found::More => *read = None,
-                        found => {
-                            *read = Some(done);
-                            return Ok(told(found, inflated, false, &packets.header));
-                        }
+            Kind::Ob20Compressed(both) => both.step(bytes, at, inflated),
+        }
+    }
+}
+
+impl Compressed {
+    fn step<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        at: &mut usize,
+        inflated: &'a mut Vec<u8>,
+    ) -> Result<FrameStep<'a>, FrameError> {
+        let Self {
+            outer,
+            packets,
+            inflated: read,
+        } = self;
+        loop {
+            if let Some(mut done) = *read {
+                match packets.step(inflated, &mut done)? {
+                    Found::More => *read = None,
+                    found => {
+                        *read = Some(done);
+                        return Ok(told(found, inflated, false, &packets.header));
                     }
                 }
-                match outer.step(bytes, at, inflated)? {
-                    Outer::More => return Ok(FrameStep::More),
-                    Outer::Inflated => *read = Some(0),
-                    Outer::Empty => {}
-                    Outer::Raw(n) => {
-                        let from = *at;
-                        let slice = bytes.get(..from + n).unwrap_or_default();
-                        let found = packets.step(slice, at)?;
-                        outer.took(*at - from);
-                        if found != Found::More {
-                            return Ok(told(found, bytes, true, &packets.header));
-                        }
+            }
+            match outer.step(bytes, at, inflated)? {
+                Outer::More => return Ok(FrameStep::More),
+                Outer::Inflated => *read = Some(0),
+                Outer::Empty => {}
+                Outer::Raw(n) => {
+                    let from = *at;
+                    let slice = bytes.get(..from + n).unwrap_or_default();
+                    let found = packets.step(slice, at)?;
+                    outer.took(*at - from);
+                    if found != Found::More {
+                        return Ok(told(found, bytes, true, &packets.header));
                     }
                 }
-            },
+            }
         }
     }
 }
