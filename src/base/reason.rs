@@ -132,6 +132,8 @@ closed_list! {
         TenantLookup = "tenant_lookup",
         /// Nobody could tell the servers of a tenant.
         TenantLookupFailed = "tenant_lookup_failed",
+        /// A login named a tenant that its cluster does not have.
+        TenantAbsent = "tenant_absent",
         /// A server said that a tenant is not there (any more).
         TenantNotInServer = "tenant_not_in_server",
         /// A session got another server without its client noticing.

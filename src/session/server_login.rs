@@ -8,7 +8,9 @@ use super::client_login::Parsed;
 use super::moving::TENANT_NOT_IN_SERVER;
 use super::state::{Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, put_ok};
-use crate::base::{CloseReason, CoreId, Errno, Event, Linger, LinkId, Out, Output, Side, Tick};
+use crate::base::{
+    CloseReason, CoreId, Errno, Event, Level, Linger, LinkId, Out, Output, Side, Tick,
+};
 use crate::link::{Identity, Link, LoginStep, Proof, put_login};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ErrPacket, OkPacket, TRACK_VARIABLES};
@@ -198,7 +200,7 @@ impl Session {
                 return;
             }
             match &tenant.standing {
-                Standing::Absent => return self.no_tenant(ctx, &tenant.clone(), out),
+                Standing::Absent => return self.no_tenant(ctx, out),
                 Standing::Unanswered { cause } if tenant.servers.is_empty() => {
                     let name = String::from_utf8_lossy(&tenant.name).into_owned();
                     let text = format!(
@@ -229,23 +231,24 @@ impl Session {
         out.list.push(Output::Connect(HOME, choice.server, connect));
     }
 
-    /// The cluster does not know the tenant.
-    fn no_tenant(&mut self, ctx: &Ctx<'_>, tenant: &Tenant, out: &mut Out<'_, Mail>) {
+    /// The cluster does not know the tenant: the client is told what a server tells it, the log is
+    /// told why. Text: seekdb 1.3.0.post5, which shows no addresses.
+    fn no_tenant(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
         let has_password = self.login.as_deref().is_some_and(|l| {
             !matches!(&l.credentials.proof, Proof::PassThrough { answer, .. } if answer.is_empty())
         });
         let password = if has_password { "YES" } else { "NO" };
-        let user = self.name.as_deref().map(|n| n.for_server());
-        let user = String::from_utf8_lossy(&user.unwrap_or_default()).into_owned();
-        let text = format!(
-            "Access denied for user '{user}'@'{}' (using password: {password}): cluster '{}' has \
-             no tenant '{}'",
-            self.peer.ip().to_canonical(),
-            tenant.cluster,
-            String::from_utf8_lossy(&tenant.name)
+        let user = self.name.as_deref().map(|n| text(&n.user));
+        let told = format!(
+            "Access denied for user '{}'@'xxx.xxx.xxx.xxx' (using password: {password})",
+            user.unwrap_or_default()
         );
-        let reason = CloseReason::LoginRefused;
-        self.no_server(ctx, Fault::AccessDenied, text, reason, out);
+        let line = format!("{} cause=\"no such tenant\"", self.describe());
+        out.list
+            .push(Output::Log(Level::Info, "login_denied", line));
+        out.count(Event::TenantAbsent);
+        let reason = CloseReason::LoginDenied;
+        self.no_server(ctx, Fault::AccessDenied, told, reason, out);
     }
 
     /// Every server was tried: the client gets the servers' own answer, or all causes.

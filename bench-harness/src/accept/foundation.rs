@@ -1,4 +1,5 @@
-//! The lines of `accept foundation`: "It must show" of the first issue.
+//! The lines of `accept foundation`: "It must show" of the first issue. `accept serving` runs those
+//! about a running obring only, for other servers and settings.
 
 use super::command::{cargo_test, output};
 use super::{Job, Table, mysql_test};
@@ -8,6 +9,34 @@ use std::process::Command;
 
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {
+    serving(job, table);
+    let wanted = |name: &str| job.wants(name);
+    if wanted("README") {
+        table.judge("README", "both commands, both exist", readme(&job.root));
+    }
+    if wanted("quickstart, fresh clone") {
+        let saw = fresh_clone(job, &["quickstart", "--check"]);
+        table.judge("quickstart, fresh clone", "exit 0", saw);
+    }
+    if wanted("test, fresh clone") {
+        let (name, bound) = ("test, fresh clone", "exit 0");
+        if job.is_long {
+            table.judge(name, bound, fresh_clone(job, &["test"]));
+        } else {
+            table.not_run(name, bound, "only with --long");
+        }
+    }
+    if wanted("mysql_test") {
+        let (name, bound) = ("mysql_test", "outputs equal, text and --ps-protocol");
+        match &job.mysql_test {
+            Some(dir) => table.judge(name, bound, mysql_test::run(&job.setup, dir)),
+            None => table.not_run(name, bound, "no --mysql-test DIR"),
+        }
+    }
+}
+
+/// Runs the lines about an obring that serves: results, errors, robustness, ends.
+pub fn serving(job: &Job, table: &mut Table) {
     let s = &job.setup;
     let wanted = |name: &str| job.wants(name);
     let mut line = |name: &str, bound: &str, check: &dyn Fn() -> Saw| {
@@ -59,27 +88,8 @@ pub fn run(job: &Job, table: &mut Table) {
     line("serving cores", "sessions on all", &|| {
         checks::serving_cores(s)
     });
-    line("README", "both commands, both exist", &|| readme(&job.root));
-    line("quickstart, fresh clone", "exit 0", &|| {
-        fresh_clone(job, &["quickstart", "--check"])
-    });
     if wanted("slow readers") {
         slow_readers(s, table);
-    }
-    if wanted("test, fresh clone") {
-        let (name, bound) = ("test, fresh clone", "exit 0");
-        if job.is_long {
-            table.judge(name, bound, fresh_clone(job, &["test"]));
-        } else {
-            table.not_run(name, bound, "only with --long");
-        }
-    }
-    if wanted("mysql_test") {
-        let (name, bound) = ("mysql_test", "outputs equal, text and --ps-protocol");
-        match &job.mysql_test {
-            Some(dir) => table.judge(name, bound, mysql_test::run(s, dir)),
-            None => table.not_run(name, bound, "no --mysql-test DIR"),
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Acceptance: named lines, each with figure, bound and verdict, as one table.
 
+pub mod cluster;
 mod command;
 pub mod foundation;
 pub mod mysql_test;

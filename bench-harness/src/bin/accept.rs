@@ -1,13 +1,13 @@
 //! `accept SUITE`: runs every line of a suite and prints the table. scripts/accept builds
 //! what it needs and calls it.
 
-use bench_harness::accept::{Job, Table, foundation, operate};
+use bench_harness::accept::{Job, Table, cluster, foundation, operate};
 use bench_harness::checks::Setup;
 use bench_harness::process::kernel;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "accept foundation|operate --obring PATH --root DIR [--mysql-test DIR] \
+const USAGE: &str = "accept foundation|serving|operate|cluster-basics --obring PATH --root DIR [--mysql-test DIR] \
                      [--relay PATH] [--long] [--only TEXT]; OBRING_KERNEL=host:port names a \
                      running kernel";
 
@@ -18,7 +18,9 @@ fn job() -> Result<(Suite, Job), String> {
     let mut words = std::env::args().skip(1);
     let suite: Suite = match words.next().as_deref() {
         Some("foundation") => foundation::run,
+        Some("serving") => foundation::serving,
         Some("operate") => operate::run,
+        Some("cluster-basics") => cluster::run,
         other => {
             let other = other.unwrap_or_default();
             return Err(format!("there is no suite {other:?}"));

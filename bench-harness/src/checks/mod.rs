@@ -8,6 +8,7 @@ mod memory;
 mod slow;
 mod stages;
 mod start;
+mod versions;
 
 pub use bad_bytes::{bad_bytes, half_login, probes};
 pub use life::{drain_idle, drain_running, second_term, serving_cores};
@@ -18,6 +19,8 @@ pub use stages::stages;
 pub use start::{
     busy_port, io_uring_refused, unreachable_servers, unreadable_config, wrong_proxyro_password,
 };
+
+pub use versions::versions;
 
 use crate::process::{Obring, Options};
 use std::net::SocketAddr;

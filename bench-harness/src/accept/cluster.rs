@@ -1,0 +1,188 @@
+//! The lines of `accept cluster-basics`: "It must show" of the third issue.
+
+use super::command::{cargo_test, output};
+use super::{Job, Table};
+use crate::checks::{self, Saw};
+use obcluster::{Cluster, Topology};
+use std::process::Command;
+
+/// Tests of the root package: name, bound, target, part of their names.
+type Tests = (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+);
+
+const CLUSTER: &[&str] = &["--features", "e2e", "--test", "cluster"];
+const MACHINE: &[&str] = &["--test", "metadata"];
+const WORLD: &[&str] = &["--features", "sim", "--test", "sim_session"];
+
+const TESTS: &[Tests] = &[
+    (
+        "a server is added",
+        "used within one round",
+        CLUSTER,
+        "a_server_that_is_added",
+    ),
+    (
+        "a server is stopped, removed",
+        "not used, nobody notices; state: one error",
+        CLUSTER,
+        "a_server_that_is_stopped",
+    ),
+    (
+        "a server dies, sessions idle",
+        "nobody notices",
+        CLUSTER,
+        "idle_sessions_do_not_notice",
+    ),
+    (
+        "a start-up list half dead",
+        "starts, finds all servers",
+        CLUSTER,
+        "a_start_up_list",
+    ),
+    (
+        "two clusters",
+        "each client on its own, own passwords",
+        CLUSTER,
+        "several::",
+    ),
+    (
+        "a tenant moves",
+        "next statement works, 1 look-up, all cores",
+        CLUSTER,
+        "tenants::a_tenant_that_moves",
+    ),
+    (
+        "200 logins to a new tenant",
+        "1 look-up",
+        CLUSTER,
+        "two_hundred_logins",
+    ),
+    (
+        "tenants, absent and moved",
+        "asked for once",
+        CLUSTER,
+        "tenants::",
+    ),
+    (
+        "sys tenant in trouble",
+        "known tenants go on; cause and age shown",
+        CLUSTER,
+        "troubles::",
+    ),
+    (
+        "framings",
+        "as set, seen by the model",
+        CLUSTER,
+        "framing::",
+    ),
+    ("metadata machine", "0 tests fail", MACHINE, ""),
+    (
+        "simulated clusters that change",
+        "0 seeds fail",
+        WORLD,
+        "a_cluster_that_changes",
+    ),
+];
+
+/// Framings of server links: name, and the settings that ask for them.
+const FRAMINGS: &[(&str, &str)] = &[
+    ("plain", "server_protocol=MySQL"),
+    ("checksum", "server_protocol=Compressed MySQL"),
+    ("OceanBase 2.0", "server_protocol=OceanBase 2.0"),
+    (
+        "OceanBase 2.0 compressed",
+        "server_protocol=OceanBase 2.0,compression_algorithm=zlib:6",
+    ),
+];
+
+/// Runs all lines.
+pub fn run(job: &Job, table: &mut Table) {
+    for (name, bound, target, filter) in TESTS {
+        if job.wants(name) {
+            table.judge(name, bound, cargo_test(job, target, filter));
+        }
+    }
+    if job.wants("model cluster") {
+        table.judge("model cluster", "0 tests fail", model(job));
+    }
+    if job.wants("versions") {
+        let bound = "4 cores, median <= 5 ms";
+        table.judge("versions", bound, checks::versions(&job.setup));
+    }
+    let cluster = match Cluster::start(Topology::default(), job.setup.kernel) {
+        Ok(cluster) => cluster,
+        Err(e) => return table.judge("model cluster", "starts", Err(e.to_string())),
+    };
+    for (framing, settings) in FRAMINGS {
+        foundation(job, table, &cluster, framing, settings);
+    }
+}
+
+/// The tests of the model cluster itself.
+fn model(job: &Job) -> Saw {
+    let mut command = Command::new("cargo");
+    command
+        .args(["test", "--release", "-p", "obcluster", "--features", "e2e"])
+        .env("OBRING_KERNEL", job.setup.kernel.to_string())
+        .current_dir(&job.root);
+    let (text, is_good) = output(command, 3_600)?;
+    let results: Vec<_> = text
+        .lines()
+        .filter(|l| l.starts_with("test result:"))
+        .collect();
+    match is_good && !results.is_empty() {
+        true => Ok(results.join("\n")),
+        false => Err(text),
+    }
+}
+
+/// The lines of `accept foundation` about a running obring, in front of a server of the model.
+fn foundation(job: &Job, table: &mut Table, cluster: &Cluster, framing: &str, settings: &str) {
+    let name = format!("foundation, {framing}");
+    if !job.wants(&name) {
+        return;
+    }
+    let bound = "each line, through the model";
+    let Some(server) = cluster.address(1) else {
+        return table.judge(&name, bound, Err("there is no server 1".into()));
+    };
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(e) => return table.judge(&name, bound, Err(e.to_string())),
+    };
+    let mut command = Command::new(program);
+    command
+        .arg("serving")
+        .arg("--obring")
+        .arg(&job.setup.binary)
+        .arg("--root")
+        .arg(&job.root)
+        .env("OBRING_KERNEL", server.to_string())
+        .env("OBRING_SETTINGS", settings)
+        .current_dir(&job.root);
+    let lines = match output(command, 3_600) {
+        Ok((text, _)) => text,
+        Err(e) => return table.judge(&name, bound, Err(e)),
+    };
+    let mut count = 0;
+    for line in lines.lines() {
+        let cells: Vec<_> = line.splitn(4, " | ").map(str::trim).collect();
+        let [verdict, what, bound, figure] = cells[..] else {
+            continue;
+        };
+        let saw = match verdict {
+            "PASS" => Ok(figure.to_owned()),
+            "FAIL" => Err(figure.to_owned()),
+            _ => continue,
+        };
+        count += 1;
+        table.judge(&format!("{framing}: {what}"), bound, saw);
+    }
+    if count == 0 {
+        table.judge(&name, bound, Err(lines));
+    }
+}
