@@ -7,9 +7,9 @@ use bench_harness::process::kernel;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "accept foundation|serving|operate|cluster-basics --obring PATH --root DIR [--mysql-test DIR] \
-                     [--relay PATH] [--long] [--only TEXT]; OBRING_KERNEL=host:port names a \
-                     running kernel";
+const USAGE: &str = "accept foundation|serving|operate|cluster-basics --obring PATH --root DIR \
+                     [--mysql-test DIR] [--relay PATH] [--long] [--only TEXT]; \
+                     OBRING_KERNEL=host:port names a running kernel";
 
 /// A suite: judges its lines.
 type Suite = fn(&Job, &mut Table);
