@@ -194,6 +194,12 @@ impl Link {
         self.frames.free_buffer()
     }
 
+    /// A reply is expected, and nothing stands around its packets.
+    #[must_use]
+    pub const fn has_plain_reply(&self) -> bool {
+        matches!(self.state, State::Busy(_)) && matches!(self.framing(), Framing::Plain)
+    }
+
     /// True if a byte of a server would be one that nobody asked for.
     #[must_use]
     pub const fn is_quiet(&self) -> bool {

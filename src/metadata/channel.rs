@@ -155,6 +155,13 @@ impl Channel {
         self.attempt(env, out)
     }
 
+    /// Something else is asked from here on.
+    pub(super) fn change_question(&mut self, sql: Vec<u8>) {
+        if let Some(errand) = &mut self.errand {
+            errand.sql = sql;
+        }
+    }
+
     /// The answer is of no use: the next candidate is asked.
     pub(super) fn reject(
         &mut self,

@@ -84,6 +84,8 @@ pub(super) struct Rounds {
     /// The connection that the selections were found out on.
     looked_at: u64,
     findings: Findings,
+    /// The columns of the running subject were looked at just now.
+    has_looked: bool,
 }
 
 impl Rounds {
@@ -96,6 +98,7 @@ impl Rounds {
             selections: [&SERVERS, &ZONES, &TENANTS].map(Selection::all),
             looked_at: 0,
             findings: Findings::default(),
+            has_looked: false,
         }
     }
 
@@ -190,6 +193,9 @@ impl Rounds {
     }
 
     fn read(&mut self, env: Env<'_>, subject: Subject, out: &mut Out<'_, Mail>) -> Option<Outcome> {
+        if self.stage != Stage::Looking(subject) {
+            self.has_looked = false;
+        }
         self.stage = Stage::Reading(subject);
         let sql = self.selection(subject).sql();
         self.channel.ask(env, sql, out)
@@ -261,7 +267,7 @@ impl Rounds {
                 Reading::Refused(refused) => refused,
             },
         };
-        if refused == Refused::NoColumn && !selection.is_narrowed() {
+        if refused == Refused::NoColumn && !self.has_looked {
             return Step::Asked(self.look(env, subject, out));
         }
         let what = format!("{}: {refused}", selection.name());
@@ -279,6 +285,10 @@ impl Rounds {
     ) -> Step {
         if subject == Subject::Servers {
             self.findings.complaints = Complaints::default();
+            self.selections = [&SERVERS, &ZONES, &TENANTS].map(Selection::all);
+            self.has_looked = false;
+            let sql = self.selection(subject).sql();
+            self.channel.change_question(sql);
             return Step::Asked(self.channel.reject(env, &what, out));
         }
         self.findings.complaints.add(what);
@@ -286,6 +296,7 @@ impl Rounds {
     }
 
     fn look(&mut self, env: Env<'_>, subject: Subject, out: &mut Out<'_, Mail>) -> Option<Outcome> {
+        self.has_looked = true;
         self.stage = Stage::Looking(subject);
         let sql = self.selection(subject).probe();
         self.channel.ask(env, sql, out)

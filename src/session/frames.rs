@@ -3,7 +3,7 @@
 use super::state::{Bytes, Ctx, Phase, Session};
 use crate::base::{CloseReason, Level, Linger, LinkId, Out, Output, Side};
 use crate::link::Link;
-use crate::protocol::ob20::{FrameSink, FrameStep};
+use crate::protocol::ob20::{FrameSink, FrameStep, Framing};
 use crate::routing::Mail;
 use std::ops::Range;
 
@@ -42,6 +42,11 @@ impl Session {
         let Some(Some(link)) = links.get_mut(usize::from(id.0)) else {
             return;
         };
+        if link.framing() == Framing::Plain {
+            let side = Side::Server(id);
+            request.take_held(|held| out.own(side, |b| b.extend_from_slice(held)));
+            return bytes.pass(side, start, end, out);
+        }
         let body = bytes.data.get(start..end).unwrap_or_default();
         let mut sink = ToServer {
             side: Side::Server(id),
@@ -73,6 +78,11 @@ impl Session {
         data: &[u8],
         out: &mut Out<'_, Mail>,
     ) {
+        if self.link_mut(id).is_some_and(|link| link.has_plain_reply()) {
+            // No frames, no buffers: the common case of servers without OceanBase 2.0.
+            self.reply_part(ctx, id, Bytes::lent(data), 0, out);
+            return self.resume(ctx, out);
+        }
         let mut inflated = out.pool.take();
         if let Some(buffer) = self.free_buffer(id) {
             *buffer = out.pool.take();
@@ -140,7 +150,7 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) {
         let mut at = at;
-        while at < bytes.data.len() && !self.is_over() {
+        while at < bytes.data.len() && !self.is_over() && !self.has_left() {
             let Some(link) = self.link_mut(id) else {
                 return;
             };

@@ -181,8 +181,6 @@ impl Session {
         moving.is_routed
             && !moving.has_state
             && !moving.has_next_transaction
-            && !self.facts.extra.holds_locks
-            && !self.facts.extra.has_temporary_tables
             && self.facts.status & status::IN_TRANSACTION == 0
             && !self.facts.extra.is_tied()
     }

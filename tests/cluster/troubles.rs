@@ -75,6 +75,33 @@ fn rows_that_make_no_sense() {
     with(&rig(), fault, "row ");
 }
 
+/// Older and newer releases have other columns: those that are not there are done without, and what
+/// they would have told is not known.
+#[test]
+fn columns_that_are_missing() {
+    let rig = rig();
+    let mut admin = super::admin(&rig.proxy);
+    let without =
+        |column: &str| Fault::new(FaultKind::MetaRows(RowFault::WithoutColumn(column.into())));
+    let zone_of_first = |admin: &mut Conn| {
+        let rows = admin.rows("show proxycluster").expect("rows");
+        rows[0][6].clone().unwrap_or_default()
+    };
+    assert_eq!(zone_of_first(&mut admin), "z1");
+    assert!(rig.cluster.fault(without("ZONE")));
+    until("servers without zones", || {
+        zone_of_first(&mut admin).is_empty().then_some(())
+    });
+    assert_eq!(client(&rig.proxy).cell("select 'new'"), Ok("new".into()));
+    rig.cluster.clear_faults();
+    // One that cannot be done without is named.
+    with(
+        &rig,
+        without("SQL_PORT"),
+        "oceanbase.DBA_OB_SERVERS has no column sql_port",
+    );
+}
+
 #[test]
 fn views_that_are_missing() {
     let rig = rig();

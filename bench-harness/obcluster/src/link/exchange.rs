@@ -142,7 +142,9 @@ impl Session {
             Some(refusal) => Err(refusal),
             None => {
                 let views = &shared.views;
-                views.answer(statement, names, &shared.state, rows).await
+                views
+                    .answer(statement, names, &shared.state, rows.as_ref())
+                    .await
             }
         };
         let set = match answer {

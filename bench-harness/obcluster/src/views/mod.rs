@@ -81,7 +81,7 @@ impl From<KernelError> for Refusal {
 }
 
 /// What a fault does to the rows of [`NAMES`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowFault {
     /// No rows.
@@ -90,6 +90,8 @@ pub enum RowFault {
     OneBad,
     /// The first row of `DBA_OB_SERVERS` has a status that nobody knows.
     UnknownStatus,
+    /// There is no column of this name: error 1054 for who asks for it.
+    WithoutColumn(String),
 }
 
 /// Answers statements about the cluster.
@@ -122,7 +124,7 @@ impl Views {
         statement: &Statement,
         names: &[&str],
         state: &Mutex<State>,
-        fault: Option<RowFault>,
+        fault: Option<&RowFault>,
     ) -> Result<ResultSet, Refusal> {
         let bound = statement.bound();
         let is_fresh = statement.hint.contains("FORCE_REFRESH_LOCATION_CACHE");
@@ -193,11 +195,20 @@ fn location_time(state: &State, is_fresh: bool) -> u64 {
     now_us().saturating_sub(lag_ms.saturating_mul(1_000))
 }
 
-fn spoil(name: &str, table: &mut Table, fault: Option<RowFault>) {
+fn spoil(name: &str, table: &mut Table, fault: Option<&RowFault>) {
     let (column, value) = match fault {
         None => return,
         Some(RowFault::Empty) => {
             table.rows.clear();
+            return;
+        }
+        Some(RowFault::WithoutColumn(column)) => {
+            if let Some(at) = table.column(column) {
+                table.columns.remove(at);
+                for row in &mut table.rows {
+                    row.remove(at);
+                }
+            }
             return;
         }
         Some(RowFault::OneBad) => ("SVR_IP", "no.address"),
