@@ -7,7 +7,7 @@ const fn packed(word: &[u8]) -> u128 {
     let (mut number, mut at) = (0, word.len());
     while at > 0 {
         at -= 1;
-        number = number << 8 | (word[at] | 0x20) as u128;
+        number = (number << 8) | (word[at] | 0x20) as u128;
     }
     number
 }

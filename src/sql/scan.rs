@@ -207,8 +207,10 @@ pub struct Facts {
     pub has_user_variables: bool,
     /// Reads `@@v`.
     pub has_system_variables: bool,
-    /// INTO OUTFILE, LOAD DATA LOCAL, ....
+    /// CREATE or DROP TEMPORARY.
     pub is_temporary: bool,
+    /// INSERT IGNORE and its kind: what does not fit is made to fit.
+    pub ignores_errors: bool,
 }
 
 /// What one pass over a statement finds. Its memory is used again for the next statement.

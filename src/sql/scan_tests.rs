@@ -257,9 +257,9 @@ const BYTES: usize = if cfg!(debug_assertions) {
 };
 
 /// Statements that are long or deep.
-fn hostile() -> Vec<Vec<u8>> {
+fn hostile(bytes: usize) -> Vec<Vec<u8>> {
     let repeat = |head: &str, part: &str, tail: &str| {
-        let count = BYTES / part.len();
+        let count = bytes / part.len();
         [head, &part.repeat(count), tail].concat().into_bytes()
     };
     vec![
@@ -310,7 +310,7 @@ fn hostile() -> Vec<Vec<u8>> {
 fn a_megabyte_of_anything_is_read_in_linear_time() {
     let mut found = Scan::default();
     let mut worst: f64 = 0.0;
-    for text in hostile() {
+    for (text, part) in hostile(BYTES).into_iter().zip(hostile(BYTES / 32)) {
         for charset in [Charset::Plain, Charset::Gbk] {
             let syntax = Syntax {
                 charset,
@@ -327,11 +327,11 @@ fn a_megabyte_of_anything_is_read_in_linear_time() {
                 }
                 best
             };
-            let part = took(&text[..text.len() / 32]);
+            let part = took(&part);
             let whole = took(&text);
             let ratio = whole / part.max(1e-5) / 32.0;
             let head = String::from_utf8_lossy(&text[..40]).into_owned();
-            assert!(ratio < 8.0, "{head}: {whole} s, {ratio} times linear");
+            assert!(ratio < 12.0, "{head}: {whole} s, {ratio} times linear");
             worst = worst.max(ratio);
         }
     }

@@ -254,6 +254,7 @@ impl Parser<'_> {
             self.kw(),
             Kw::Low | Kw::High | Kw::Delayed | Kw::Quick | Kw::Ignore
         ) {
+            self.out.facts.ignores_errors |= self.kw() == Kw::Ignore;
             self.step();
         }
     }
