@@ -224,8 +224,8 @@ impl<'a> Solver<'a> {
             .filter(|_| is_own)
     }
 
-    /// Narrows domains by a condition that must hold; ORs are put off. False: not all of it was
-    /// understood.
+    /// Narrows domains by a condition that must hold; ORs are put off. False: what it says about
+    /// keys was not all understood.
     fn narrow(
         &mut self,
         step: Step,
@@ -233,9 +233,44 @@ impl<'a> Solver<'a> {
         pending: &mut Vec<Step>,
         depth: u32,
     ) -> bool {
-        if depth > DEPTH_MAX {
-            return false;
-        }
+        depth <= DEPTH_MAX
+            && (self.narrow_by(step, domains, pending, depth) || self.is_foreign(step.node, depth))
+    }
+
+    /// True for a condition without a key in it: it changes nothing.
+    fn is_foreign(&self, node: NodeId, depth: u32) -> bool {
+        let tree = &self.scan().tree;
+        let first = match tree.get(node) {
+            Expr::Unknown => return false,
+            Expr::Column(span) => {
+                let name = NameParts::of(span.of(self.request.text));
+                return !self.table.describes(bare_name(name.last()));
+            }
+            Expr::Call(_, first)
+            | Expr::Interval(first)
+            | Expr::Row(first)
+            | Expr::Negate(first)
+            | Expr::BitNot(first)
+            | Expr::Arithmetic(_, first)
+            | Expr::Compare(_, first)
+            | Expr::In(first)
+            | Expr::Between(first)
+            | Expr::IsNull(first)
+            | Expr::And(first)
+            | Expr::Or(first)
+            | Expr::Not(first) => first,
+            _ => NodeId::NONE,
+        };
+        depth <= DEPTH_MAX && tree.children(first).all(|n| self.is_foreign(n, depth + 1))
+    }
+
+    fn narrow_by(
+        &mut self,
+        step: Step,
+        domains: &mut [Domain<'a>],
+        pending: &mut Vec<Step>,
+        depth: u32,
+    ) -> bool {
         self.rejects_null = step.rejects_null;
         let tree = &self.scan().tree;
         match tree.get(step.node) {

@@ -27,10 +27,43 @@ macro_rules! keywords {
         #[cfg(test)]
         const ALL: &[(Kw, &str)] = &[$((Kw::$name, $text),)*];
 
-        fn lookup(number: u128) -> Kw {
-            match number { $(number::$name => Kw::$name,)* _ => Kw::Other }
-        }
+        /// Words by a hash of their number; see [`slot`].
+        static SLOTS: [(u128, Kw); SLOTS_LEN] = {
+            let mut slots = [(0, Kw::Other); SLOTS_LEN];
+            $(
+                let mut at = slot(number::$name);
+                while slots[at].0 != 0 {
+                    at = (at + 1) % SLOTS_LEN;
+                }
+                slots[at] = (number::$name, Kw::$name);
+            )*
+            slots
+        };
     };
+}
+
+/// Places of the table of words: more than twice as many as words, so that a search ends soon.
+const SLOTS_LEN: usize = 512;
+
+/// Where the search for a word begins.
+const fn slot(number: u128) -> usize {
+    let folded = number as u64 ^ (number >> 64) as u64;
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
+}
+
+fn lookup(number: u128) -> Kw {
+    let mut at = slot(number);
+    // The table has free places, so that this ends.
+    while let Some((word, kw)) = SLOTS.get(at) {
+        if *word == number {
+            return *kw;
+        }
+        if *word == 0 {
+            return Kw::Other;
+        }
+        at = (at + 1) % SLOTS_LEN;
+    }
+    Kw::Other
 }
 
 keywords! {

@@ -1,6 +1,7 @@
 //! Descriptions of tables from the metadata files.
 
 use super::tsv::{Row, read};
+use crate::raw::Conn;
 use obring::partition::{KeyRow, Layout, PartRow, Product, Table};
 use std::collections::HashMap;
 use std::path::Path;
@@ -108,6 +109,56 @@ fn rows<'a>(rows: &'a [Row], bounds: &'a [Vec<u8>]) -> Vec<PartRow<'a>> {
         bound,
     };
     rows.iter().zip(bounds).map(row).collect()
+}
+
+/// Asks a server for the metadata of a table of the current database.
+pub(super) fn describe_live(conn: &mut Conn, name: &str) -> Result<Table, String> {
+    let id = conn.cell(&format!(
+        "select table_id from oceanbase.__all_table where table_name = '{name}' and database_id = \
+         (select database_id from oceanbase.__all_database where database_name = database())"
+    ))?;
+    let of = |table: &str, columns: &[&str], bytes: &[&str]| {
+        let plain = columns.iter().map(|c| (*c).to_owned());
+        let hex = bytes.iter().map(|c| format!("hex({c})"));
+        let list: Vec<_> = plain.chain(hex).collect();
+        format!(
+            "select {} from oceanbase.__all_virtual_proxy_{table} where tenant_name = 'sys' and \
+             table_id = {id}",
+            list.join(", ")
+        )
+    };
+    let mut rows = |table: &str, columns: &[&str], bytes: &[&str]| -> Result<Vec<Row>, String> {
+        let rows = conn.rows(&of(table, columns, bytes))?;
+        let bytes: Vec<_> = bytes.iter().map(|b| format!("{b}_hex")).collect();
+        let names = columns
+            .iter()
+            .copied()
+            .chain(bytes.iter().map(String::as_str));
+        let names: Vec<_> = names.collect();
+        Ok(rows.into_iter().map(|row| Row::of(&names, row)).collect())
+    };
+    let info = [
+        "part_level",
+        "part_type",
+        "part_expr",
+        "sub_part_type",
+        "sub_part_expr",
+        "part_key_name",
+        "part_key_type",
+        "part_key_idx",
+        "part_key_level",
+        "part_key_extra",
+        "part_key_collation_type",
+        "part_key_rowkey_idx",
+        "part_key_length",
+        "part_key_precision",
+        "part_key_scale",
+    ];
+    let info = rows("partition_info", &info, &["part_key_default_value"])?;
+    let part = ["part_id", "part_name", "tablet_id"];
+    let parts = rows("partition", &part, &["high_bound_val_bin"])?;
+    let subs = rows("sub_partition", &part, &["high_bound_val_bin"])?;
+    describe(&info, &parts, &subs, Product::SeekDb)
 }
 
 /// Collations by the names that declarations use.

@@ -9,6 +9,15 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// From names and values.
+    pub(super) fn of(names: &[&str], values: Vec<Option<String>>) -> Self {
+        let fields = names.iter().zip(values);
+        let known = fields.filter_map(|(name, value)| Some(((*name).to_owned(), value?)));
+        Self {
+            fields: known.collect(),
+        }
+    }
+
     /// A field; empty for NULL and for columns that are not there.
     pub(super) fn text(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
