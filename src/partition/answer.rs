@@ -63,7 +63,8 @@ pub fn leaves(request: &Request<'_>, index: usize) -> Option<Answer> {
     let mut answer = match (scan.insert, is_target) {
         (Some(insert), true) => super::insert::leaves(request, table, &insert),
         (None, true) => Answer::unknown(table),
-        _ => super::solve::leaves(request, table, index),
+        _ => super::quick::leaves(request, table)
+            .unwrap_or_else(|| super::solve::leaves(request, table, index)),
     };
     let named = scan.names(scanned.partitions);
     if !named.is_empty() {

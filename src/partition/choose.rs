@@ -380,7 +380,7 @@ impl Chooser<'_, '_> {
 pub(super) const COLUMNS_MAX: usize = 16;
 
 /// The partition of a number by HASH.
-fn hash_index(n: i128, count: u64) -> u32 {
+pub(super) fn hash_index(n: i128, count: u64) -> u32 {
     // 64 bits of two's complement; the smallest one has no absolute value and takes the largest.
     let n = (n as u64).cast_signed();
     let absolute = n.checked_abs().unwrap_or(i64::MAX).unsigned_abs();

@@ -22,6 +22,7 @@ mod insert;
 mod leaves;
 mod murmur;
 mod object;
+mod quick;
 mod session;
 mod solve;
 mod table;

@@ -115,7 +115,7 @@ pub enum Expr {
     Decimal(Span),
     /// Digits with an exponent.
     Float(Span),
-    /// Strings side by side, with quotes and introducers as written ([`super::text_value`]).
+    /// Strings side by side, with quotes and introducers as written ([`super::text_parts`]).
     Text(Span),
     /// `x'1F'`, `0x1f`
     Hex(Span),
