@@ -1,7 +1,8 @@
 //! obring: a reverse proxy for OceanBase.
 //!
-//! Layers, bottom up (`docs/architecture.md`): `base`, then `protocol` (crate `obring-wire`), then
-//! `auth`, `link`, `routing`, then `session`, `metadata` and `admin`: pure machines without IO.
+//! Layers, bottom up (`docs/architecture.md`): `base`, then `protocol` (crate `obring-wire`) and
+//! `sql`, then `auth`, `link`, `partition`, `routing`, then `session`, `metadata` and `admin`: pure
+//! machines without IO.
 //! Above them `runtime` (io_uring, clocks, threads) and `server` (start, signals, drain).
 
 pub mod admin;
@@ -10,6 +11,7 @@ pub mod base;
 pub mod config;
 pub mod link;
 pub mod metadata;
+pub mod partition;
 pub mod routing;
 pub mod runtime;
 pub mod server;

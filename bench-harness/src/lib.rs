@@ -8,6 +8,7 @@ pub mod clock;
 pub mod field;
 pub mod norm;
 pub mod params;
+pub mod partcheck;
 pub mod process;
 pub mod raw;
 pub mod relay;

@@ -5,6 +5,7 @@ mod command;
 pub mod foundation;
 pub mod mysql_test;
 pub mod operate;
+pub mod partition;
 
 use crate::checks::Setup;
 use std::fmt;
@@ -19,6 +20,8 @@ pub struct Job {
     pub root: PathBuf,
     /// Folder of the kernel's public mysql_test files.
     pub mysql_test: Option<PathBuf>,
+    /// A folder of partition vectors besides the repository's own.
+    pub vectors: Option<PathBuf>,
     /// A relay to measure as the floor: a crate or a binary.
     pub relay: Option<PathBuf>,
     /// Everything at its full size.

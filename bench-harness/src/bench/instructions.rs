@@ -28,12 +28,20 @@ pub fn record(session: &Path) -> Result<String, String> {
         std::env::consts::ARCH
     );
     for (case, [few, many], rows) in CASES {
-        let counted = [collect(session, case, few)?, collect(session, case, many)?];
-        let each = difference(counted, [few, many])
-            .ok_or_else(|| format!("{case}: {counted:?} instructions for {few} and {many}"))?;
+        let each = per_statement(session, case, [few, many])?;
         let _ = writeln!(out, "{case}\t{each}\t{}", each / rows);
     }
     Ok(out)
+}
+
+/// Instructions per statement of a case of a built benchmark, from two runs of so many statements.
+///
+/// # Errors
+/// What valgrind said instead.
+pub fn per_statement(binary: &Path, case: &str, [few, many]: [u64; 2]) -> Result<u64, String> {
+    let counted = [collect(binary, case, few)?, collect(binary, case, many)?];
+    difference(counted, [few, many])
+        .ok_or_else(|| format!("{case}: {counted:?} instructions for {few} and {many}"))
 }
 
 const fn difference(counted: [u64; 2], statements: [u64; 2]) -> Option<u64> {

@@ -1,14 +1,15 @@
 //! `accept SUITE`: runs every line of a suite and prints the table. scripts/accept builds
 //! what it needs and calls it.
 
-use bench_harness::accept::{Job, Table, cluster, foundation, operate};
+use bench_harness::accept::{Job, Table, cluster, foundation, operate, partition};
 use bench_harness::checks::Setup;
 use bench_harness::process::kernel;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "accept foundation|serving|operate|cluster-basics --obring PATH --root DIR \
-                     [--mysql-test DIR] [--relay PATH] [--long] [--only TEXT]; \
+const USAGE: &str = "accept foundation|serving|operate|cluster-basics|partition --obring PATH \
+                     --root DIR [--mysql-test DIR] [--relay PATH] [--vectors DIR] [--long] \
+                     [--only TEXT]; \
                      OBRING_KERNEL=host:port names a running kernel";
 
 /// A suite: judges its lines.
@@ -21,6 +22,7 @@ fn job() -> Result<(Suite, Job), String> {
         Some("serving") => foundation::serving,
         Some("operate") => operate::run,
         Some("cluster-basics") => cluster::run,
+        Some("partition") => partition::run,
         other => {
             let other = other.unwrap_or_default();
             return Err(format!("there is no suite {other:?}"));
@@ -28,12 +30,14 @@ fn job() -> Result<(Suite, Job), String> {
     };
     let (mut obring, mut root) = (None, None);
     let (mut mysql_test, mut relay, mut is_long, mut only) = (None, None, false, None);
+    let mut vectors = None;
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
             "--obring" => obring = Some(PathBuf::from(value()?)),
             "--root" => root = Some(PathBuf::from(value()?)),
             "--mysql-test" => mysql_test = Some(PathBuf::from(value()?)),
+            "--vectors" => vectors = Some(PathBuf::from(value()?)),
             "--only" => only = Some(value()?),
             "--relay" => relay = Some(PathBuf::from(value()?)),
             "--long" => is_long = true,
@@ -51,6 +55,7 @@ fn job() -> Result<(Suite, Job), String> {
         },
         root: root.ok_or("--root is missing")?,
         mysql_test,
+        vectors,
         relay,
         is_long,
         only,

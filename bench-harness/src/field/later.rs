@@ -14,7 +14,8 @@ const CLUSTER: &str = "needs several servers: issue A3 (model cluster)";
 const LINKS: &str = "needs a session with links to several servers: issue C1";
 const LEADERS: &str = "needs partitions and leaders: issue B2";
 const FAILURES: &str = "needs failures of one server among several: issue C2";
-const CALCULATION: &str = "needs partition calculation: issue B1";
+const CALCULATION: &str =
+    "the calculation is there (tests/partition.rs); routing by it comes with issue B2";
 const FRONT: &str = "comes with TLS, PROXY headers and the health port of the front door: later";
 
 #[rustfmt::skip]

@@ -1,0 +1,161 @@
+//! The lines of `accept partition`: "It must show" of the sixth issue.
+
+use super::command::{cargo_test, output};
+use super::{Job, Table};
+use crate::partcheck::{Case, Class, check, live};
+use std::path::Path;
+use std::process::Command;
+
+/// Shapes of conditions on which most statements rest (routing.md 10).
+const SHAPES: &[&str] = &[
+    "eq-all",
+    "eq-one",
+    "eq-flip",
+    "nseq",
+    "in",
+    "in-all",
+    "or-all",
+    "paren",
+    "extra-and",
+    "row",
+    "row-in",
+    "isnull",
+];
+
+/// Runs all lines.
+pub fn run(job: &Job, table: &mut Table) {
+    let own = job.root.join("tests/partition");
+    vectors("vectors", &own, job, table);
+    if let Some(folder) = &job.vectors {
+        vectors("other vectors", folder, job, table);
+    }
+    for (name, bound, filter) in [
+        (
+            "scanner: statements",
+            "what is found, as listed",
+            "sql::scan_tests::statements",
+        ),
+        (
+            "scanner: 1 MB",
+            "linear time",
+            "sql::scan_tests::a_megabyte",
+        ),
+        (
+            "scanner: allocations",
+            "0 per statement",
+            "sql::scan_tests::a_statement_costs",
+        ),
+        (
+            "scanner: any bytes",
+            "no panic",
+            "sql::scan_tests::any_bytes",
+        ),
+    ] {
+        if job.wants(name) {
+            table.judge(name, bound, cargo_test(job, &["--lib"], filter));
+        }
+    }
+    instructions(job, table);
+    rows(job, table);
+    for (name, why) in [
+        ("fuzz, 30 minutes", "there is no fuzz target yet"),
+        (
+            "differential fuzz",
+            "there is no second, slow reading of the rules yet",
+        ),
+    ] {
+        if job.wants(name) {
+            table.not_run(name, "no difference, no panic", why);
+        }
+    }
+}
+
+/// The lines about a folder of vectors.
+fn vectors(name: &str, folder: &Path, job: &Job, table: &mut Table) {
+    if !job.wants(name) {
+        return;
+    }
+    let report = match check(folder) {
+        Ok(report) => report,
+        Err(e) => {
+            table.judge(name, "0 WRONG", Err(e));
+            return;
+        }
+    };
+    let wrong = report.count(Class::Wrong, |_| true);
+    let saw = format!("{wrong} of {}", report.cases.len());
+    let is_good = wrong == 0 && !report.cases.is_empty();
+    table.judge(
+        &format!("{name}: WRONG"),
+        "0",
+        if is_good { Ok(saw) } else { Err(saw) },
+    );
+    let mut share = |what: &str, least: f64, keep: &dyn Fn(&Case) -> bool| {
+        let share = report.exact_share(keep);
+        let wider = report.count(Class::Superset, keep);
+        let unknown = report.count(Class::Unknown, keep);
+        let saw = format!("{:.1} %; {wider} wider, {unknown} unknown", share * 100.0);
+        let bound = format!(">= {:.0} % exact", least * 100.0);
+        let saw = if share >= least { Ok(saw) } else { Err(saw) };
+        table.judge(&format!("{name}: {what}"), &bound, saw);
+    };
+    share("INSERT", 1.0, &|c| c.file == "insert");
+    share("prepared", 1.0, &|c| c.file == "ps");
+    for shape in SHAPES {
+        share(shape, 0.95, &|c| c.shape == *shape && c.is_pruned);
+    }
+    share("all shapes", 0.80, &|c| {
+        c.file == "where" || c.file == "join"
+    });
+}
+
+/// Instructions of a scan and of a calculation, counted by callgrind.
+fn instructions(job: &Job, table: &mut Table) {
+    for (case, bound) in [("scan", 900), ("hash_key", 250)] {
+        let name = format!("instructions: {case}");
+        if job.wants(&name) {
+            let saw = counted(job, case).and_then(|n| {
+                let saw = n.to_string();
+                if n <= bound { Ok(saw) } else { Err(saw) }
+            });
+            table.judge(&name, &format!("<= {bound}"), saw);
+        }
+    }
+}
+
+/// Instructions per statement of a case of `perf/partition.rs`.
+fn counted(job: &Job, case: &str) -> Result<u64, String> {
+    let mut build = Command::new("cargo");
+    build
+        .args(["bench", "-p", "obring", "--bench", "partition", "--no-run"])
+        .current_dir(&job.root);
+    let (text, is_good) = output(build, 1_800)?;
+    let path = text
+        .split_once("perf/partition.rs (")
+        .and_then(|(_, rest)| rest.split_once(')'))
+        .map(|(path, _)| job.root.join(path))
+        .filter(|_| is_good)
+        .ok_or_else(|| text.clone())?;
+    crate::bench::instructions::per_statement(&path, case, [1_000, 3_000])
+}
+
+/// Random tables on the kernel.
+fn rows(job: &Job, table: &mut Table) {
+    let name = "rows of random tables";
+    if !job.wants(name) {
+        return;
+    }
+    let count = if job.is_long { 600 } else { 60 };
+    let seed = u64::from(std::process::id());
+    let saw = live::run(job.setup.kernel, seed, count).and_then(|seen| {
+        let share = seen.exact as f64 / seen.equalities.max(1) as f64;
+        let first = seen.wrong.first().cloned().unwrap_or_default();
+        let saw = format!("seed {seed}: {seen}\n{first}");
+        if seen.wrong.is_empty() && share >= 0.95 {
+            Ok(saw)
+        } else {
+            Err(saw)
+        }
+    });
+    table.judge(name, "each in our leaves; >= 95 % of equalities exact", saw);
+}

@@ -1,0 +1,84 @@
+//! The question of this module, and its answer.
+
+use super::leaves::LeafSet;
+use super::session::Context;
+use super::table::Table;
+use crate::sql::{Origin, Scan};
+
+/// A statement and the tables it names.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The statement.
+    pub text: &'a [u8],
+    /// What a scan of it found.
+    pub scan: &'a Scan,
+    /// For each of the scan's tables its description, if it has one.
+    pub tables: &'a [Option<&'a Table>],
+    /// The session.
+    pub context: &'a Context<'a>,
+}
+
+/// How much an answer says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Certainty {
+    /// The conditions on the key were all understood: these leaves, no others.
+    Exact,
+    /// These leaves or fewer.
+    Superset,
+    /// Nothing is known: all leaves.
+    Unknown,
+}
+
+/// The leaves of one table that a statement touches. Rows that it touches are in no other leaf.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// Numbers of leaves: places in [`Table::leaves`].
+    pub leaves: LeafSet,
+    /// How much it says.
+    pub certainty: Certainty,
+}
+
+impl Answer {
+    /// Nothing is known.
+    #[must_use]
+    pub fn unknown(table: &Table) -> Self {
+        Self {
+            leaves: LeafSet::all(table.leaf_count()),
+            certainty: Certainty::Unknown,
+        }
+    }
+}
+
+/// The leaves that a statement touches of one of its tables, by the table's index in the scan.
+/// `None` if there is no description of it.
+#[must_use]
+pub fn leaves(request: &Request<'_>, index: usize) -> Option<Answer> {
+    let table = (*request.tables.get(index)?)?;
+    let scanned = request.scan.tables.get(index)?;
+    let scan = request.scan;
+    if !scan.is_whole() || scanned.origin == Origin::Derived || scanned.is_remote {
+        return Some(Answer::unknown(table));
+    }
+    let is_target = index == 0 && scan.verb.is_insert();
+    let mut answer = match (scan.insert, is_target) {
+        (Some(insert), true) => super::insert::leaves(request, table, &insert),
+        (None, true) => Answer::unknown(table),
+        _ => super::quick::leaves(request, table)
+            .unwrap_or_else(|| super::solve::leaves(request, table, index)),
+    };
+    let named = scan.names(scanned.partitions);
+    if !named.is_empty() {
+        let mut allowed = LeafSet::empty(table.leaf_count());
+        for name in named {
+            table
+                .named(name.of(request.text))
+                .for_each(|leaf| allowed.add(leaf));
+        }
+        // With a name that is not there the statement fails, on any server.
+        answer.leaves.intersect(&allowed);
+        if answer.certainty == Certainty::Unknown {
+            answer.certainty = Certainty::Superset;
+        }
+    }
+    Some(answer)
+}

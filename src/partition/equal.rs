@@ -1,0 +1,240 @@
+//! Whose a column is, and what joins say about it: `a.k = b.k AND b.k = 5` binds `a.k` too.
+
+use super::answer::Request;
+use super::column::{Column, Kind};
+use super::constant::Source;
+use super::convert::Match;
+use super::domain::Domain;
+use super::table::Table;
+use super::value::Value;
+use crate::sql::{Comparison, Expr, NameParts, NodeId, Origin, bare_name, same_name};
+
+/// The table that a column name means when it stands in a block: its index. `None` if that is not
+/// certain. A bare name is a key of the only table that is known to have such a key: if another
+/// table had it too, the statement would fail.
+pub(super) fn owner(request: &Request<'_>, block: u16, name: &NameParts<'_>) -> Option<usize> {
+    let scan = request.scan;
+    let mut block = Some(block);
+    while let Some(number) = block {
+        let own = || {
+            let tables = scan.tables.iter().enumerate();
+            tables.filter(move |(_, t)| t.block == number)
+        };
+        let described = scan.blocks.get(usize::from(number))?;
+        let mut found = None;
+        for (index, table) in own() {
+            let fits = match name.qualifier() {
+                Some(qualifier) => {
+                    let written = NameParts::of(table.name.of(request.text));
+                    let exposed = match table.alias.is_empty() {
+                        true => written.last(),
+                        false => table.alias.of(request.text),
+                    };
+                    let database = written.qualifier().unwrap_or(request.context.database);
+                    let is_database = name
+                        .database()
+                        .is_none_or(|d| table.alias.is_empty() && same_name(d, database));
+                    same_name(exposed, qualifier) && is_database
+                }
+                None => {
+                    let description = request.tables.get(index).copied().flatten();
+                    let is_stored = table.origin == Origin::Stored;
+                    let has_it = description.is_some_and(|t| t.describes(bare_name(name.last())));
+                    has_it && is_stored && (!described.has_merged_columns || own().count() == 1)
+                }
+            };
+            if fits && found.replace(index).is_some() {
+                return None;
+            }
+        }
+        if found.is_some() {
+            return found;
+        }
+        // A bare name may be a column of a table here that is not described: look no further out.
+        if name.qualifier().is_none() && own().next().is_some() {
+            return None;
+        }
+        block = described.parent;
+    }
+    None
+}
+
+/// Most pairs of columns that are kept, and most columns that are followed.
+const PAIRS_MAX: usize = 64;
+
+/// A column of a table of the statement.
+type Place = (usize, usize);
+
+/// Equalities between columns, and constants of columns, in conditions that hold together.
+pub(super) struct Equals<'a> {
+    request: &'a Request<'a>,
+    table: &'a Table,
+    index: usize,
+    pairs: Vec<(Place, Place)>,
+    constants: Vec<(Place, NodeId)>,
+}
+
+impl<'a> Equals<'a> {
+    /// Collects what holds for all rows of the table that matter: its own conditions, and, of the
+    /// blocks around it, those that are not about an outer join's inner side.
+    pub(super) fn new(request: &'a Request<'a>, table: &'a Table, index: usize) -> Self {
+        let mut it = Self {
+            request,
+            table,
+            index,
+            pairs: Vec::new(),
+            constants: Vec::new(),
+        };
+        let scan = request.scan;
+        // Alone in the statement, a table has nobody to learn from.
+        if scan.tables.len() < 2 {
+            return it;
+        }
+        let bit = 1_u64.checked_shl(index as u32).unwrap_or(0);
+        let mut around = Vec::new();
+        let mut block = scan.tables.get(index).map(|t| t.block);
+        while let Some(number) = block {
+            block = scan.blocks.get(usize::from(number)).and_then(|b| b.parent);
+            around.extend(block);
+        }
+        for condition in &scan.conditions {
+            let is_own = (condition.plain | condition.rejecting) & bit != 0;
+            let is_outer = around.contains(&condition.block) && condition.rejecting == 0;
+            if is_own || is_outer {
+                it.collect(condition.root, condition.block, 0);
+            }
+        }
+        it
+    }
+
+    fn place(&self, node: NodeId, block: u16) -> Option<Place> {
+        let Expr::Column(span) = self.request.scan.tree.get(node) else {
+            return None;
+        };
+        let name = NameParts::of(span.of(self.request.text));
+        let index = owner(self.request, block, &name)?;
+        let table = self.request.tables.get(index).copied().flatten()?;
+        Some((index, table.column(bare_name(name.last()))?))
+    }
+
+    fn collect(&mut self, node: NodeId, block: u16, depth: u32) {
+        let tree = &self.request.scan.tree;
+        match tree.get(node) {
+            Expr::And(first) if depth < 64 => {
+                for node in tree.children(first) {
+                    self.collect(node, block, depth + 1);
+                }
+            }
+            Expr::Compare(Comparison::Equal, first) => {
+                let Some([a, b]) = tree.exactly(first) else {
+                    return;
+                };
+                match (self.place(a, block), self.place(b, block)) {
+                    (Some(a), Some(b)) if self.pairs.len() < PAIRS_MAX => self.pairs.push((a, b)),
+                    (Some(place), None) => self.constant(place, b),
+                    (None, Some(place)) => self.constant(place, a),
+                    _ => {}
+                }
+            }
+            Expr::In(first) => {
+                if let Some(place) = self.place(first, block) {
+                    self.constant(place, node);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn constant(&mut self, place: Place, node: NodeId) {
+        if self.constants.len() < PAIRS_MAX {
+            self.constants.push((place, node));
+        }
+    }
+
+    fn column(&self, place: Place) -> Option<&'a Column> {
+        let table = self.request.tables.get(place.0).copied().flatten()?;
+        table.columns.get(place.1)
+    }
+
+    /// Narrows the table's domains by what its columns are equal to.
+    pub(super) fn narrow(&self, domains: &mut [Domain<'a>]) {
+        if self.pairs.is_empty() || self.constants.is_empty() {
+            return;
+        }
+        for (at, domain) in domains.iter_mut().enumerate() {
+            let Some(own) = self.table.columns.get(at) else {
+                continue;
+            };
+            // All columns equal to it, found by following pairs.
+            let mut class = vec![(self.index, at)];
+            let mut next = 0;
+            while let Some(place) = class.get(next).copied() {
+                next += 1;
+                for (a, b) in &self.pairs {
+                    for (from, to) in [(a, b), (b, a)] {
+                        if *from == place && !class.contains(to) {
+                            class.push(*to);
+                        }
+                    }
+                }
+            }
+            // A chain of columns of another kind could change what equal means on the way.
+            if !class
+                .iter()
+                .all(|p| self.column(*p).is_some_and(|c| are_alike(own, c)))
+            {
+                continue;
+            }
+            for (place, node) in &self.constants {
+                if *place != (self.index, at)
+                    && class.contains(place)
+                    && let Some(found) = self.values(own, *node)
+                {
+                    domain.intersect(found, own);
+                }
+            }
+        }
+    }
+
+    /// What `column = constant` or `column IN (constants)` selects.
+    fn values(&self, column: &Column, node: NodeId) -> Option<Domain<'a>> {
+        let tree = &self.request.scan.tree;
+        let source = Source {
+            tree,
+            text: self.request.text,
+            context: self.request.context,
+            columns: None,
+        };
+        let matches = |node| {
+            let value: Value<'a> = source.constant(node)?;
+            Some(column.matches(&value, self.request.context))
+        };
+        let Expr::In(first) = tree.get(node) else {
+            return match matches(node)? {
+                Match::Is(key) => Some(Domain::Values(vec![key])),
+                Match::Never => Some(Domain::NOTHING),
+                Match::Any | Match::Hardly => None,
+            };
+        };
+        let mut values = Vec::new();
+        for item in tree.children(tree.next(first)) {
+            match matches(item)? {
+                Match::Is(key) => values.push(key),
+                Match::Never => {}
+                Match::Any | Match::Hardly => return None,
+            }
+        }
+        Some(Domain::Values(values))
+    }
+}
+
+/// True if a constant that one column equals is the one that the other equals.
+fn are_alike(a: &Column, b: &Column) -> bool {
+    match (a.kind, b.kind) {
+        (Kind::Int { .. }, Kind::Int { .. }) => true,
+        (Kind::Char | Kind::Varchar, Kind::Char | Kind::Varchar) => {
+            a.collation.is_some() && a.collation == b.collation
+        }
+        (a_kind, b_kind) => a_kind == b_kind && a.scale == b.scale,
+    }
+}

@@ -1,0 +1,123 @@
+//! Sets of partitions.
+
+use smallvec::{SmallVec, smallvec};
+
+/// A set of numbers from 0 to below a limit: partitions of a level, or leaves of a table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeafSet {
+    limit: u32,
+    /// 256 partitions need no memory of their own.
+    words: SmallVec<[u64; 4]>,
+}
+
+impl LeafSet {
+    /// None of `limit`.
+    #[must_use]
+    pub fn empty(limit: u32) -> Self {
+        let words = smallvec![0; limit.div_ceil(64) as usize];
+        Self { limit, words }
+    }
+
+    /// All of `limit`.
+    #[must_use]
+    pub fn all(limit: u32) -> Self {
+        let mut set = Self::empty(limit);
+        set.add_range(0, limit);
+        set
+    }
+
+    /// Adds one; what is not below the limit is left out.
+    pub fn add(&mut self, leaf: u32) {
+        if leaf < self.limit
+            && let Some(word) = self.words.get_mut((leaf / 64) as usize)
+        {
+            *word |= 1 << (leaf % 64);
+        }
+    }
+
+    /// Adds all from `first` to below `end`.
+    pub fn add_range(&mut self, first: u32, end: u32) {
+        (first..end.min(self.limit)).for_each(|leaf| self.add(leaf));
+    }
+
+    /// True if it is in the set.
+    #[must_use]
+    pub fn contains(&self, leaf: u32) -> bool {
+        let word = self.words.get((leaf / 64) as usize);
+        word.is_some_and(|word| word >> (leaf % 64) & 1 == 1)
+    }
+
+    /// Adds what another set of the same limit has.
+    pub fn unite(&mut self, other: &Self) {
+        self.words
+            .iter_mut()
+            .zip(&other.words)
+            .for_each(|(a, b)| *a |= b);
+    }
+
+    /// Keeps what another set of the same limit has.
+    pub fn intersect(&mut self, other: &Self) {
+        self.words
+            .iter_mut()
+            .zip(&other.words)
+            .for_each(|(a, b)| *a &= b);
+    }
+
+    /// How many are in it.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.words.iter().map(|w| w.count_ones()).sum()
+    }
+
+    /// True if none is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|w| *w == 0)
+    }
+
+    /// True if all are in it.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.len() == self.limit
+    }
+
+    /// Its limit.
+    #[must_use]
+    pub const fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// Its members, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.limit).filter(|leaf| self.contains(*leaf))
+    }
+
+    /// The member, if it is the only one.
+    #[must_use]
+    pub fn only(&self) -> Option<u32> {
+        (self.len() == 1).then(|| self.iter().next()).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_hold_what_was_added() {
+        let mut a = LeafSet::empty(300);
+        assert!(a.is_empty() && !a.is_all());
+        a.add(5);
+        a.add(299);
+        a.add(300);
+        assert_eq!(a.iter().collect::<Vec<_>>(), [5, 299]);
+        assert_eq!((a.len(), a.only(), a.contains(6)), (2, None, false));
+        let mut b = LeafSet::empty(300);
+        b.add_range(0, 10);
+        b.intersect(&a);
+        assert_eq!(b.only(), Some(5));
+        b.unite(&a);
+        assert_eq!(b, a);
+        assert!(LeafSet::all(300).is_all() && LeafSet::all(0).is_all());
+    }
+}

@@ -1,0 +1,44 @@
+//! L2: which partitions a statement touches.
+//!
+//! [`leaves`] takes a statement as [`crate::sql::Scan`] read it, a [`Table`] as the metadata
+//! describes it, and what the session adds ([`Context`]), and gives the set of leaves (partitions,
+//! or subpartitions, each with its tablet). The set is never too small: what is not understood
+//! widens it.
+
+mod answer;
+mod binary;
+mod charset;
+mod choose;
+mod collation;
+mod column;
+mod constant;
+mod convert;
+mod declared;
+mod domain;
+mod equal;
+mod function;
+mod generated;
+mod insert;
+mod leaves;
+mod murmur;
+mod object;
+mod quick;
+mod session;
+mod solve;
+mod table;
+mod temporal;
+mod value;
+mod weights;
+mod zone;
+
+pub use answer::{Answer, Certainty, Request, leaves};
+pub use charset::TextCharset;
+pub use collation::Collation;
+pub use column::{Column, Default, Kind, Product};
+pub use leaves::LeafSet;
+pub use object::Bound;
+pub use session::Context;
+pub use table::{KeyRow, LEAVES_MAX, Layout, Leaf, PartRow, Table, TableError};
+pub use temporal::Moment;
+pub use value::{Key, Value};
+pub use zone::Zone;

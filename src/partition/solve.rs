@@ -1,0 +1,596 @@
+//! Conditions to sets of leaves (routing.md 5.3).
+//!
+//! A list of conditions that all hold is one step: those that compare a key column with constants
+//! narrow the column's [`Domain`]; then each OR among them gives the union of its branches, each
+//! solved with these domains, and the sets of all ORs are intersected. What is not understood
+//! narrows nothing.
+
+use super::answer::{Answer, Certainty, Request};
+use super::choose::{Chooser, IsExact};
+use super::column::{Column, Kind};
+use super::constant::{Source, truth};
+use super::convert::Match;
+use super::domain::{Domain, End};
+use super::equal::Equals;
+use super::leaves::LeafSet;
+use super::session::Context;
+use super::table::Table;
+use super::temporal::Moment;
+use super::value::{Key, Value};
+use crate::sql::{Comparison, Condition, Expr, NameParts, NodeId, Scan, bare_name, same_name};
+
+/// Leaves by level: those whose partition is in the first set and that are in the second.
+///
+/// The levels are kept apart until the end, as the server does it: of `a = 1 AND b = 2 OR a = 3
+/// AND b = 4` it takes partitions 1 and 3, and subpartitions 2 and 4 of both.
+#[derive(Clone, Debug)]
+pub(super) struct Spread {
+    first: LeafSet,
+    /// Leaves of the table, by what is known of the second level; with one level all.
+    second: LeafSet,
+    is_exact: bool,
+}
+
+impl Spread {
+    pub(super) fn empty(table: &Table) -> Self {
+        Self {
+            first: LeafSet::empty(table.first_parts.count),
+            second: LeafSet::empty(table.leaf_count()),
+            is_exact: true,
+        }
+    }
+
+    /// The leaves of domains: one for each column of the table, then for each of its sources.
+    pub(super) fn of_domains<'a>(
+        table: &'a Table,
+        context: &'a Context<'a>,
+        domains: &[Domain<'a>],
+    ) -> Self {
+        let generated = super::generated::computed(table, context, domains);
+        let domains = generated.as_deref().unwrap_or(domains);
+        let choose = |level, parts| {
+            let chooser = Chooser {
+                table,
+                level,
+                parts,
+                context,
+                domains,
+            };
+            chooser.choose()
+        };
+        let (first, IsExact(mut is_exact)) = choose(&table.first, &table.first_parts);
+        let Some(level) = &table.second else {
+            let second = LeafSet::all(table.leaf_count());
+            return Self {
+                first,
+                second,
+                is_exact,
+            };
+        };
+        let mut second = LeafSet::empty(table.leaf_count());
+        for (parts, offset) in table.second_parts.iter().zip(&table.offsets) {
+            let (subs, IsExact(is_sub_exact)) = choose(level, parts);
+            is_exact &= is_sub_exact;
+            subs.iter().for_each(|sub| second.add(offset + sub));
+        }
+        Self {
+            first,
+            second,
+            is_exact,
+        }
+    }
+
+    pub(super) fn unite(&mut self, other: &Self) {
+        self.first.unite(&other.first);
+        self.second.unite(&other.second);
+        self.is_exact &= other.is_exact;
+    }
+
+    fn intersect(&mut self, other: &Self) {
+        self.first.intersect(&other.first);
+        self.second.intersect(&other.second);
+        // Two ORs that both hold may leave less than what is in both sets.
+        self.is_exact = false;
+    }
+
+    fn is_all(&self) -> bool {
+        self.first.is_all() && self.second.is_all()
+    }
+
+    /// The same leaves, with all partitions in the first set.
+    fn joined(self, table: &Table) -> Self {
+        if table.second.is_none() || self.first.is_empty() {
+            return self;
+        }
+        let (second, IsExact(is_exact)) = self.leaves(table);
+        Self {
+            first: LeafSet::all(table.first_parts.count),
+            second,
+            is_exact,
+        }
+    }
+
+    /// The leaves, and whether these are all needed.
+    pub(super) fn leaves(self, table: &Table) -> (LeafSet, IsExact) {
+        let mut leaves = self.second;
+        if table.second.is_none() {
+            return (self.first, IsExact(self.is_exact));
+        }
+        let mut allowed = LeafSet::empty(leaves.limit());
+        for part in self.first.iter() {
+            let first = table.offsets.get(part as usize).copied().unwrap_or(0);
+            let count = table.second_parts.get(part as usize).map_or(0, |p| p.count);
+            allowed.add_range(first, first + count);
+        }
+        leaves.intersect(&allowed);
+        (leaves, IsExact(self.is_exact))
+    }
+}
+
+/// The leaves that the rows of a table can be in that satisfy all conditions on it.
+pub(super) fn leaves(request: &Request<'_>, table: &Table, index: usize) -> Answer {
+    let mut solver = Solver::new(request, table, index);
+    let bit = 1_u64.checked_shl(index as u32).unwrap_or(0);
+    let mut domains = vec![Domain::All; table.described().count()];
+    let (mut pending, mut is_exact) = (Vec::new(), true);
+    for condition in &request.scan.conditions {
+        let rejects_null = condition.rejecting & bit != 0;
+        if condition.plain & bit == 0 && !rejects_null {
+            continue;
+        }
+        solver.condition = Some(*condition);
+        solver.rejects_null = rejects_null;
+        let step = Step {
+            node: condition.root,
+            rejects_null,
+        };
+        is_exact &= solver.narrow(step, &mut domains, &mut pending, 0);
+    }
+    Equals::new(request, table, index).narrow(&mut domains);
+    let Some(spread) = solver.solve(&domains, &pending, 0) else {
+        return Answer::unknown(table);
+    };
+    let (leaves, IsExact(is_solved)) = spread.leaves(table);
+    let certainty = match is_exact && is_solved {
+        true => Certainty::Exact,
+        false => Certainty::Superset,
+    };
+    Answer { leaves, certainty }
+}
+
+/// A condition that must hold, and whether a missing row may satisfy it.
+#[derive(Clone, Copy)]
+struct Step {
+    node: NodeId,
+    rejects_null: bool,
+}
+
+/// Most levels of AND and OR: as deep as a scan goes.
+const DEPTH_MAX: u32 = 64;
+
+/// Most branches of ORs that are solved for one table; beyond it nothing is known. Lists of IN do
+/// not count.
+const BRANCHES_MAX: u32 = 4_096;
+
+struct Solver<'a> {
+    request: &'a Request<'a>,
+    table: &'a Table,
+    index: usize,
+    condition: Option<Condition>,
+    rejects_null: bool,
+    branches: u32,
+}
+
+/// What a comparison selects of one column.
+type Selected<'a> = (usize, Domain<'a>);
+
+impl<'a> Solver<'a> {
+    fn new(request: &'a Request<'a>, table: &'a Table, index: usize) -> Self {
+        Self {
+            request,
+            table,
+            index,
+            condition: None,
+            rejects_null: false,
+            branches: 0,
+        }
+    }
+
+    fn scan(&self) -> &'a Scan {
+        self.request.scan
+    }
+
+    fn source(&self) -> Source<'a> {
+        Source {
+            tree: &self.request.scan.tree,
+            text: self.request.text,
+            context: self.request.context,
+            columns: None,
+        }
+    }
+
+    /// The key column that a node names.
+    fn column(&self, node: NodeId) -> Option<usize> {
+        let Expr::Column(span) = self.scan().tree.get(node) else {
+            return None;
+        };
+        let name = NameParts::of(span.of(self.request.text));
+        let is_own =
+            super::equal::owner(self.request, self.condition?.block, &name) == Some(self.index);
+        let name = bare_name(name.last());
+        self.table
+            .described()
+            .position(|c| same_name(&c.name, name))
+            .filter(|_| is_own)
+    }
+
+    /// Narrows domains by a condition that must hold; ORs are put off. False: what it says about
+    /// keys was not all understood.
+    fn narrow(
+        &mut self,
+        step: Step,
+        domains: &mut [Domain<'a>],
+        pending: &mut Vec<Step>,
+        depth: u32,
+    ) -> bool {
+        depth <= DEPTH_MAX
+            && (self.narrow_by(step, domains, pending, depth) || self.is_foreign(step.node, depth))
+    }
+
+    /// True for a condition without a key in it: it changes nothing.
+    fn is_foreign(&self, node: NodeId, depth: u32) -> bool {
+        let tree = &self.scan().tree;
+        let first = match tree.get(node) {
+            Expr::Unknown => return false,
+            Expr::Column(span) => {
+                let name = NameParts::of(span.of(self.request.text));
+                return !self.table.describes(bare_name(name.last()));
+            }
+            Expr::Call(_, first)
+            | Expr::Interval(first)
+            | Expr::Row(first)
+            | Expr::Negate(first)
+            | Expr::BitNot(first)
+            | Expr::Arithmetic(_, first)
+            | Expr::Compare(_, first)
+            | Expr::In(first)
+            | Expr::Between(first)
+            | Expr::IsNull(first)
+            | Expr::And(first)
+            | Expr::Or(first)
+            | Expr::Not(first) => first,
+            _ => NodeId::NONE,
+        };
+        depth <= DEPTH_MAX && tree.children(first).all(|n| self.is_foreign(n, depth + 1))
+    }
+
+    fn narrow_by(
+        &mut self,
+        step: Step,
+        domains: &mut [Domain<'a>],
+        pending: &mut Vec<Step>,
+        depth: u32,
+    ) -> bool {
+        self.rejects_null = step.rejects_null;
+        let tree = &self.scan().tree;
+        match tree.get(step.node) {
+            Expr::And(first) => {
+                let mut is_exact = true;
+                for node in tree.children(first) {
+                    is_exact &= self.narrow(Step { node, ..step }, domains, pending, depth + 1);
+                }
+                return is_exact;
+            }
+            Expr::Or(_) => {
+                pending.push(step);
+                return true;
+            }
+            Expr::Not(inner) => match tree.get(inner) {
+                Expr::Not(node) => {
+                    return self.narrow(Step { node, ..step }, domains, pending, depth + 1);
+                }
+                // `NOT k <> 5`
+                Expr::Compare(Comparison::NotEqual, first) => {
+                    return self.apply(self.compared(Comparison::Equal, first), domains);
+                }
+                // `NOT k = NULL` is NULL as well.
+                Expr::Compare(op, first) if op != Comparison::NullSafe => {
+                    let mut sides = tree.children(first);
+                    if sides.any(|side| tree.get(side) == Expr::Null) {
+                        domains.fill(Domain::NOTHING);
+                        return true;
+                    }
+                }
+                _ => {}
+            },
+            Expr::Compare(Comparison::Equal, first) => {
+                if let Some([a, b]) = tree.exactly(first)
+                    && let (Expr::Row(a), Expr::Row(b)) = (tree.get(a), tree.get(b))
+                {
+                    return self.rows_equal(a, b, domains);
+                }
+                return self.apply(self.compared(Comparison::Equal, first), domains)
+                    || self.constant(step.node, domains);
+            }
+            Expr::Compare(op, first) => {
+                return self.apply(self.compared(op, first), domains)
+                    || self.constant(step.node, domains);
+            }
+            Expr::In(first) => {
+                if let Expr::Row(_) = tree.get(first) {
+                    pending.push(step);
+                    return true;
+                }
+                return self.apply(self.listed(first), domains);
+            }
+            Expr::Between(first) => {
+                let Some([value, low, high]) = tree.exactly(first) else {
+                    return false;
+                };
+                let Some(column) = self.column(value) else {
+                    return false;
+                };
+                let is_low = self.apply(self.end(column, Comparison::GreaterEqual, low), domains);
+                let is_high = self.apply(self.end(column, Comparison::LessEqual, high), domains);
+                return is_low && is_high;
+            }
+            Expr::IsNull(inner) if !step.rejects_null => {
+                if let Some(column) = self.column(inner) {
+                    return self.apply(self.null(column), domains);
+                }
+            }
+            _ => {}
+        }
+        self.constant(step.node, domains)
+    }
+
+    /// A condition without columns: if it is never true, no row fits.
+    fn constant(&self, node: NodeId, domains: &mut [Domain<'a>]) -> bool {
+        let Some(value) = self.source().constant(node) else {
+            return false;
+        };
+        match truth(&value) {
+            Some(Some(true)) => true,
+            Some(_) => {
+                domains.fill(Domain::NOTHING);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn apply(&self, selected: Option<Selected<'a>>, domains: &mut [Domain<'a>]) -> bool {
+        let Some((column, domain)) = selected else {
+            return false;
+        };
+        let (Some(to), Some(described)) =
+            (domains.get_mut(column), self.table.described().nth(column))
+        else {
+            return false;
+        };
+        to.intersect(domain, described);
+        true
+    }
+
+    /// `column op constant`, or the other way round.
+    fn compared(&self, op: Comparison, first: NodeId) -> Option<Selected<'a>> {
+        let [a, b] = self.scan().tree.exactly(first)?;
+        let (column, value, op) = match (self.column(a), self.column(b)) {
+            (Some(column), None) => (column, b, op),
+            (None, Some(column)) => (column, a, turned(op)),
+            _ => return None,
+        };
+        match op {
+            Comparison::Equal => self.equal(column, value),
+            Comparison::NullSafe => match self.source().constant(value)? {
+                Value::Null if self.rejects_null => None,
+                Value::Null => Some((column, Domain::Values(vec![Key::Null]))),
+                _ => self.equal(column, value),
+            },
+            // Narrows nothing, and is understood.
+            Comparison::NotEqual => Some((column, Domain::All)),
+            op => self.end(column, op, value),
+        }
+    }
+
+    /// True for calls that give a decimal for a decimal. Observed on seekdb 1.3.0: with more than
+    /// one key column the server looks at all partitions for an integer that equals such a call.
+    fn is_late(&self, node: NodeId) -> bool {
+        let Expr::Call(name, _) = self.scan().tree.get(node) else {
+            return false;
+        };
+        let name = name.of(self.request.text);
+        ["ceil", "ceiling", "floor", "round", "truncate"]
+            .iter()
+            .any(|late| name.eq_ignore_ascii_case(late.as_bytes()))
+    }
+
+    /// True for keys of one column on one level.
+    fn is_simple(&self) -> bool {
+        self.table.second.is_none() && self.table.columns.len() == 1
+    }
+
+    /// `column IS NULL`. Of dates that cannot be NULL it selects the zero date.
+    fn null(&self, column: usize) -> Option<Selected<'a>> {
+        let described = self.table.described().nth(column)?;
+        let zero = described.moment_key(&Moment::default(), None);
+        let keys = match (described.is_nullable, zero) {
+            (Some(true), _) | (_, None) => vec![Key::Null],
+            (Some(false), Some(zero)) if described.kind != Kind::Timestamp => vec![zero],
+            (_, Some(zero)) => vec![Key::Null, zero],
+        };
+        Some((column, Domain::Values(keys)))
+    }
+
+    fn equal(&self, column: usize, value: NodeId) -> Option<Selected<'a>> {
+        if !self.is_simple() && self.is_late(value) {
+            return None;
+        }
+        let value = self.source().constant(value)?;
+        let described = self.table.described().nth(column)?;
+        Some(match described.matches(&value, self.request.context) {
+            Match::Is(key) => (column, Domain::Values(vec![key])),
+            Match::Never => (column, Domain::NOTHING),
+            Match::Hardly if self.is_simple() => (column, Domain::NOTHING),
+            Match::Any | Match::Hardly => return None,
+        })
+    }
+
+    /// One end of a range.
+    fn end(&self, column: usize, op: Comparison, value: NodeId) -> Option<Selected<'a>> {
+        let value = self.source().constant(value)?;
+        if value == Value::Null {
+            return Some((column, Domain::NOTHING));
+        }
+        let described = self.table.described().nth(column)?;
+        let (from, to) = described.around(&value, self.request.context)?;
+        let is_between = from != to;
+        let end = |key: Key<'a>, is_closed: bool| {
+            Some(End {
+                key,
+                is_closed: is_closed || is_between,
+            })
+        };
+        let domain = match op {
+            Comparison::Less => Domain::Range(None, end(to, false)),
+            Comparison::LessEqual => Domain::Range(None, end(to, true)),
+            Comparison::Greater => Domain::Range(end(from, false), None),
+            Comparison::GreaterEqual => Domain::Range(end(from, true), None),
+            _ => return None,
+        };
+        Some((column, whole_ends(domain, described)))
+    }
+
+    /// `column IN (constants)`
+    fn listed(&self, first: NodeId) -> Option<Selected<'a>> {
+        let tree = &self.scan().tree;
+        let column = self.column(first)?;
+        let described = self.table.described().nth(column)?;
+        let mut values = Vec::new();
+        for item in tree.children(tree.next(first)) {
+            let value = self.source().constant(item)?;
+            match described.matches(&value, self.request.context) {
+                Match::Is(key) => values.push(key),
+                Match::Never => {}
+                Match::Hardly if self.is_simple() => {}
+                Match::Any | Match::Hardly => return None,
+            }
+        }
+        Some((column, Domain::Values(values)))
+    }
+
+    /// `(a, b) = (1, 2)`: each pair by itself. False: some are not understood.
+    fn rows_equal(&self, a: NodeId, b: NodeId, domains: &mut [Domain<'a>]) -> bool {
+        let tree = &self.scan().tree;
+        let mut is_exact = true;
+        for (a, b) in tree.children(a).zip(tree.children(b)) {
+            let selected = match (self.column(a), self.column(b)) {
+                (Some(column), None) => self.equal(column, b),
+                (None, Some(column)) => self.equal(column, a),
+                _ => None,
+            };
+            is_exact &= self.apply(selected, domains);
+        }
+        is_exact
+    }
+
+    /// The leaves of domains and of conditions that were put off. `None`: too much work.
+    fn solve(&mut self, domains: &[Domain<'a>], pending: &[Step], depth: u32) -> Option<Spread> {
+        if domains.iter().any(Domain::is_nothing) {
+            return Some(Spread::empty(self.table));
+        }
+        if pending.is_empty() {
+            return Some(Spread::of_domains(
+                self.table,
+                self.request.context,
+                domains,
+            ));
+        }
+        if depth > DEPTH_MAX {
+            return None;
+        }
+        let mut all: Option<Spread> = None;
+        for step in pending {
+            let branches = self.branches(*step, domains, depth)?;
+            match &mut all {
+                None => all = Some(branches),
+                Some(all) => all.intersect(&branches),
+            }
+        }
+        all
+    }
+
+    /// The union over the branches of an OR, or over the rows of `(a, b) IN (..)`.
+    fn branches(&mut self, step: Step, domains: &[Domain<'a>], depth: u32) -> Option<Spread> {
+        let tree = &self.scan().tree;
+        let (first, row) = match tree.get(step.node) {
+            Expr::Or(first) => (first, None),
+            Expr::In(first) => match tree.get(first) {
+                Expr::Row(row) => (tree.next(first), Some(row)),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let mut union = Spread::empty(self.table);
+        for node in tree.children(first) {
+            self.branches += u32::from(row.is_none());
+            if self.branches > BRANCHES_MAX {
+                return None;
+            }
+            let mut narrowed = domains.to_vec();
+            let mut pending = Vec::new();
+            let is_exact = match row {
+                None => self.narrow(
+                    Step { node, ..step },
+                    &mut narrowed,
+                    &mut pending,
+                    depth + 1,
+                ),
+                Some(row) => match tree.get(node) {
+                    Expr::Row(values) => self.rows_equal(row, values, &mut narrowed),
+                    _ => false,
+                },
+            };
+            let mut branch = self.solve(&narrowed, &pending, depth + 1)?;
+            if row.is_some() {
+                // Each row by itself: the levels are not mixed.
+                branch = branch.joined(self.table);
+            }
+            union.unite(&branch);
+            union.is_exact &= is_exact;
+            if union.is_all() {
+                break;
+            }
+        }
+        Some(union)
+    }
+}
+
+/// The comparison with its sides exchanged.
+const fn turned(op: Comparison) -> Comparison {
+    match op {
+        Comparison::Less => Comparison::Greater,
+        Comparison::LessEqual => Comparison::GreaterEqual,
+        Comparison::Greater => Comparison::Less,
+        Comparison::GreaterEqual => Comparison::LessEqual,
+        same => same,
+    }
+}
+
+/// Open ends of integers as closed ones: `k > 5` is `k >= 6`.
+fn whole_ends<'a>(domain: Domain<'a>, column: &Column) -> Domain<'a> {
+    let is_whole = matches!(column.kind, Kind::Int { .. } | Kind::Bit | Kind::Year);
+    let (Domain::Range(low, high), true) = (&domain, is_whole) else {
+        return domain;
+    };
+    let closed = |end: &Option<End<'a>>, step: i128| {
+        end.as_ref().map(|end| match end.key {
+            Key::Int(n) if !end.is_closed => End {
+                key: Key::Int(n + step),
+                is_closed: true,
+            },
+            _ => end.clone(),
+        })
+    };
+    Domain::Range(closed(low, 1), closed(high, -1))
+}

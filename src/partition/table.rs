@@ -1,0 +1,566 @@
+//! How a table is partitioned, from the rows of the metadata (routing.md 3).
+
+use super::collation::Collation;
+use super::column::{Column, Default, Kind, Product};
+use super::object::{Bound, Object, Objects};
+use super::value::Key;
+use crate::sql::{Expr, NodeId, Scan, bare_name, same_name};
+use std::fmt;
+
+/// Most leaves of a table; the server allows 8,192.
+pub const LEAVES_MAX: usize = 65_536;
+
+/// What the metadata says about the table, the same in all of its rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout<'a> {
+    /// `part_type`: 0 HASH, 1 KEY, 2 KEY(), 3 RANGE, 4 RANGE COLUMNS, 5 LIST, 6 LIST COLUMNS,
+    /// 7 INTERVAL.
+    pub part_type: u32,
+    /// `part_expr`
+    pub part_expr: &'a [u8],
+    /// `sub_part_type` and `sub_part_expr`; `None` if the table has one level.
+    pub sub: Option<(u32, &'a [u8])>,
+}
+
+/// One row of `__all_virtual_proxy_partition_info`: a key column of a level.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRow<'a> {
+    /// `part_key_level`: 1, 2
+    pub level: u32,
+    /// `part_key_name`
+    pub name: &'a [u8],
+    /// `part_key_type`
+    pub type_number: u32,
+    /// `part_key_idx`
+    pub index: i32,
+    /// `part_key_rowkey_idx`
+    pub rowkey_index: i32,
+    /// `part_key_collation_type`
+    pub collation: u32,
+    /// `part_key_extra`: the expression of a generated column
+    pub extra: &'a [u8],
+    /// `part_key_length`
+    pub length: i32,
+    /// `part_key_precision`
+    pub precision: i32,
+    /// `part_key_scale`
+    pub scale: i32,
+    /// `part_key_default_value`
+    pub default: Option<&'a [u8]>,
+}
+
+/// One row of `__all_virtual_proxy_partition` or `__all_virtual_proxy_sub_partition`, in the
+/// order of the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct PartRow<'a> {
+    /// `part_id`: of the partition, or of the one that the subpartition belongs to.
+    pub part_id: u64,
+    /// `part_name`
+    pub name: &'a [u8],
+    /// `tablet_id`; 0 for a partition with subpartitions.
+    pub tablet: u64,
+    /// `high_bound_val_bin`; empty for HASH and KEY.
+    pub bound: &'a [u8],
+}
+
+/// Why a table cannot be described: its statements have no known partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TableError {
+    /// A partition type that is not known.
+    Method,
+    /// A column type that is not known, or not as it should be.
+    Column,
+    /// The expression cannot be read.
+    Expression,
+    /// A bound cannot be read.
+    Bound,
+    /// Rows that do not fit together.
+    Rows,
+}
+
+impl fmt::Display for TableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Method => "partition type is not known",
+            Self::Column => "column type is not known",
+            Self::Expression => "partition expression cannot be read",
+            Self::Bound => "partition bound cannot be read",
+            Self::Rows => "rows of the metadata do not fit together",
+        })
+    }
+}
+
+/// How a level chooses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Method {
+    Hash,
+    Key,
+    Range,
+    /// As RANGE, but partitions behind the last are made on demand.
+    Interval,
+    List,
+}
+
+/// An expression of the metadata.
+#[derive(Clone, Debug)]
+pub(super) struct Formula {
+    pub(super) text: Vec<u8>,
+    pub(super) scan: Scan,
+    pub(super) root: NodeId,
+    /// Columns in it: indexes of [`Table::columns`].
+    pub(super) columns: Vec<usize>,
+}
+
+impl Formula {
+    fn read(text: &[u8]) -> Option<Self> {
+        let mut scan = Scan::default();
+        let root = scan.read_expression(text)?;
+        Some(Self {
+            text: text.to_vec(),
+            scan,
+            root,
+            columns: Vec::new(),
+        })
+    }
+
+    /// Names of columns in it, as written.
+    pub(super) fn names(&self) -> Vec<&[u8]> {
+        let (tree, mut found, mut open) = (&self.scan.tree, vec![], vec![self.root]);
+        while let Some(node) = open.pop() {
+            let first = match tree.get(node) {
+                Expr::Column(span) => {
+                    let name = span.of(&self.text);
+                    if !found.contains(&name) {
+                        found.push(name);
+                    }
+                    NodeId::NONE
+                }
+                Expr::Call(_, first)
+                | Expr::Row(first)
+                | Expr::Interval(first)
+                | Expr::Arithmetic(_, first)
+                | Expr::Compare(_, first)
+                | Expr::Negate(first)
+                | Expr::BitNot(first) => first,
+                _ => NodeId::NONE,
+            };
+            open.extend(tree.children(first));
+        }
+        found
+    }
+}
+
+/// One level of partitioning.
+#[derive(Clone, Debug)]
+pub(super) struct Level {
+    pub(super) method: Method,
+    /// Key columns in the order of the key: indexes of [`Table::columns`].
+    pub(super) columns: Vec<usize>,
+    /// The expression, if the key is one and no bare column.
+    pub(super) formula: Option<Formula>,
+    /// The key is an expression by the table's definition, though it may be a bare column.
+    is_expression: bool,
+}
+
+/// The partitions of a level, or of one partition.
+#[derive(Clone, Debug, std::default::Default)]
+pub(super) struct Parts {
+    pub(super) count: u32,
+    /// RANGE: a bound for each partition.
+    pub(super) bounds: Vec<Vec<Bound>>,
+    /// LIST: rows, and the partition of each.
+    pub(super) rows: Vec<(Vec<Bound>, u32)>,
+    /// LIST: the partition of everything else.
+    pub(super) default: Option<u32>,
+}
+
+/// A leaf: what owns a tablet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Leaf {
+    /// Index of the partition.
+    pub part: u32,
+    /// Index of the subpartition within it; `None` with one level.
+    pub sub: Option<u32>,
+    /// Its tablet.
+    pub tablet: u64,
+    /// Its name.
+    pub name: Vec<u8>,
+}
+
+/// A partitioned table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub(super) columns: Vec<Column>,
+    /// Columns that generated keys are computed from, as far as their types are known.
+    pub(super) sources: Vec<Column>,
+    /// Expressions of generated columns, one for each column.
+    pub(super) formulas: Vec<Option<Formula>>,
+    pub(super) first: Level,
+    pub(super) first_parts: Parts,
+    pub(super) second: Option<Level>,
+    /// Subpartitions of each partition.
+    pub(super) second_parts: Vec<Parts>,
+    /// Number of the first leaf of each partition.
+    pub(super) offsets: Vec<u32>,
+    leaves: Vec<Leaf>,
+    part_names: Vec<Vec<u8>>,
+}
+
+impl Table {
+    /// Describes a table.
+    ///
+    /// # Errors
+    /// What is not understood; such a table's statements have no known partition.
+    pub fn new(
+        layout: &Layout<'_>,
+        keys: &[KeyRow<'_>],
+        parts: &[PartRow<'_>],
+        subs: &[PartRow<'_>],
+        product: Product,
+    ) -> Result<Self, TableError> {
+        if parts.len().max(subs.len()) > LEAVES_MAX || parts.is_empty() {
+            return Err(TableError::Rows);
+        }
+        let columns = columns(keys, product)?;
+        let first = level(layout.part_type, layout.part_expr, 1, keys, &columns)?;
+        let first_parts = read_parts(&first, parts, &columns, product)?;
+        let formula = |c: &Column| match c.generated.as_slice() {
+            [] => Ok(None),
+            text => Formula::read(text).map(Some).ok_or(TableError::Expression),
+        };
+        let formulas = columns.iter().map(formula).collect::<Result<_, _>>()?;
+        let mut table = Self {
+            columns,
+            formulas,
+            sources: Vec::new(),
+            first,
+            first_parts,
+            second: None,
+            second_parts: Vec::new(),
+            offsets: Vec::new(),
+            leaves: Vec::new(),
+            part_names: parts.iter().map(|p| p.name.to_vec()).collect(),
+        };
+        if let Some((kind, expr)) = layout.sub {
+            table.second = Some(level(kind, expr, 2, keys, &table.columns)?);
+        }
+        for (row, part) in parts.iter().zip(0..) {
+            table.offsets.push(table.leaves.len() as u32);
+            let leaf = |sub: Option<u32>, row: &PartRow<'_>| Leaf {
+                part,
+                sub,
+                tablet: row.tablet,
+                name: row.name.to_vec(),
+            };
+            let Some(second) = &table.second else {
+                table.leaves.push(leaf(None, row));
+                continue;
+            };
+            let own: Vec<_> = subs
+                .iter()
+                .filter(|s| s.part_id == row.part_id)
+                .copied()
+                .collect();
+            if own.is_empty() {
+                return Err(TableError::Rows);
+            }
+            table
+                .second_parts
+                .push(read_parts(second, &own, &table.columns, product)?);
+            let own = own.iter().zip(0..).map(|(row, sub)| leaf(Some(sub), row));
+            table.leaves.extend(own);
+        }
+        Ok(table)
+    }
+
+    /// Adds what a column's declaration says and the metadata does not: the members of ENUM and
+    /// SET, or the type of a column that a generated key is computed from. `declared` is the type
+    /// as `SHOW COLUMNS` writes it. A declaration that is not understood adds nothing.
+    pub fn declare(&mut self, name: &[u8], declared: &str, collation: u32) {
+        let members = super::declared::members(declared);
+        let mut is_key = false;
+        for column in self.columns.iter_mut().filter(|c| same_name(&c.name, name)) {
+            is_key = true;
+            column.members.clone_from(&members);
+            let is_not_null = declared.to_ascii_lowercase().contains("not null");
+            column.is_nullable.get_or_insert(!is_not_null);
+        }
+        let is_source = self.formulas.iter().flatten().any(|formula| {
+            formula
+                .names()
+                .iter()
+                .any(|n| same_name(bare_name(n), name))
+        });
+        if !is_key
+            && is_source
+            && let Some(column) = super::declared::column(name, declared, collation)
+        {
+            self.sources.push(column);
+        }
+    }
+
+    /// Its leaves, in order: the number of a leaf in a set is its place here.
+    #[must_use]
+    pub fn leaves(&self) -> &[Leaf] {
+        &self.leaves
+    }
+
+    /// How many leaves it has.
+    #[must_use]
+    pub fn leaf_count(&self) -> u32 {
+        self.leaves.len() as u32
+    }
+
+    /// Leaves of a name: of a leaf, or of a partition with subpartitions.
+    pub(super) fn named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = u32> + 'a {
+        let is_part = |leaf: &Leaf| {
+            let part = self.part_names.get(leaf.part as usize);
+            part.is_some_and(|p| same_name(p, name))
+        };
+        let leaves = self.leaves.iter().zip(0_u32..);
+        let named = leaves.filter(move |(leaf, _)| same_name(&leaf.name, name) || is_part(leaf));
+        named.map(|(_, number)| number)
+    }
+
+    /// Index of a key column by the last part of its name.
+    pub(super) fn column(&self, name: &[u8]) -> Option<usize> {
+        self.columns.iter().position(|c| same_name(&c.name, name))
+    }
+
+    /// Key columns, then the columns that generated ones are computed from.
+    pub(super) fn described(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().chain(&self.sources)
+    }
+
+    /// True for the name of one of them.
+    pub(super) fn describes(&self, name: &[u8]) -> bool {
+        self.described().any(|c| same_name(&c.name, name))
+    }
+
+    /// A key column by its name.
+    #[must_use]
+    pub fn key_column(&self, name: &[u8]) -> Option<&Column> {
+        self.columns.get(self.column(name)?)
+    }
+}
+
+/// Columns of the rows, each once.
+fn columns(keys: &[KeyRow<'_>], product: Product) -> Result<Vec<Column>, TableError> {
+    let mut columns: Vec<Column> = Vec::new();
+    for row in keys {
+        if columns.iter().any(|c| c.name == row.name) {
+            continue;
+        }
+        let kind = Kind::of(row.type_number, product).ok_or(TableError::Column)?;
+        let default = match row.default {
+            None => Default::Value(Key::Null),
+            Some(bytes) => match Objects::new(bytes, product).object() {
+                Some(Object::Now) => Default::Now,
+                Some(Object::Bound(Bound::Value(key))) => Default::Value(key),
+                _ => Default::Unknown,
+            },
+        };
+        columns.push(Column {
+            name: row.name.to_vec(),
+            index: row.index,
+            kind,
+            collation: Collation::of(row.collation),
+            length: row.length,
+            precision: row.precision,
+            scale: row.scale,
+            is_unsigned: matches!(row.type_number, 13 | 14 | 16),
+            // Columns of the primary key cannot be NULL.
+            is_nullable: (row.rowkey_index >= 0).then_some(false),
+            generated: row.extra.to_vec(),
+            default,
+            members: Vec::new(),
+        });
+    }
+    Ok(columns)
+}
+
+fn level(
+    kind: u32,
+    expr: &[u8],
+    number: u32,
+    keys: &[KeyRow<'_>],
+    columns: &[Column],
+) -> Result<Level, TableError> {
+    let (method, is_formula) = match kind {
+        0 => (Method::Hash, true),
+        1 | 2 => (Method::Key, false),
+        3 => (Method::Range, true),
+        4 => (Method::Range, false),
+        5 => (Method::List, true),
+        6 => (Method::List, false),
+        7 => (Method::Interval, false),
+        _ => return Err(TableError::Method),
+    };
+    let find = |name: &[u8]| columns.iter().position(|c| same_name(&c.name, name));
+    if expr.trim_ascii().is_empty() {
+        // KEY(): the order of the primary key.
+        let mut own: Vec<_> = keys.iter().filter(|k| k.level == number).collect();
+        own.sort_by_key(|k| k.rowkey_index);
+        let own: Option<Vec<_>> = own.iter().map(|k| find(k.name)).collect();
+        let columns = own.filter(|c| !c.is_empty()).ok_or(TableError::Rows)?;
+        return Ok(Level {
+            method,
+            columns,
+            formula: None,
+            is_expression: is_formula,
+        });
+    }
+    let names: Option<Vec<_>> = expr
+        .split(|b| *b == b',')
+        .map(|n| find(n.trim_ascii()))
+        .collect();
+    if let Some(columns) = names.filter(|n| !is_formula || n.len() == 1) {
+        return Ok(Level {
+            method,
+            columns,
+            formula: None,
+            is_expression: is_formula,
+        });
+    }
+    let mut formula = Formula::read(expr)
+        .filter(|_| is_formula)
+        .ok_or(TableError::Expression)?;
+    let mut own = Vec::new();
+    for name in formula.names() {
+        let column = find(bare_name(name)).ok_or(TableError::Expression)?;
+        if !own.contains(&column) {
+            own.push(column);
+        }
+    }
+    formula.columns.clone_from(&own);
+    Ok(Level {
+        method,
+        columns: own,
+        formula: Some(formula),
+        is_expression: true,
+    })
+}
+
+fn read_parts(
+    level: &Level,
+    rows: &[PartRow<'_>],
+    columns: &[Column],
+    product: Product,
+) -> Result<Parts, TableError> {
+    let mut parts = Parts {
+        count: rows.len() as u32,
+        ..Parts::default()
+    };
+    let width = match level.formula {
+        Some(_) => 1,
+        None => level.columns.len(),
+    };
+    for (row, part) in rows.iter().zip(0..) {
+        let mut objects = Objects::new(row.bound, product);
+        match level.method {
+            Method::Hash | Method::Key => {}
+            Method::Range | Method::Interval => {
+                let bound = objects
+                    .row()
+                    .filter(|b| b.len() == width && objects.is_done());
+                let mut bound = bound.ok_or(TableError::Bound)?;
+                stored_years(level, &mut bound, columns);
+                parts.bounds.push(bound);
+            }
+            Method::List => {
+                while !objects.is_done() {
+                    let mut row = objects.list_row().ok_or(TableError::Bound)?;
+                    stored_years(level, &mut row, columns);
+                    if row.first() == Some(&Bound::Max) {
+                        parts.default = Some(part);
+                    } else if row.len() == width {
+                        parts.rows.push((row, part));
+                    } else {
+                        return Err(TableError::Bound);
+                    }
+                }
+            }
+        }
+    }
+    // The order of bounds is what a search relies on: checked once, here.
+    if level.formula.is_none() && !are_ordered(&parts.bounds, level, columns) {
+        return Err(TableError::Bound);
+    }
+    Ok(parts)
+}
+
+/// RANGE(y) and LIST(y) over a YEAR count ordinary years, in bounds of another type. Bounds are
+/// kept as the column stores them: since 1900, with 0 for the year 0.
+fn stored_years(level: &Level, bounds: &mut [Bound], columns: &[Column]) {
+    let is_year = level.formula.is_none()
+        && level.is_expression
+        && level
+            .columns
+            .iter()
+            .all(|c| columns.get(*c).is_some_and(|c| c.kind == Kind::Year));
+    if !is_year {
+        return;
+    }
+    for bound in bounds {
+        if let Bound::Value(Key::Int(year)) = bound {
+            *year = match *year {
+                // Kept as a YEAR already.
+                ..=255 => *year,
+                256..=1901 => 1,
+                _ => *year - 1900,
+            };
+        }
+    }
+}
+
+/// False if one bound is known to be smaller than the one in front of it.
+fn are_ordered(bounds: &[Vec<Bound>], level: &Level, columns: &[Column]) -> bool {
+    bounds.windows(2).all(|pair| {
+        let [a, b] = pair else {
+            return true;
+        };
+        for ((a, b), column) in a.iter().zip(b).zip(&level.columns) {
+            let order = match (a, b) {
+                (Bound::Max, Bound::Max) => Some(std::cmp::Ordering::Equal),
+                (Bound::Max, _) => Some(std::cmp::Ordering::Greater),
+                (_, Bound::Max) => Some(std::cmp::Ordering::Less),
+                (Bound::Value(a), Bound::Value(b)) => {
+                    columns.get(*column).and_then(|c| c.compare(a, b))
+                }
+            };
+            match order {
+                Some(std::cmp::Ordering::Equal) => {}
+                Some(order) => return order.is_lt(),
+                None => return true,
+            }
+        }
+        true
+    })
+}
+
+impl Formula {
+    /// True for a function of one column that never falls while the column grows.
+    pub(super) fn never_falls(&self) -> bool {
+        let Expr::Call(name, first) = self.scan.tree.get(self.root) else {
+            return false;
+        };
+        let is_plain = self
+            .scan
+            .tree
+            .exactly::<1>(first)
+            .is_some_and(|[argument]| matches!(self.scan.tree.get(argument), Expr::Column(_)));
+        let name = name.of(&self.text);
+        is_plain
+            && [
+                "year",
+                "to_days",
+                "to_seconds",
+                "unix_timestamp",
+                "floor",
+                "ceiling",
+                "ceil",
+            ]
+            .iter()
+            .any(|n| name.eq_ignore_ascii_case(n.as_bytes()))
+    }
+}
