@@ -2,6 +2,7 @@
 
 use super::{client, cluster, options, start};
 use bench_harness::raw::Conn;
+use obcluster::fault::{Fault, FaultKind};
 use obcluster::{Entry, Topology};
 
 /// `server_protocol`, `compression_algorithm`, and what the model calls what comes of it.
@@ -27,6 +28,35 @@ fn every_framing_carries_statements_and_the_model_sees_which() {
         let log = cluster.log_since(0);
         let run: Vec<&Entry> = log.iter().filter(|e| e.sql == sql).collect();
         assert_eq!((run.len(), run[0].framing.as_str()), (1, *want));
+    }
+}
+
+/// What a checksum or a number of a frame tells to be wrong is told to the client; the next one has
+/// a connection of its own.
+#[test]
+fn wrong_frames_are_found() {
+    let cluster = cluster(Topology::default());
+    for (protocol, kinds) in [
+        (
+            "OceanBase 2.0",
+            &[
+                FaultKind::BadCrc,
+                FaultKind::BadSeq,
+                FaultKind::WrongConnectionId,
+            ][..],
+        ),
+        ("Compressed MySQL", &[FaultKind::BadCrc][..]),
+    ] {
+        for kind in kinds {
+            let options = options(&cluster).set("server_protocol", protocol);
+            let mut proxy = start(&options);
+            let mut c = client(&proxy);
+            cluster.fault(Fault::new(kind.clone()).sql("spoilt").times(1));
+            let text = c.cell("select 'spoilt'").expect_err("a wrong frame");
+            assert!(text.contains("wrong frame"), "{protocol} {kind:?}: {text}");
+            proxy.wait_log("reason=server_frame").expect("a reason");
+            assert_eq!(client(&proxy).cell("select 'good'"), Ok("good".into()));
+        }
     }
 }
 

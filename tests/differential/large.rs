@@ -153,7 +153,7 @@ fn kills(t: &mut Table) {
             wait_until_running(&mut other, victim.id);
             other.norm(Norm::Ids).q_of("kill query ", victim.id);
             victim.read("its result", Reach::Results);
-            victim.q("select 'usable'");
+            victim.q("select 'usable' as usable");
             victim.bye();
             other.norm(Norm::Exact).bye();
         });
@@ -198,7 +198,7 @@ fn kills(t: &mut Table) {
         let mut victim = r.login("victim", &user());
         let mut other = r.login("other", &Login::user(USER.0, USER.1));
         other.norm(Norm::Ids).q_of("kill query ", victim.id);
-        victim.q("select 'still here'");
+        victim.q("select 'still here' as still_here");
         victim.bye();
         other.norm(Norm::Exact).bye();
     });

@@ -102,7 +102,7 @@ fn basics(t: &mut Table) {
         s.by_id(0x1c, 9999, b"\x01\0\0\0", Reach::ToEof);
         s.by_id(0x19, 9999, b"", Reach::Nothing);
         s.by_id(0x18, 9999, b"\0\0abc", Reach::Nothing);
-        s.q("select 'after'");
+        s.q("select 'after' as after");
         s.prepare("select 1");
         s.by_id(0x1a, s.statement, b"", Reach::One);
         s.by_id(0x19, s.statement, b"", Reach::Nothing);
@@ -241,7 +241,7 @@ fn cursors(t: &mut Table) {
         for rows in [3, 1, 6, 1, 1] {
             fetch(s, rows);
         }
-        s.q("select 'between'");
+        s.q("select 'between' as between");
         s.execute(1, b"");
         fetch(s, 2);
         s.by_id(0x1a, s.statement, b"", Reach::One);
@@ -338,7 +338,7 @@ fn limits(t: &mut Table) {
                 s.read("columns", Reach::ToEof);
                 s.read("rows", Reach::ToEof);
                 s.read("ok", Reach::One);
-                s.q("select 'behind'");
+                s.q("select 'behind' as behind");
             } else {
                 s.read("the end", Reach::ToEnd);
             }

@@ -117,8 +117,10 @@ pub fn run(job: &Job, table: &mut Table) {
         Ok(cluster) => cluster,
         Err(e) => return table.judge("model cluster", "starts", Err(e.to_string())),
     };
-    for (framing, settings) in FRAMINGS {
-        foundation(job, table, &cluster, framing, settings);
+    for (n, (framing, settings)) in FRAMINGS.iter().enumerate() {
+        // The differential scripts go through all framings by themselves.
+        let without = if n == 0 { "" } else { "differential" };
+        foundation(job, table, &cluster, (framing, settings), without);
     }
 }
 
@@ -141,7 +143,13 @@ fn model(job: &Job) -> Saw {
 }
 
 /// The lines of `accept foundation` about a running obring, in front of a server of the model.
-fn foundation(job: &Job, table: &mut Table, cluster: &Cluster, framing: &str, settings: &str) {
+fn foundation(
+    job: &Job,
+    table: &mut Table,
+    cluster: &Cluster,
+    (framing, settings): (&str, &str),
+    without: &str,
+) {
     let name = format!("foundation, {framing}");
     if !job.wants(&name) {
         return;
@@ -161,6 +169,11 @@ fn foundation(job: &Job, table: &mut Table, cluster: &Cluster, framing: &str, se
         .arg(&job.setup.binary)
         .arg("--root")
         .arg(&job.root)
+        .args(if without.is_empty() {
+            vec![]
+        } else {
+            vec!["--without", without]
+        })
         .env("OBRING_KERNEL", server.to_string())
         .env("OBRING_SETTINGS", settings)
         .current_dir(&job.root);
@@ -168,21 +181,57 @@ fn foundation(job: &Job, table: &mut Table, cluster: &Cluster, framing: &str, se
         Ok((text, _)) => text,
         Err(e) => return table.judge(&name, bound, Err(e)),
     };
-    let mut count = 0;
+    let told = told(&lines);
+    if told.is_empty() {
+        table.judge(&name, bound, Err(lines.clone()));
+    }
+    for (what, bound, saw) in told {
+        table.judge(&format!("{framing}: {what}"), bound, saw);
+    }
+}
+
+/// The lines of a table: name, bound, and what was seen, over all its rows.
+fn told(lines: &str) -> Vec<(&str, &str, Saw)> {
+    let mut told: Vec<(&str, &str, Saw)> = vec![];
     for line in lines.lines() {
+        if let Some(more) = line.strip_prefix("        | ") {
+            if let Some((_, _, Ok(figure) | Err(figure))) = told.last_mut() {
+                figure.push('\n');
+                figure.push_str(more);
+            }
+            continue;
+        }
         let cells: Vec<_> = line.splitn(4, " | ").map(str::trim).collect();
         let [verdict, what, bound, figure] = cells[..] else {
             continue;
         };
-        let saw = match verdict {
-            "PASS" => Ok(figure.to_owned()),
-            "FAIL" => Err(figure.to_owned()),
-            _ => continue,
-        };
-        count += 1;
-        table.judge(&format!("{framing}: {what}"), bound, saw);
+        match verdict {
+            "PASS" => told.push((what, bound, Ok(figure.to_owned()))),
+            "FAIL" => told.push((what, bound, Err(figure.to_owned()))),
+            _ => {}
+        }
     }
-    if count == 0 {
-        table.judge(&name, bound, Err(lines));
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_read_as_it_was_printed() {
+        let mut table = Table::default();
+        table.judge("a", "<= 1", Ok("0".into()));
+        table.not_run("b", "equal", "no tool");
+        table.judge("c d", "x | y", Err("2\nmore".into()));
+        let printed: Vec<_> = table.lines().iter().map(ToString::to_string).collect();
+        let printed = printed.join("\n");
+        assert_eq!(
+            told(&printed),
+            [
+                ("a", "<= 1", Ok("0".to_owned())),
+                ("c d", "x", Err("y | 2\nmore".to_owned()))
+            ]
+        );
     }
 }

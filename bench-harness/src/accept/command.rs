@@ -11,11 +11,20 @@ use std::process::{Command, Stdio};
 /// # Errors
 /// What failed.
 pub(super) fn cargo_test(job: &Job, target: &[&str], filter: &str) -> Saw {
+    cargo_test_but(job, target, filter, &[])
+}
+
+/// [`cargo_test`] with more arguments for the tests.
+///
+/// # Errors
+/// What failed.
+pub(super) fn cargo_test_but(job: &Job, target: &[&str], filter: &str, more: &[&str]) -> Saw {
     let mut command = Command::new("cargo");
     command
         .args(["test", "--release", "-p", "obring"])
         .args(target)
         .args(["--", "--nocapture", "--test-threads=1", filter])
+        .args(more)
         .env("OBRING_KERNEL", job.setup.kernel.to_string())
         .current_dir(&job.root);
     let (text, is_good) = output(command, 3_600)?;

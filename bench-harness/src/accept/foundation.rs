@@ -1,7 +1,7 @@
 //! The lines of `accept foundation`: "It must show" of the first issue. `accept serving` runs those
 //! about a running obring only, for other servers and settings.
 
-use super::command::{cargo_test, output};
+use super::command::{cargo_test, cargo_test_but, output};
 use super::{Job, Table, mysql_test};
 use crate::checks::{self, Saw, Setup};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {
-    serving(job, table);
+    lines(job, table, &[]);
     let wanted = |name: &str| job.wants(name);
     if wanted("README") {
         table.judge("README", "both commands, both exist", readme(&job.root));
@@ -35,8 +35,17 @@ pub fn run(job: &Job, table: &mut Table) {
     }
 }
 
-/// Runs the lines about an obring that serves: results, errors, robustness, ends.
+/// A test that needs the only way from obring to the kernel: servers of a cluster tell where they
+/// are, so obring goes around a relay. The model has faults of its own for it.
+const ONE_WAY: &[&str] = &["--skip", "a_byte_changed_on_the_way"];
+
+/// Runs the lines about an obring that serves: results, errors, robustness, ends. For servers that
+/// may be those of a cluster.
 pub fn serving(job: &Job, table: &mut Table) {
+    lines(job, table, ONE_WAY);
+}
+
+fn lines(job: &Job, table: &mut Table, skip: &[&str]) {
     let s = &job.setup;
     let wanted = |name: &str| job.wants(name);
     let mut line = |name: &str, bound: &str, check: &dyn Fn() -> Saw| {
@@ -48,7 +57,7 @@ pub fn serving(job: &Job, table: &mut Table) {
         cargo_test(job, &["--features", "e2e", "--test", "differential"], "")
     });
     line("end to end", "0 tests fail", &|| {
-        cargo_test(job, &["--features", "e2e", "--test", "e2e"], "")
+        cargo_test_but(job, &["--features", "e2e", "--test", "e2e"], "", skip)
     });
     line(
         "5,000 login cycles",

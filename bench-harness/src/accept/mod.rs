@@ -28,13 +28,16 @@ pub struct Job {
     pub is_long: bool,
     /// Only lines whose name contains this.
     pub only: Option<String>,
+    /// No lines whose name contains this.
+    pub without: Option<String>,
 }
 
 impl Job {
     /// True: this line is to be judged.
     #[must_use]
     pub fn wants(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|o| name.contains(o.as_str()))
+        let has = |text: &String| name.contains(text.as_str());
+        self.only.as_ref().is_none_or(has) && !self.without.as_ref().is_some_and(has)
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "accept foundation|serving|operate|cluster-basics|partition --obring PATH \
                      --root DIR [--mysql-test DIR] [--relay PATH] [--vectors DIR] [--long] \
-                     [--only TEXT]; \
+                     [--only TEXT] [--without TEXT]; \
                      OBRING_KERNEL=host:port names a running kernel";
 
 /// A suite: judges its lines.
@@ -29,7 +29,8 @@ fn job() -> Result<(Suite, Job), String> {
         }
     };
     let (mut obring, mut root) = (None, None);
-    let (mut mysql_test, mut relay, mut is_long, mut only) = (None, None, false, None);
+    let (mut mysql_test, mut relay, mut is_long) = (None, None, false);
+    let (mut only, mut without) = (None, None);
     let mut vectors = None;
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
@@ -39,6 +40,7 @@ fn job() -> Result<(Suite, Job), String> {
             "--mysql-test" => mysql_test = Some(PathBuf::from(value()?)),
             "--vectors" => vectors = Some(PathBuf::from(value()?)),
             "--only" => only = Some(value()?),
+            "--without" => without = Some(value()?),
             "--relay" => relay = Some(PathBuf::from(value()?)),
             "--long" => is_long = true,
             _ => return Err(format!("unknown argument {word}")),
@@ -59,6 +61,7 @@ fn job() -> Result<(Suite, Job), String> {
         relay,
         is_long,
         only,
+        without,
     };
     Ok((suite, job))
 }
