@@ -176,6 +176,12 @@ impl Rig {
         self.answers.push((piece, bytes));
     }
 
+    /// Takes an answer out.
+    fn take_answer(&mut self, piece: &'static str) -> Vec<u8> {
+        let place = self.answers.iter().position(|(p, _)| *p == piece);
+        self.answers.remove(place.expect("an answer")).1
+    }
+
     fn hang(&mut self, piece: &'static str) {
         self.answers.retain(|(p, _)| *p != piece);
     }
@@ -372,6 +378,34 @@ fn what_goes_wrong_in_a_round_is_told_and_nothing_is_forgotten() {
     let letters = rig.sent[0].len();
     rig.wait(60_000);
     assert_eq!(rig.sent[0].len(), letters);
+}
+
+/// A server that has fewer columns than the one behind it: what was left out for the first is asked
+/// of the second again, and no value is taken for that of another column.
+#[test]
+fn columns_are_looked_for_again_on_another_connection() {
+    let mut rig = Rig::new(&[1], &[1, 2]);
+    let without_zone = ["svr_ip", "sql_port", "status"];
+    let row = |n: u8| vec![at(n).ip().to_string(), "2881".into(), "ACTIVE".into()];
+    let all = rig.take_answer("DBA_OB_SERVERS");
+    rig.answer("svr_ip, sql_port, zone", error(1054));
+    rig.answer("* FROM oceanbase.DBA_OB_SERVERS", table(&without_zone, &[]));
+    rig.answer(
+        "svr_ip, sql_port, status FROM",
+        table(&without_zone, &[row(1), row(2)]),
+    );
+    rig.call(Input::Wake);
+    let zone = |rig: &Rig| rig.cluster().servers[0].zone.to_string();
+    assert_eq!(
+        (rig.cluster().servers.len(), zone(&rig)),
+        (2, String::new())
+    );
+    let link = *rig.links.keys().next().unwrap();
+    rig.call(Input::Eof(Side::Server(link)));
+    rig.answer("svr_ip, sql_port, zone", all);
+    rig.wait(20_000);
+    assert_eq!(zone(&rig), "z1");
+    assert_eq!(rig.cluster().health, Health::Ready);
 }
 
 #[test]

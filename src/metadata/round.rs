@@ -209,6 +209,7 @@ impl Rounds {
         rows: &Rows,
         out: &mut Out<'_, Mail>,
     ) -> Step {
+        self.looked_at = self.channel.logins();
         match self.selection(subject).narrow(rows) {
             Ok(()) => Step::Asked(self.read(env, subject, out)),
             Err(what) => {
@@ -227,12 +228,15 @@ impl Rounds {
         rows: &Rows,
         out: &mut Out<'_, Mail>,
     ) -> Step {
-        // Another connection may be to another release.
+        let selection = self.selection(subject).clone();
         if self.looked_at != self.channel.logins() {
+            // Another connection may be to another release: what was left out is asked for again.
             self.looked_at = self.channel.logins();
             self.selections = [&SERVERS, &ZONES, &TENANTS].map(Selection::all);
+            if selection.is_narrowed() {
+                return Step::Asked(self.read(env, subject, out));
+            }
         }
-        let selection = self.selection(subject).clone();
         let Findings {
             servers,
             zones,

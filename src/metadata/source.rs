@@ -87,6 +87,11 @@ impl Selection {
         self.view.name
     }
 
+    /// Some columns are left out.
+    pub(super) fn is_narrowed(&self) -> bool {
+        self.present.contains(&false)
+    }
+
     /// The question for the columns.
     pub(super) fn sql(&self) -> Vec<u8> {
         let columns: Vec<_> = self.columns().collect();
