@@ -8,6 +8,7 @@
 //! * [`state`]: servers, zones, tenants and leaders, and what happens to them.
 //! * [`kernel`]: the kernel, asked about tables; [`views`]: the cluster's views on that.
 //! * [`fault`]: what goes wrong on purpose; [`record`]: the statement log.
+//! * [`verdict`]: what a statement touches; [`violation`]: what a proxy must not do.
 //! * `link`: one connection of a client, and the kernel connection that serves it; `server`: the
 //!   ports; `shared`: what these have in common; `control`: the interface for whoever drives it.
 //! * [`config`]: the configuration service that proxies ask for clusters.
@@ -33,7 +34,9 @@ mod shared;
 pub mod state;
 pub mod statement;
 pub mod topology;
+pub mod verdict;
 pub mod views;
+pub mod violation;
 
 pub use config::{Config, ConfigMode, OtherCluster};
 pub use fault::{Fault, FaultKind};
@@ -42,3 +45,5 @@ pub use record::{Entry, Kind, Outcome};
 pub use shared::{Counters, Done, LinkInfo};
 pub use state::{Change, NoSuch};
 pub use topology::{PlaceSpec, TenantSpec, Topology};
+pub use verdict::{Reason, Touched, Verdict, VerdictKind};
+pub use violation::{OnViolation, Violation, ViolationKind};

@@ -1,5 +1,7 @@
 //! The statement log: everything that happened, each thing with a number.
 
+use crate::verdict::Verdict;
+use crate::violation::Violation;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -113,6 +115,10 @@ pub struct Entry {
     pub bytes_out: u64,
     /// The view that the model answered from; empty when the kernel was asked.
     pub meta: String,
+    /// What the statement touches, and who leads that.
+    pub verdict: Verdict,
+    /// What the proxy did wrong with this request.
+    pub violations: Vec<Violation>,
 }
 
 /// The log: the newest entries in memory, all finished ones in a file if one is given.
