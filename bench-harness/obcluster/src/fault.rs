@@ -1,5 +1,6 @@
 //! Faults that are switched on: what goes wrong, where, and how often.
 
+use crate::feedback::FeedbackMode;
 use crate::views::RowFault;
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,6 +45,8 @@ pub enum FaultKind {
         /// The error.
         code: u16,
     },
+    /// Where statements ran is told in another way than by the rule.
+    Feedback(FeedbackMode),
     /// A statement about the cluster is answered with this error.
     MetaError(u16),
     /// A statement about the cluster is answered so many milliseconds late.
@@ -80,7 +83,8 @@ impl FaultKind {
             | Self::BadCrc
             | Self::BadSeq
             | Self::WrongConnectionId
-            | Self::ErrorAfterRows { .. } => matches!(moment, Moment::Reply),
+            | Self::ErrorAfterRows { .. }
+            | Self::Feedback(_) => matches!(moment, Moment::Reply),
             Self::MetaError(_)
             | Self::MetaDelayMs(_)
             | Self::MetaRows(_)
@@ -288,6 +292,7 @@ mod tests {
             r#"{"fault":"bad_crc"}"#,
             r#"{"fault":"error_after_rows","value":{"rows":3,"code":4012},"sql":"x"}"#,
             r#"{"fault":"meta_rows","value":"one_bad","tenant":"sys"}"#,
+            r#"{"fault":"feedback","value":"always_miss","server":1}"#,
             r#"{"fault":"view_missing","value":"DBA_OB_ZONES","command":"query"}"#,
         ] {
             let fault: Fault = serde_json::from_str(text).unwrap();

@@ -12,6 +12,13 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
+    /// A file with the topology (JSON; the documentation of `topology::file` has an example) in
+    /// place of the arguments about servers, zones, tenants and addresses.
+    #[arg(long, conflicts_with_all = [
+        "servers", "zones", "base", "control", "config", "cluster", "tenant", "place",
+        "spread_sys", "param_rows",
+    ])]
+    topology: Option<PathBuf>,
     /// Number of servers.
     #[arg(long, default_value_t = 3)]
     servers: u32,
@@ -84,25 +91,18 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         .to_socket_addrs()?
         .next()
         .ok_or("the kernel has no address")?;
-    let mut tenants = arguments.tenant;
-    if !tenants.iter().any(|t| t.name == "test") {
-        tenants.insert(0, "test".parse()?);
-    }
-    let topology = Topology {
-        name: arguments.cluster,
-        servers: arguments.servers,
-        zones: arguments.zones,
-        base: arguments.base,
-        control: arguments.control,
-        config: arguments.config,
-        tenants,
-        places: arguments.place,
-        spread_sys: arguments.spread_sys,
-        param_rows_all: arguments.param_rows == ParameterRows::All,
-        ..Topology::default()
+    let log = arguments.log.clone();
+    let topology = match &arguments.topology {
+        Some(file) => {
+            let text = std::fs::read_to_string(file);
+            let read = text.map_err(|e| e.to_string());
+            let topology = read.and_then(|t| Topology::from_json(&t).map_err(|e| e.to_string()));
+            topology.map_err(|e| format!("{}: {e}", file.display()))?
+        }
+        None => topology_of(arguments)?,
     };
     let name = topology.name.clone();
-    let cluster = match arguments.log {
+    let cluster = match log {
         Some(file) => Cluster::start_logging(topology, kernel, &file)?,
         None => Cluster::start(topology, kernel)?,
     };
@@ -121,4 +121,24 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     println!("{started}");
     cluster.wait_for_end()?;
     Ok(())
+}
+
+fn topology_of(arguments: Arguments) -> Result<Topology, Box<dyn std::error::Error>> {
+    let mut tenants = arguments.tenant;
+    if !tenants.iter().any(|t| t.name == "test") {
+        tenants.insert(0, "test".parse()?);
+    }
+    Ok(Topology {
+        name: arguments.cluster,
+        servers: arguments.servers,
+        zones: arguments.zones,
+        base: arguments.base,
+        control: arguments.control,
+        config: arguments.config,
+        tenants,
+        places: arguments.place,
+        spread_sys: arguments.spread_sys,
+        param_rows_all: arguments.param_rows == ParameterRows::All,
+        ..Topology::default()
+    })
 }

@@ -338,6 +338,16 @@ struct NewTiming {
     init_ms: Option<u64>,
     stop_ms: Option<u64>,
     location_lag_ms: Option<u64>,
+    remote_us: Option<u64>,
+    tx_on_leader_loss: Option<LeaderLoss>,
+}
+
+/// What becomes of transactions that wrote where a server dies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum LeaderLoss {
+    Rollback,
+    Keep,
 }
 
 async fn timing(State(shared): Cluster, Json(new): Json<NewTiming>) -> Json<Done> {
@@ -349,10 +359,18 @@ async fn timing(State(shared): Cluster, Json(new): Json<NewTiming>) -> Json<Done
         (&mut timing.init_ms, new.init_ms),
         (&mut timing.stop_ms, new.stop_ms),
         (&mut timing.location_lag_ms, new.location_lag_ms),
+        (&mut timing.remote_us, new.remote_us),
     ] {
         *field = new.unwrap_or(*field);
     }
-    Json(shared.note(format!("{timing:?}")))
+    let told = format!("{timing:?}");
+    if let Some(what) = new.tx_on_leader_loss {
+        state.keeps_lost_transactions = what == LeaderLoss::Keep;
+    }
+    Json(shared.note(format!(
+        "{told}, tx_on_leader_loss {:?}",
+        new.tx_on_leader_loss
+    )))
 }
 
 async fn config(State(shared): Cluster) -> Json<Config> {

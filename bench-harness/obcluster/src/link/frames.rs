@@ -14,7 +14,7 @@ pub(super) struct Wire {
     /// Connection id of the greeting.
     pub(super) connection_id: u32,
     /// Extra info is TLV.
-    is_new_extra: bool,
+    pub(super) is_new_extra: bool,
 }
 
 impl Wire {
@@ -37,7 +37,7 @@ impl Wire {
         }
     }
 
-    const fn writer(self) -> FrameWriter {
+    pub(super) const fn writer(self) -> FrameWriter {
         FrameWriter::new(self.framing, self.connection_id, self.is_new_extra)
     }
 }
@@ -191,7 +191,7 @@ impl RequestFrames {
     }
 }
 
-const fn last(extra: &[u8], flags: u32) -> Envelope<'_> {
+pub(super) const fn last(extra: &[u8], flags: u32) -> Envelope<'_> {
     Envelope {
         extra,
         flags,

@@ -17,6 +17,7 @@ mod plan;
 mod request;
 mod session;
 mod side;
+mod tail;
 mod walk;
 
 use crate::shared::{ServerView, Shared};

@@ -10,7 +10,7 @@ mod server;
 mod tenant;
 
 pub use change::{Change, NoSuch};
-pub use placement::{Placement, TableShape};
+pub use placement::{LeafPlace, Placement, TableShape};
 pub use server::{Network, Process, Server, Zone};
 pub use tenant::{LogStream, SYS_LS, Tenant, USER_LS};
 
@@ -31,6 +31,9 @@ pub struct Timing {
     pub stop_ms: u64,
     /// How old the leaders are that location views tell.
     pub location_lag_ms: u64,
+    /// What a statement takes longer on a server that does not lead what it touches, in
+    /// microseconds.
+    pub remote_us: u64,
 }
 
 impl Default for Timing {
@@ -41,6 +44,7 @@ impl Default for Timing {
             init_ms: 200,
             stop_ms: 500,
             location_lag_ms: 0,
+            remote_us: 300,
         }
     }
 }
@@ -74,6 +78,8 @@ pub struct State {
     pub placement: Placement,
     /// How long things take.
     pub timing: Timing,
+    /// Transactions that wrote where a server dies go on, as if their writes had been elsewhere.
+    pub keeps_lost_transactions: bool,
     /// `V$OB_PARAMETERS` has a row per server.
     pub param_rows_all: bool,
     /// BUILD_VERSION of the servers.
@@ -91,15 +97,7 @@ impl State {
     /// address that is missing is the one asked for.
     #[must_use]
     pub fn new(topology: &Topology, addresses: &[SocketAddr], now_us: u64) -> Self {
-        let zones: Vec<Zone> = (1..=topology.zones)
-            .map(|n| Zone {
-                name: format!("z{n}"),
-                idc: format!("idc{n}"),
-                region: "r1".into(),
-                status: "ACTIVE".into(),
-                kind: "ReadWrite".into(),
-            })
-            .collect();
+        let zones = zones_of(topology);
         let mut state = Self {
             name: topology.name.clone(),
             zones,
@@ -107,6 +105,7 @@ impl State {
             tenants: vec![],
             placement: Placement::default(),
             timing: Timing::default(),
+            keeps_lost_transactions: false,
             param_rows_all: topology.param_rows_all,
             build_version: topology.build_version.clone(),
             next_server: 1,
@@ -115,8 +114,8 @@ impl State {
         for n in 1..=topology.servers {
             let got = addresses.get(n as usize - 1).copied();
             let address = got.or_else(|| topology.address(n).ok());
-            let zone = format!("z{}", (n - 1) % topology.zones + 1);
-            if let Some(address) = address {
+            let zone = state.zones.get(topology.zone_of(n)).map(|z| z.name.clone());
+            if let Some((address, zone)) = address.zip(zone) {
                 let id = state.push_server(address, zone, now_us);
                 if let Some(server) = state.server_mut(id) {
                     server.process = Process::Serving;
@@ -336,6 +335,7 @@ impl State {
         for stream in self.tenants.iter_mut().flat_map(|t| &mut t.streams) {
             if stream.leader() == Some(server) {
                 stream.lead(None, now_us);
+                stream.losses += u64::from(!gracefully);
             }
         }
         if gracefully {
@@ -358,6 +358,32 @@ impl State {
         self.later(now_us, timing.election_ms, Due::Elect { lost_us });
         self.later(now_us, timing.lease_ms, Due::Lease { server: id, life });
     }
+}
+
+/// The zones at the start.
+fn zones_of(topology: &Topology) -> Vec<Zone> {
+    let plain = |n: usize, name: String| Zone {
+        name,
+        idc: format!("idc{n}"),
+        region: "r1".into(),
+        status: "ACTIVE".into(),
+        kind: "ReadWrite".into(),
+    };
+    if topology.zone_specs.is_empty() {
+        let all = 1..=topology.zones as usize;
+        return all.map(|n| plain(n, format!("z{n}"))).collect();
+    }
+    let specs = topology.zone_specs.iter().zip(1..);
+    let each = specs.map(|(spec, n)| {
+        let base = plain(n, spec.name.clone());
+        Zone {
+            idc: spec.idc.clone().unwrap_or(base.idc),
+            region: spec.region.clone().unwrap_or(base.region),
+            kind: spec.kind.clone().unwrap_or(base.kind),
+            ..base
+        }
+    });
+    each.collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Which log stream a tablet lives in.
 
 use super::Tenant;
-use super::tenant::SYS_LS;
+use super::tenant::{LogStream, SYS_LS};
 use std::collections::HashMap;
 
 /// Tables whose generations are remembered; beyond it all begin at 0 again.
@@ -20,6 +20,17 @@ pub struct TableShape {
     pub is_partitioned: bool,
     /// A table of the system, not of a user.
     pub is_system: bool,
+}
+
+/// Where one leaf is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LeafPlace {
+    /// Its log stream.
+    pub stream: u64,
+    /// The server that leads it; none while an election runs.
+    pub leader: Option<u32>,
+    /// The servers that hold it.
+    pub replicas: Vec<u32>,
 }
 
 /// Where tablets live. Leaf i of a table of a user goes to user stream `(i + generation) mod n`, a
@@ -58,6 +69,18 @@ impl Placement {
         let seen = self.generations.entry(table.table_id).or_insert((first, 0));
         if seen.0 != first {
             *seen = (first, seen.1 + 1);
+        }
+    }
+
+    /// Where a leaf is. `tenant` may be as it was at an earlier moment: who led then is told.
+    #[must_use]
+    pub fn leaf(&self, tenant: &Tenant, table: &TableShape, leaf: u32) -> LeafPlace {
+        let id = self.stream(tenant, table, leaf);
+        let stream = tenant.stream(id);
+        LeafPlace {
+            stream: id,
+            leader: stream.and_then(LogStream::leader),
+            replicas: stream.map_or_else(Vec::new, |s| s.replicas.clone()),
         }
     }
 

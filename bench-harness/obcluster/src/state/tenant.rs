@@ -19,6 +19,8 @@ pub struct LogStream {
     pub home: u32,
     /// Servers that hold it.
     pub replicas: Vec<u32>,
+    /// How often its leader died, with what transactions had written there.
+    pub losses: u64,
     /// Leaders and since when (microseconds), the newest last. None: an election runs. Shown is
     /// the newest.
     #[serde(rename = "leader", serialize_with = "newest")]
@@ -43,6 +45,7 @@ impl LogStream {
             id,
             home,
             replicas,
+            losses: 0,
             leaders: VecDeque::from([(0, Some(home))]),
         }
     }

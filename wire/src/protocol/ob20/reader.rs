@@ -57,7 +57,7 @@ enum Kind {
 struct Compressed {
     outer: OuterReader,
     packets: PacketReader,
-    /// Inflated bytes that were read, while some were not. Within a call only.
+    /// Inflated bytes that were read, while some were not. Within the calls for a slice only.
     inflated: Option<usize>,
 }
 
@@ -167,7 +167,9 @@ impl FrameReader {
             Kind::Plain => true,
             Kind::Checksum { outer, is_ending } => outer.is_between() && !*is_ending,
             Kind::Ob20(packets) => packets.is_between(),
-            Kind::Ob20Compressed(both) => both.outer.is_between() && both.packets.is_between(),
+            Kind::Ob20Compressed(both) => {
+                both.outer.is_between() && both.packets.is_between() && both.inflated.is_none()
+            }
         }
     }
 
@@ -247,7 +249,7 @@ impl Compressed {
                 match packets.step(inflated, &mut done)? {
                     Found::More => *read = None,
                     found => {
-                        *read = Some(done);
+                        *read = (done < inflated.len()).then_some(done);
                         return Ok(told(found, inflated, false, &packets.header));
                     }
                 }

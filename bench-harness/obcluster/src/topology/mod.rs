@@ -1,5 +1,8 @@
 //! What a cluster looks like when it starts.
 
+mod file;
+
+use serde::Deserialize;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -16,8 +19,11 @@ pub struct Topology {
     pub name: String,
     /// Number of servers, 1 to [`SERVERS_MAX`].
     pub servers: u32,
-    /// Number of zones; servers go to them in turn.
+    /// Number of zones z1, z2, ...; servers go to them in turn. Without meaning if zones are named
+    /// one by one.
     pub zones: u32,
+    /// Zones with their servers; empty means [`Self::zones`] of them.
+    pub zone_specs: Vec<ZoneSpec>,
     /// Address of the first server. The others have the next addresses and the same port; with
     /// port 0 each has a free one.
     pub base: SocketAddr,
@@ -45,6 +51,7 @@ impl Default for Topology {
             name: "obcluster".into(),
             servers: 3,
             zones: 3,
+            zone_specs: vec![],
             base: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1)), 0),
             control: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             config: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
@@ -89,6 +96,7 @@ impl Topology {
         if !(1..=self.servers).contains(&self.zones) {
             return Err(BadSpec("zones: 1 to the number of servers".into()));
         }
+        self.check_zones()?;
         self.address(self.servers)?;
         for tenant in &self.tenants {
             if let Some(n) = tenant.servers.iter().find(|n| **n > self.servers) {
@@ -105,6 +113,57 @@ impl Topology {
         }
         Ok(())
     }
+
+    /// Each server is in one zone.
+    fn check_zones(&self) -> Result<(), BadSpec> {
+        if self.zone_specs.is_empty() {
+            return Ok(());
+        }
+        for (at, zone) in self.zone_specs.iter().enumerate() {
+            let before = self.zone_specs.get(..at).unwrap_or_default();
+            if zone.name.is_empty() || before.iter().any(|z| z.name == zone.name) {
+                return Err(BadSpec(format!("zone {:?}: no name of its own", zone.name)));
+            }
+            let is_there = |n: &u32| (1..=self.servers).contains(n);
+            if let Some(n) = zone.servers.iter().find(|n| !is_there(n)) {
+                return Err(BadSpec(format!("zone {}: no server {n}", zone.name)));
+            }
+        }
+        for n in 1..=self.servers {
+            let mentions = self.zone_specs.iter().flat_map(|z| &z.servers);
+            match mentions.filter(|m| **m == n).count() {
+                0 => return Err(BadSpec(format!("server {n} is in no zone"))),
+                1 => {}
+                _ => return Err(BadSpec(format!("server {n} is in two zones"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// The zone of a server, by its place among the zones.
+    #[must_use]
+    pub fn zone_of(&self, server: u32) -> usize {
+        let named = self.zone_specs.iter();
+        let place = named.clone().position(|z| z.servers.contains(&server));
+        place.unwrap_or_else(|| (server.saturating_sub(1) % self.zones.max(1)) as usize)
+    }
+}
+
+/// One zone and its servers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZoneSpec {
+    /// Its name.
+    pub name: String,
+    /// The data centre; without it `idc` and the place of the zone, from 1.
+    pub idc: Option<String>,
+    /// The region; without it `r1`.
+    pub region: Option<String>,
+    /// TYPE: ReadWrite, or ReadOnly for a zone of followers.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// Numbers of its servers, from 1.
+    pub servers: Vec<u32>,
 }
 
 /// A user tenant: `name` or `name:1,3`.
