@@ -8,7 +8,8 @@
 //! * [`state`]: servers, zones, tenants and leaders, and what happens to them.
 //! * [`kernel`]: the kernel, asked about tables; [`views`]: the cluster's views on that.
 //! * [`fault`]: what goes wrong on purpose; [`record`]: the statement log.
-//! * [`verdict`]: what a statement touches; [`violation`]: what a proxy must not do.
+//! * [`verdict`]: what a statement touches; [`judge`]: who says so; [`violation`]: what a proxy
+//!   must not do.
 //! * `link`: one connection of a client, and the kernel connection that serves it; `server`: the
 //!   ports; `shared`: what these have in common; `control`: the interface for whoever drives it.
 //! * [`config`]: the configuration service that proxies ask for clusters.
@@ -27,6 +28,7 @@ mod control;
 pub mod fault;
 pub mod feedback;
 mod handle;
+pub mod judge;
 pub mod kernel;
 mod link;
 pub mod record;
