@@ -1,6 +1,7 @@
 //! Starts a model cluster and says where it is; ends on Ctrl-C or TERM.
 
 use clap::{Parser, ValueEnum};
+use obcluster::judge::JudgeMode;
 use obcluster::{Cluster, PlaceSpec, TenantSpec, Topology};
 use serde_json::json;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -56,6 +57,10 @@ struct Arguments {
     /// Rows of V$OB_PARAMETERS for `cluster`: one, or one per server.
     #[arg(long, value_enum, default_value_t = ParameterRows::One)]
     param_rows: ParameterRows,
+    /// How many statements are judged by the kernel's EXPLAIN: sync, sample=N (one of N), fast
+    /// (integer keys of a hash are calculated) or off.
+    #[arg(long, default_value_t)]
+    judge: JudgeMode,
     /// A file for the statement log, as JSON lines.
     #[arg(long)]
     log: Option<PathBuf>,
@@ -92,7 +97,8 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         .next()
         .ok_or("the kernel has no address")?;
     let log = arguments.log.clone();
-    let topology = match &arguments.topology {
+    let judge = arguments.judge;
+    let mut topology = match &arguments.topology {
         Some(file) => {
             let text = std::fs::read_to_string(file);
             let read = text.map_err(|e| e.to_string());
@@ -101,6 +107,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         }
         None => topology_of(arguments)?,
     };
+    topology.judge = judge;
     let name = topology.name.clone();
     let cluster = match log {
         Some(file) => Cluster::start_logging(topology, kernel, &file)?,

@@ -3,6 +3,7 @@
 use crate::clock::now_us;
 use crate::config::{self, CLUSTERS_MAX, Config};
 use crate::fault::Faults;
+use crate::judge::Court;
 use crate::record::{Entry, Kind, Outcome, Record};
 use crate::server::Servers;
 use crate::state::{Change, Network, NoSuch, Process, State};
@@ -98,6 +99,7 @@ pub(crate) struct Shared {
     addresses: Vec<SocketAddr>,
     pub(crate) state: Mutex<State>,
     pub(crate) views: Views,
+    pub(crate) court: Arc<Court>,
     pub(crate) record: Record,
     pub(crate) faults: Faults,
     pub(crate) servers: Servers,
@@ -130,11 +132,13 @@ impl Shared {
         record: Record,
         config_port: config::Port,
     ) -> Self {
+        let judge = topology.judge;
         Self {
             kernel,
             topology,
             addresses: state.servers.iter().map(|s| s.address).collect(),
             state: Mutex::new(state),
+            court: Court::new(kernel, views.tables(), judge),
             views,
             record,
             faults: Faults::default(),

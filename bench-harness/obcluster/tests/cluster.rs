@@ -8,6 +8,8 @@
 mod client;
 #[path = "cluster/faults.rs"]
 mod faults;
+#[path = "cluster/feedback.rs"]
+mod feedback;
 #[path = "cluster/judge.rs"]
 mod judge;
 #[path = "cluster/logins.rs"]

@@ -25,6 +25,8 @@ pub(super) struct Seen {
     pub(super) database: Option<String>,
     /// `ob_capability_flag` of a login.
     pub(super) capability: Option<u64>,
+    /// Number and parameters of a statement that was prepared.
+    pub(super) prepared: Option<(u32, u16)>,
     /// The server has asked for more.
     pub(super) turn: Option<ClientTurn>,
 }
@@ -81,6 +83,8 @@ enum Part {
     Head,
     Columns,
     Rows,
+    /// The first packet of a prepare.
+    Prepare,
     /// A reply without rows.
     Other,
 }
@@ -94,6 +98,8 @@ pub(super) struct RowCount {
     /// Status bits of the last EOF.
     status: Option<u16>,
     sqlstate: String,
+    /// Number and parameters of a prepared statement.
+    prepared: Option<(u32, u16)>,
 }
 
 impl Default for RowCount {
@@ -108,6 +114,7 @@ impl RowCount {
         let part = match command {
             Command::QUERY | Command::STMT_EXECUTE | Command::PROCESS_INFO => Part::Head,
             Command::STMT_FETCH => Part::Rows,
+            Command::STMT_PREPARE => Part::Prepare,
             _ => Part::Other,
         };
         Self {
@@ -116,6 +123,7 @@ impl RowCount {
             rows: 0,
             status: None,
             sqlstate: String::new(),
+            prepared: None,
         }
     }
 
@@ -151,6 +159,13 @@ impl RowCount {
             Part::Columns if is_eof => self.part = Part::Rows,
             Part::Rows if is_eof => self.part = Part::Head,
             Part::Rows => self.rows += 1,
+            Part::Prepare => {
+                if let &[0, a, b, c, d, _, _, low, high, ..] = front {
+                    let number = u32::from_le_bytes([a, b, c, d]);
+                    self.prepared = Some((number, u16::from_le_bytes([low, high])));
+                }
+                self.part = Part::Other;
+            }
             _ => {}
         }
         Some(payload.seq)
@@ -204,6 +219,7 @@ impl Follow {
             // An EOF is the last to speak where there is no OK behind it.
             seen.status = count.status.take().or(seen.status);
             seen.rows = count.rows;
+            seen.prepared = count.prepared;
             match reply.feed(bytes, seen) {
                 Ok(n) if n == bytes.len() => {}
                 Ok(n) => wrong = Some(format!("{} bytes behind a reply", bytes.len() - n)),

@@ -8,7 +8,7 @@ use obring_wire::protocol::mysql::{Login, LoginError, client, put_attribute};
 /// The attribute that makes a client a proxy.
 const PROXY: (&[u8], &[u8]) = (b"__mysql_client_type", b"__ob_proxy");
 /// The user that proxies have for themselves.
-const PROXY_USER: &str = "proxyro";
+pub(super) const PROXY_USER: &str = "proxyro";
 const CLUSTER_NAME: &[u8] = b"__cluster_name";
 /// Bytes between the character set and the user name. They are kept as they came.
 const RESERVED: std::ops::Range<usize> = 9..32;

@@ -8,6 +8,7 @@
 //!                                                                     └─ refused: answered here
 //! ```
 
+mod advice;
 mod exchange;
 mod follow;
 mod frames;
@@ -18,6 +19,7 @@ mod request;
 mod session;
 mod side;
 mod tail;
+mod transaction;
 mod walk;
 
 use crate::shared::{ServerView, Shared};

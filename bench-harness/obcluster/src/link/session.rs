@@ -3,13 +3,13 @@
 use super::End;
 use super::exchange::{Relayed, Turn, fault_error};
 use super::frames::{RequestFrames, Wire};
-use super::login::{self, Who};
+use super::login::{self, PROXY_USER, Who};
 use super::made::{Manner, refusals};
-use super::plan::Plan;
 use super::request::Reading;
 use super::side::Side;
 use crate::clock::now_us;
 use crate::fault::{FaultKind, Moment, Scope};
+use crate::judge::{Judge, JudgeState};
 use crate::record::{Entry, Kind, Outcome, excerpt};
 use crate::shared::{ServerView, Shared};
 use crate::state::Process;
@@ -42,6 +42,13 @@ pub(super) struct Session {
     /// A terminal OK follows COM_STATISTICS.
     pub(super) has_statistics_ok: bool,
     pub(super) in_transaction: bool,
+    /// Log streams that the open transaction has written to, with how often each had lost its
+    /// leader by then.
+    pub(super) written: Vec<(u64, u64)>,
+    /// The judge of this link's statements; away while it is asked.
+    pub(super) judge: Option<Box<Judge>>,
+    /// The proxy takes feedback about weak reads (capability bit 17).
+    pub(super) has_weak_feedback: bool,
     /// What is being done, for the log.
     pub(super) running: Option<Entry>,
 }
@@ -71,6 +78,9 @@ impl Session {
             wire: Wire::default(),
             has_statistics_ok: false,
             in_transaction: false,
+            written: vec![],
+            judge: None,
+            has_weak_feedback: false,
             running: None,
         })
     }
@@ -145,6 +155,14 @@ impl Session {
             sql: running.map_or("", |e| &e.sql),
         };
         self.shared.faults.at(moment, &scope)
+    }
+
+    /// What the session of the link looks like to its judge.
+    pub(super) fn judge_state(&self) -> JudgeState {
+        JudgeState {
+            database: self.who.database.clone(),
+            ..JudgeState::default()
+        }
     }
 
     /// Ends the log entry that is open, and the sockets in this way.
@@ -274,7 +292,8 @@ impl Session {
         };
         let plain = Wire::default();
         let frames = RequestFrames::new(plain);
-        let told = self.relay(plain, shape, &frames, seq, Plan::default());
+        let mut advice = None;
+        let told = self.relay(plain, shape, &frames, seq, &[], &mut advice);
         let told = told.await?;
         self.end_entry();
         let seen = match told {
@@ -288,6 +307,11 @@ impl Session {
         let granted = seen.capability.unwrap_or(0);
         self.wire = Wire::agreed(self.kernel_id, self.who.asked, granted);
         self.has_statistics_ok = granted & capability::EXTRA_OK_STATISTICS != 0;
+        if self.who.is_proxy && self.who.user != PROXY_USER {
+            self.judge = Some(Box::new(Judge::new(self.shared.court.clone())));
+        }
+        let both = granted & self.who.asked;
+        self.has_weak_feedback = both & capability::WEAK_STALE_FEEDBACK != 0;
         Ok(None)
     }
 

@@ -85,6 +85,7 @@ impl Topology {
             spread_sys: file.spread_sys,
             param_rows_all: file.param_rows_all,
             build_version: file.build_version.unwrap_or(new.build_version),
+            judge: new.judge,
         };
         topology.check()?;
         Ok(topology)

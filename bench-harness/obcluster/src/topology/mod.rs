@@ -2,6 +2,7 @@
 
 mod file;
 
+use crate::judge::JudgeMode;
 use serde::Deserialize;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -42,6 +43,8 @@ pub struct Topology {
     pub param_rows_all: bool,
     /// What `BUILD_VERSION` of the servers says.
     pub build_version: String,
+    /// How many statements are judged.
+    pub judge: JudgeMode,
 }
 
 impl Default for Topology {
@@ -63,6 +66,7 @@ impl Default for Topology {
             spread_sys: false,
             param_rows_all: false,
             build_version: "4.3.5.3_model".into(),
+            judge: JudgeMode::default(),
         }
     }
 }

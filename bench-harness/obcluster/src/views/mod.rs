@@ -13,7 +13,7 @@ pub use text::{Bound, Statement};
 
 use crate::clock::now_us;
 use crate::kernel::{Kernel, KernelError, Tables};
-use crate::state::State;
+use crate::state::{State, TableShape};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -167,6 +167,12 @@ impl Views {
 }
 
 impl Views {
+    /// A table that was located before.
+    #[must_use]
+    pub fn known(&self, table_id: u64) -> Option<Arc<TableShape>> {
+        self.tables.known(table_id)
+    }
+
     /// Waits until the kernel has no session that came from one of these addresses.
     ///
     /// # Errors

@@ -100,6 +100,8 @@ pub(crate) struct Client {
     writer: FrameWriter,
     /// MySQL bytes that were read and not used.
     inbox: Vec<u8>,
+    /// System variables that the last reply told, in its last OK.
+    pub(crate) told: Vec<(String, String)>,
 }
 
 /// Connects and reads what a server says first.
@@ -143,6 +145,18 @@ fn granted(ok: &[u8]) -> u64 {
     let flag = variables.find(|(name, _, _)| *name == b"ob_capability_flag");
     let text = flag.and_then(|(_, value, _)| std::str::from_utf8(value).ok());
     text.and_then(|t| t.parse().ok()).unwrap_or(0)
+}
+
+/// System variables of an OK in the layout of proxies.
+fn variables(ok: &[u8]) -> Vec<(String, String)> {
+    let ok = OkPacket::parse(ok).expect("an OK");
+    let blocks = ok.blocks().filter(|b| b.kind == TRACK_VARIABLES);
+    let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+    blocks
+        .flat_map(|b| b.variables().collect::<Vec<_>>())
+        .filter(|(_, _, is_user)| !is_user)
+        .map(|(name, value, _)| (text(name), text(value)))
+        .collect()
 }
 
 fn is_eof(payload: &[u8]) -> bool {
@@ -216,6 +230,7 @@ impl Client {
             writer: FrameWriter::new(Framing::Plain, 0, false),
             greeting,
             inbox: vec![],
+            told: vec![],
         };
         let reply = new.packet()?;
         if let Some(said) = said(&reply) {
@@ -269,8 +284,42 @@ impl Client {
         if self.is_proxy {
             let payload = self.packet()?;
             assert_eq!(payload[0], 0, "a terminal OK");
+            self.told = variables(&payload);
         }
         Ok(())
+    }
+
+    /// Prepares a statement without columns or with some; its number and that of its parameters.
+    pub(crate) fn prepare(&mut self, sql: &str) -> (u32, u16) {
+        self.send(Command::STMT_PREPARE, sql.as_bytes()).unwrap();
+        let head = self.packet().unwrap();
+        assert_eq!(head[0], 0, "{sql}: {head:?}");
+        let id = u32::from_le_bytes(head[1..5].try_into().unwrap());
+        let number = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
+        for count in [number(7), number(5)] {
+            for _ in 0..if count == 0 { 0 } else { count + 1 } {
+                self.packet().unwrap();
+            }
+        }
+        self.terminal().unwrap();
+        (id, number(7))
+    }
+
+    /// The reply to an execute: the number of its rows.
+    pub(crate) fn binary_reply(&mut self) -> usize {
+        let first = self.packet().unwrap();
+        assert!(said(&first).is_none(), "{first:?}");
+        if first[0] == 0 {
+            self.told = variables(&first);
+            return 0;
+        }
+        while !is_eof(&self.packet().unwrap()) {}
+        let mut rows = 0;
+        while !is_eof(&self.packet().unwrap()) {
+            rows += 1;
+        }
+        self.terminal().unwrap();
+        rows
     }
 
     /// True when the server has closed, in either way.
@@ -325,6 +374,11 @@ impl Client {
         }
         let mut set = Set::default();
         if first[0] == 0 {
+            self.told = if self.is_proxy {
+                variables(&first)
+            } else {
+                vec![]
+            };
             return Ok(Ok(set));
         }
         loop {
