@@ -8,7 +8,8 @@
 //! * [`state`]: servers, zones, tenants and leaders, and what happens to them.
 //! * [`kernel`]: the kernel, asked about tables; [`views`]: the cluster's views on that.
 //! * [`fault`]: what goes wrong on purpose; [`record`]: the statement log.
-//! * [`verdict`]: what a statement touches; [`violation`]: what a proxy must not do.
+//! * [`verdict`]: what a statement touches; [`violation`]: what a proxy must not do; [`shadow`]: the
+//!   state of sessions, and who has forgotten to bring it along.
 //! * `link`: one connection of a client, and the kernel connection that serves it; `server`: the
 //!   ports; `shared`: what these have in common; `control`: the interface for whoever drives it.
 //! * [`config`]: the configuration service that proxies ask for clusters.
@@ -30,6 +31,7 @@ pub mod kernel;
 mod link;
 pub mod record;
 mod server;
+pub mod shadow;
 mod shared;
 pub mod state;
 pub mod statement;
@@ -46,4 +48,4 @@ pub use shared::{Counters, Done, LinkInfo};
 pub use state::{Change, NoSuch};
 pub use topology::{PlaceSpec, TenantSpec, Topology};
 pub use verdict::{Reason, Touched, Verdict, VerdictKind};
-pub use violation::{OnViolation, Violation, ViolationKind};
+pub use violation::{BrokenRule, OnViolation, Violation, ViolationKind};

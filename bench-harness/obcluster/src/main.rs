@@ -1,7 +1,7 @@
 //! Starts a model cluster and says where it is; ends on Ctrl-C or TERM.
 
 use clap::{Parser, ValueEnum};
-use obcluster::{Cluster, PlaceSpec, TenantSpec, Topology};
+use obcluster::{Cluster, OnViolation, PlaceSpec, TenantSpec, Topology};
 use serde_json::json;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -49,6 +49,10 @@ struct Arguments {
     /// Rows of V$OB_PARAMETERS for `cluster`: one, or one per server.
     #[arg(long, value_enum, default_value_t = ParameterRows::One)]
     param_rows: ParameterRows,
+    /// What follows when a proxy breaks a rule, besides its entry in the log: nothing, an error in
+    /// place of the answer, or the end of the link.
+    #[arg(long, value_enum, default_value_t = Consequence::Log)]
+    on_violation: Consequence,
     /// A file for the statement log, as JSON lines.
     #[arg(long)]
     log: Option<PathBuf>,
@@ -64,6 +68,23 @@ enum Engine {
 enum ParameterRows {
     One,
     All,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Consequence {
+    Log,
+    Error,
+    Close,
+}
+
+impl From<Consequence> for OnViolation {
+    fn from(consequence: Consequence) -> Self {
+        match consequence {
+            Consequence::Log => Self::Log,
+            Consequence::Error => Self::Error,
+            Consequence::Close => Self::Close,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -99,6 +120,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         places: arguments.place,
         spread_sys: arguments.spread_sys,
         param_rows_all: arguments.param_rows == ParameterRows::All,
+        on_violation: arguments.on_violation.into(),
         ..Topology::default()
     };
     let name = topology.name.clone();

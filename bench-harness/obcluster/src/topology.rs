@@ -1,5 +1,6 @@
 //! What a cluster looks like when it starts.
 
+use crate::violation::OnViolation;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -34,6 +35,8 @@ pub struct Topology {
     pub spread_sys: bool,
     /// `V$OB_PARAMETERS` has a row per server for `cluster`, not one.
     pub param_rows_all: bool,
+    /// What follows when a proxy breaks a rule.
+    pub on_violation: OnViolation,
     /// What `BUILD_VERSION` of the servers says.
     pub build_version: String,
 }
@@ -55,6 +58,7 @@ impl Default for Topology {
             places: vec![],
             spread_sys: false,
             param_rows_all: false,
+            on_violation: OnViolation::default(),
             build_version: "4.3.5.3_model".into(),
         }
     }

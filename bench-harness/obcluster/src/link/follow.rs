@@ -2,6 +2,7 @@
 
 use super::frames::{BadFrame, ReplyFrames, Wire};
 use super::walk::Walk;
+use crate::shadow::Told;
 use obring_wire::protocol::mysql::{
     ClientTurn, Command, ErrPacket, OkPacket, Reply, ReplySink, Shape, TRACK_SCHEMA,
     TRACK_VARIABLES, status,
@@ -23,6 +24,8 @@ pub(super) struct Seen {
     pub(super) status: Option<u16>,
     /// The current database, if it was told.
     pub(super) database: Option<String>,
+    /// What was told of the session, to a proxy.
+    pub(super) told: Box<Told>,
     /// `ob_capability_flag` of a login.
     pub(super) capability: Option<u64>,
     /// The server has asked for more.
@@ -36,6 +39,7 @@ impl Seen {
         };
         self.status = Some(ok.status);
         self.affected += ok.affected;
+        self.told.ok(&ok);
         for block in ok.blocks() {
             if block.kind == TRACK_SCHEMA {
                 let name = block.schema().map(String::from_utf8_lossy);
@@ -89,11 +93,15 @@ enum Part {
 #[derive(Debug)]
 pub(super) struct RowCount {
     walk: Walk,
+    command: Command,
     part: Part,
     rows: u64,
     /// Status bits of the last EOF.
     status: Option<u16>,
     sqlstate: String,
+    /// Number of a statement that is being prepared: stands in the first packet.
+    prepared: Option<u32>,
+    is_begun: bool,
 }
 
 impl Default for RowCount {
@@ -112,10 +120,13 @@ impl RowCount {
         };
         Self {
             walk: Walk::new(FRONT_MAX),
+            command,
             part,
             rows: 0,
             status: None,
             sqlstate: String::new(),
+            prepared: None,
+            is_begun: false,
         }
     }
 
@@ -129,6 +140,16 @@ impl RowCount {
         let payload = payload?;
         let front = payload.front;
         let first = front.first().copied();
+        let is_prepare = matches!(
+            self.command,
+            Command::STMT_PREPARE | Command::STMT_PREPARE_EXECUTE
+        );
+        if !std::mem::replace(&mut self.is_begun, true)
+            && is_prepare
+            && let &[0, a, b, c, d, ..] = front
+        {
+            self.prepared = Some(u32::from_le_bytes([a, b, c, d]));
+        }
         let is_eof = first == Some(0xFE) && payload.len < EOF_LEN_MAX;
         if first == Some(0xFF) && self.part != Part::Columns {
             if let Ok(e) = ErrPacket::parse(front) {
@@ -211,6 +232,14 @@ impl Follow {
             }
         })?;
         self.seen.sqlstate.clone_from(&self.count.sqlstate);
+        if self.is_done() {
+            let told = &mut self.seen.told;
+            told.beside = std::mem::take(&mut self.frames.beside);
+            told.statement = self.count.prepared;
+            told.is_error = self.seen.errno != 0;
+            let open = |bits: u16| bits & status::IN_TRANSACTION != 0;
+            told.in_transaction = self.seen.status.map(open);
+        }
         wrong.map_or(Ok(()), |text| Err(BadFrame(text)))
     }
 

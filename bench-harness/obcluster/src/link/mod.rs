@@ -15,6 +15,7 @@ mod login;
 mod made;
 mod plan;
 mod request;
+mod rules;
 mod session;
 mod side;
 mod walk;

@@ -7,10 +7,12 @@ use super::login::{self, Who};
 use super::made::{Manner, refusals};
 use super::plan::Plan;
 use super::request::Reading;
+use super::rules;
 use super::side::Side;
 use crate::clock::now_us;
 use crate::fault::{FaultKind, Moment, Scope};
 use crate::record::{Entry, Kind, Outcome, excerpt};
+use crate::shadow::Asked;
 use crate::shared::{ServerView, Shared};
 use crate::state::Process;
 use crate::views::Refusal;
@@ -30,7 +32,7 @@ const LOGIN_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
-    id: u64,
+    pub(super) id: u64,
     pub(super) server: u32,
     view: watch::Receiver<ServerView>,
     pub(super) client: Side,
@@ -39,9 +41,15 @@ pub(super) struct Session {
     pub(super) who: Who,
     /// The framing of requests and their replies.
     pub(super) wire: Wire,
+    /// Capabilities that were asked for and granted.
+    pub(super) granted: u64,
     /// A terminal OK follows COM_STATISTICS.
     pub(super) has_statistics_ok: bool,
     pub(super) in_transaction: bool,
+    /// The connection that a request named, where it was another one.
+    foreign: Option<u32>,
+    /// What is being asked, for the shadow of the session.
+    pub(super) asked: Option<Asked>,
     /// What is being done, for the log.
     pub(super) running: Option<Entry>,
 }
@@ -69,8 +77,11 @@ impl Session {
             kernel_id: 0,
             who: Who::default(),
             wire: Wire::default(),
+            granted: 0,
             has_statistics_ok: false,
             in_transaction: false,
+            foreign: None,
+            asked: None,
             running: None,
         })
     }
@@ -129,6 +140,9 @@ impl Session {
             let text = e.to_string();
             let len = text.len() as u64;
             self.begin(Kind::Request, command, text, len);
+            if let Some(id) = self.foreign.take() {
+                self.watch_foreign(id);
+            }
             self.end_entry();
         }
         e
@@ -235,6 +249,7 @@ impl Session {
             link.user.clone_from(&self.who.user);
             link.tenant.clone_from(&self.who.tenant);
             link.is_proxy = self.who.is_proxy;
+            link.client_sid.clone_from(&self.who.client_sid);
         });
         self.begin(Kind::Login, "login", String::new(), 0);
         let kinds = self.faults(Moment::Login);
@@ -249,6 +264,15 @@ impl Session {
         let judged = match self.not_ready().or(by_fault) {
             Some(refusal) => Err(refusal),
             None => login::judge(&payload, &self.who, &self.shared.state(), self.server),
+        };
+        let watched = match &judged {
+            Ok(_) => self.watch_login().transpose(),
+            Err(_) => Ok(None),
+        };
+        let judged = match watched {
+            Ok(None) => judged,
+            Ok(Some(refusal)) => Err(refusal),
+            Err(end) => return Ok(Some(end)),
         };
         let payload = match judged {
             Ok(payload) => payload,
@@ -286,7 +310,14 @@ impl Session {
         self.shared
             .count(|c| *c.logins.entry(server).or_default() += 1);
         let granted = seen.capability.unwrap_or(0);
+        self.granted = self.who.asked & granted;
         self.wire = Wire::agreed(self.kernel_id, self.who.asked, granted);
+        if self.who.is_proxy {
+            let has_blocks =
+                self.granted & capability::SESSION_VAR_SYNC != 0 && self.wire.framing.has_packets();
+            let login = rules::login(&self.who, has_blocks);
+            self.shared.shadows.login(self.id, &login, &seen.told);
+        }
         self.has_statistics_ok = granted & capability::EXTRA_OK_STATISTICS != 0;
         Ok(None)
     }
@@ -313,10 +344,17 @@ impl Session {
     /// Reads the next request, or the front of a long one. `None`: a side has ended.
     async fn request(&mut self) -> io::Result<Option<Reading>> {
         let mut reading = Reading::new(self.wire);
-        let Self { client, kernel, .. } = self;
+        let Self {
+            client,
+            kernel,
+            foreign,
+            ..
+        } = self;
         let kernel = kernel.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         loop {
-            reading.feed(&mut client.inbox).map_err(bad)?;
+            let fed = reading.feed(&mut client.inbox);
+            *foreign = reading.frames().foreign;
+            fed.map_err(bad)?;
             if reading.is_over() || reading.is_long() {
                 return Ok(Some(reading));
             }
