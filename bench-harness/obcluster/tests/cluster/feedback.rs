@@ -29,10 +29,14 @@ fn entry(cluster: &obcluster::Cluster, text: &str) -> Entry {
     found.unwrap_or_else(|| panic!("not in the log: {text}"))
 }
 
-const MISS: &str = "ob_proxy_partition_hit";
+const MISS: &[u8] = b"ob_proxy_partition_hit";
 
 fn is_miss(client: &Client) -> bool {
-    client.told.iter().any(|(n, v)| n == MISS && v == "OFF")
+    client
+        .told
+        .variables
+        .iter()
+        .any(|(n, v)| n == MISS && v == b"OFF")
 }
 
 #[test]
