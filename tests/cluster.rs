@@ -1,5 +1,5 @@
 //! obring in front of a model cluster on a real kernel: servers that come and go, tenants that
-//! move, a sys tenant in trouble, several clusters, the framings.
+//! move, a sys tenant in trouble, several clusters, the framings, random sessions.
 //!
 //! `OBRING_KERNEL=host:port cargo test --features e2e --test cluster`. `OBRING_ECHO=1` shows
 //! obring's log.
@@ -10,6 +10,8 @@
 mod framing;
 #[path = "cluster/servers.rs"]
 mod servers;
+#[path = "cluster/session.rs"]
+mod session;
 #[path = "cluster/several.rs"]
 mod several;
 #[path = "cluster/tenants.rs"]

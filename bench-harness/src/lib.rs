@@ -10,6 +10,7 @@ pub mod norm;
 pub mod params;
 pub mod partcheck;
 pub mod process;
+pub mod random;
 pub mod raw;
 pub mod relay;
 pub mod session;
