@@ -10,6 +10,7 @@ use crate::shared::{Counters, Done, LinkInfo, Shared};
 use crate::state::{Change, NoSuch, State};
 use crate::topology::Topology;
 use crate::views::Views;
+use crate::violation::BrokenRule;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -207,6 +208,14 @@ impl Cluster {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters()
+    }
+
+    /// Rules that proxies broke, from the first one since the start or the last
+    /// [reset](Self::reset) on, at most [`KEPT_MAX`](crate::violation::KEPT_MAX); the counters
+    /// count all.
+    #[must_use]
+    pub fn violations(&self) -> Vec<BrokenRule> {
+        self.shared.violations.list()
     }
 
     /// The links that are there.

@@ -9,7 +9,7 @@
 //! * [`kernel`]: the kernel, asked about tables; [`views`]: the cluster's views on that.
 //! * [`fault`]: what goes wrong on purpose; [`record`]: the statement log.
 //! * [`verdict`]: what a statement touches; [`judge`]: who says so; [`violation`]: what a proxy
-//!   must not do.
+//!   must not do; [`shadow`]: the state of sessions, and who has forgotten to bring it along.
 //! * `link`: one connection of a client, and the kernel connection that serves it; `server`: the
 //!   ports; `shared`: what these have in common; `control`: the interface for whoever drives it.
 //! * [`config`]: the configuration service that proxies ask for clusters.
@@ -33,6 +33,7 @@ pub mod kernel;
 mod link;
 pub mod record;
 mod server;
+pub mod shadow;
 mod shared;
 pub mod state;
 pub mod statement;
@@ -50,4 +51,4 @@ pub use shared::{Counters, Done, LinkInfo};
 pub use state::{Change, NoSuch};
 pub use topology::{PlaceSpec, TenantSpec, Topology, ZoneSpec};
 pub use verdict::{Reason, Touched, Verdict, VerdictKind};
-pub use violation::{OnViolation, Violation, ViolationKind};
+pub use violation::{BrokenRule, OnViolation, Violation, ViolationKind};

@@ -2,7 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use obcluster::judge::JudgeMode;
-use obcluster::{Cluster, PlaceSpec, TenantSpec, Topology};
+use obcluster::{Cluster, OnViolation, PlaceSpec, TenantSpec, Topology};
 use serde_json::json;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -61,6 +61,10 @@ struct Arguments {
     /// (integer keys of a hash are calculated) or off.
     #[arg(long, default_value_t)]
     judge: JudgeMode,
+    /// What follows when a proxy breaks a rule, besides its entry in the log: nothing, an error in
+    /// place of the answer, or the end of the link.
+    #[arg(long, value_enum, default_value_t = Consequence::Log)]
+    on_violation: Consequence,
     /// A file for the statement log, as JSON lines.
     #[arg(long)]
     log: Option<PathBuf>,
@@ -76,6 +80,23 @@ enum Engine {
 enum ParameterRows {
     One,
     All,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Consequence {
+    Log,
+    Error,
+    Close,
+}
+
+impl From<Consequence> for OnViolation {
+    fn from(consequence: Consequence) -> Self {
+        match consequence {
+            Consequence::Log => Self::Log,
+            Consequence::Error => Self::Error,
+            Consequence::Close => Self::Close,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -98,6 +119,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         .ok_or("the kernel has no address")?;
     let log = arguments.log.clone();
     let judge = arguments.judge;
+    let on_violation = arguments.on_violation.into();
     let mut topology = match &arguments.topology {
         Some(file) => {
             let text = std::fs::read_to_string(file);
@@ -108,6 +130,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         None => topology_of(arguments)?,
     };
     topology.judge = judge;
+    topology.on_violation = on_violation;
     let name = topology.name.clone();
     let cluster = match log {
         Some(file) => Cluster::start_logging(topology, kernel, &file)?,

@@ -16,8 +16,12 @@ mod judge;
 mod logins;
 #[path = "cluster/program.rs"]
 mod program;
+#[path = "cluster/rules.rs"]
+mod rules;
 #[path = "cluster/servers.rs"]
 mod servers;
+#[path = "cluster/shadow.rs"]
+mod shadow;
 #[path = "cluster/statements.rs"]
 mod statements;
 #[path = "cluster/views.rs"]

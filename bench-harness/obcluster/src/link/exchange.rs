@@ -13,6 +13,7 @@ use super::tail::Tail;
 use crate::clock::now_us;
 use crate::fault::{FaultKind, Moment, sqlstate};
 use crate::record::{Entry, Outcome};
+use crate::shadow::Asked;
 use crate::views::{self, Refusal, RowFault, Statement};
 use obring_wire::protocol::mysql::{ChangeUser, Command, Shape, put_packet, status};
 use std::io;
@@ -122,7 +123,11 @@ impl Session {
     }
 
     /// Answers with an error of the model.
-    async fn answer_error(&mut self, request: &Reading, refusal: &Refusal) -> io::Result<()> {
+    pub(super) async fn answer_error(
+        &mut self,
+        request: &Reading,
+        refusal: &Refusal,
+    ) -> io::Result<()> {
         let packets = self.manner(request.seq()).error(refusal);
         let framed = request.frames().wrap_reply(&packets);
         self.say(refusal, &framed).await
@@ -211,15 +216,24 @@ impl Session {
             proxy_mode: self.who.is_proxy,
             statistics_ok: self.has_statistics_ok,
         };
+        let beside = request.frames().beside.clone();
+        let mut asked = Asked::read(command, request.body(), request.statement(), beside);
         let mut new_user = None;
         if command == Command::CHANGE_USER
             && let Ok(change) = ChangeUser::parse(request.payload())
         {
             let name = String::from_utf8_lossy(change.user).into_owned();
             let database = String::from_utf8_lossy(change.database).into_owned();
+            let (user, _) = login::split_user(&name);
+            asked.set_user(user.as_bytes(), change.database);
             request.raw = change_user(&request, &login::kernel_user(&name));
             new_user = Some((name, database));
         }
+        if let Some(turn) = self.watch(&asked, &request).await? {
+            return Ok(turn);
+        }
+        let kill = asked.kill();
+        self.asked = Some(asked);
         let new_database = new_database(command, request.body());
         let mut advice = self.advise(command, &request);
         if let Some(advice) = &mut advice
@@ -260,12 +274,17 @@ impl Session {
         );
         let seen = match told.await? {
             Relayed::Told(seen) => seen,
-            Relayed::Ended(end) => return Ok(Turn::End(end)),
+            Relayed::Ended(end) => {
+                // Of its own connection: the kernel ends it without an answer.
+                kill.inspect(|kill| self.killed(*kill, 0));
+                return Ok(Turn::End(end));
+            }
         };
         self.tell_judge(command, &request, &seen);
         if let Some(advice) = advice {
             self.note_written(&advice, seen.errno == 0);
         }
+        kill.inspect(|kill| self.killed(*kill, seen.errno));
         if seen.errno == 0 {
             if let Some((name, database)) = new_user {
                 self.changed_user(&name, database);
@@ -296,6 +315,8 @@ impl Session {
             in_transaction,
             shared,
             judge,
+            id,
+            asked,
             ..
         } = self;
         let kernel = kernel.as_mut().ok_or(io::ErrorKind::NotConnected)?;
@@ -374,7 +395,10 @@ impl Session {
                 if let Some(bits) = seen.status {
                     *in_transaction = bits & status::IN_TRANSACTION != 0;
                 }
+                let asked = asked.take();
+                let late = asked.and_then(|asked| shared.shadows.told(*id, &asked, &seen.told));
                 if let Some(entry) = running {
+                    shared.note_violations(entry, late.into_iter().collect());
                     note_reply(entry, seen, *in_transaction);
                     shared.record.update(entry);
                 }

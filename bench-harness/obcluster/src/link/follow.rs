@@ -2,6 +2,7 @@
 
 use super::frames::{BadFrame, ReplyFrames, Wire};
 use super::walk::Walk;
+use crate::shadow::Told;
 use obring_wire::protocol::mysql::{
     ClientTurn, Command, ErrPacket, OkPacket, Reply, ReplySink, Shape, TRACK_SCHEMA,
     TRACK_VARIABLES, status,
@@ -23,6 +24,8 @@ pub(super) struct Seen {
     pub(super) status: Option<u16>,
     /// The current database, if it was told.
     pub(super) database: Option<String>,
+    /// What was told of the session, to a proxy.
+    pub(super) told: Box<Told>,
     /// `ob_capability_flag` of a login.
     pub(super) capability: Option<u64>,
     /// Number and parameters of a statement that was prepared.
@@ -38,6 +41,7 @@ impl Seen {
         };
         self.status = Some(ok.status);
         self.affected += ok.affected;
+        self.told.ok(&ok);
         for block in ok.blocks() {
             if block.kind == TRACK_SCHEMA {
                 let name = block.schema().map(String::from_utf8_lossy);
@@ -114,7 +118,7 @@ impl RowCount {
         let part = match command {
             Command::QUERY | Command::STMT_EXECUTE | Command::PROCESS_INFO => Part::Head,
             Command::STMT_FETCH => Part::Rows,
-            Command::STMT_PREPARE => Part::Prepare,
+            Command::STMT_PREPARE | Command::STMT_PREPARE_EXECUTE => Part::Prepare,
             _ => Part::Other,
         };
         Self {
@@ -227,6 +231,14 @@ impl Follow {
             }
         })?;
         self.seen.sqlstate.clone_from(&self.count.sqlstate);
+        if self.is_done() {
+            let told = &mut self.seen.told;
+            told.beside = std::mem::take(&mut self.frames.beside);
+            told.statement = self.count.prepared.map(|(number, _)| number);
+            told.is_error = self.seen.errno != 0;
+            let open = |bits: u16| bits & status::IN_TRANSACTION != 0;
+            told.in_transaction = self.seen.status.map(open);
+        }
         wrong.map_or(Ok(()), |text| Err(BadFrame(text)))
     }
 

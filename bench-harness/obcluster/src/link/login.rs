@@ -24,6 +24,7 @@ pub(super) struct Who {
     pub(super) database: String,
     pub(super) proxy_sid: String,
     pub(super) client_sid: String,
+    pub(super) connect_time: String,
     pub(super) proxy_version: String,
     /// `__proxy_capability_flag`.
     pub(super) asked: u64,
@@ -78,6 +79,7 @@ pub(super) fn who(payload: &[u8]) -> Result<Who, LoginError> {
         match key {
             b"__proxy_connection_id" => who.proxy_sid = text(value),
             b"__client_session_id" => who.client_sid = text(value),
+            b"__client_connect_time" => who.connect_time = text(value),
             b"__proxy_version" => who.proxy_version = text(value),
             b"__proxy_capability_flag" => who.asked = text(value).parse().unwrap_or(0),
             _ => {}

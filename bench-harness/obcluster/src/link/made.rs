@@ -105,6 +105,16 @@ pub(super) mod refusals {
         Refusal::new(1045, "42000", &text)
     }
 
+    /// Source: `14_client_session_id.hex` of the recorded vectors.
+    pub(crate) fn unknown_thread(id: u32) -> Refusal {
+        Refusal::new(1094, "HY000", &format!("Unknown thread id: {id}"))
+    }
+
+    /// What no server says: a rule is broken that one kernel would hide.
+    pub(crate) fn broken_rule(what: &str) -> Refusal {
+        Refusal::new(1105, "HY000", &format!("violation: {what}"))
+    }
+
     pub(crate) fn not_supported(what: &str) -> Refusal {
         Refusal::new(1235, "0A000", what)
     }

@@ -16,6 +16,7 @@ mod login;
 mod made;
 mod plan;
 mod request;
+mod rules;
 mod session;
 mod side;
 mod tail;

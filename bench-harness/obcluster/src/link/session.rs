@@ -6,11 +6,13 @@ use super::frames::{RequestFrames, Wire};
 use super::login::{self, PROXY_USER, Who};
 use super::made::{Manner, refusals};
 use super::request::Reading;
+use super::rules;
 use super::side::Side;
 use crate::clock::now_us;
 use crate::fault::{FaultKind, Moment, Scope};
 use crate::judge::{Judge, JudgeState};
 use crate::record::{Entry, Kind, Outcome, excerpt};
+use crate::shadow::{Asked, LinkState};
 use crate::shared::{ServerView, Shared};
 use crate::state::Process;
 use crate::views::Refusal;
@@ -30,7 +32,7 @@ const LOGIN_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
-    id: u64,
+    pub(super) id: u64,
     pub(super) server: u32,
     view: watch::Receiver<ServerView>,
     pub(super) client: Side,
@@ -39,6 +41,8 @@ pub(super) struct Session {
     pub(super) who: Who,
     /// The framing of requests and their replies.
     pub(super) wire: Wire,
+    /// Capabilities that were asked for and granted.
+    pub(super) granted: u64,
     /// A terminal OK follows COM_STATISTICS.
     pub(super) has_statistics_ok: bool,
     pub(super) in_transaction: bool,
@@ -49,6 +53,10 @@ pub(super) struct Session {
     pub(super) judge: Option<Box<Judge>>,
     /// The proxy takes feedback about weak reads (capability bit 17).
     pub(super) has_weak_feedback: bool,
+    /// The connection that a request named, where it was another one.
+    foreign: Option<u32>,
+    /// What is being asked, for the shadow of the session.
+    pub(super) asked: Option<Asked>,
     /// What is being done, for the log.
     pub(super) running: Option<Entry>,
 }
@@ -76,11 +84,14 @@ impl Session {
             kernel_id: 0,
             who: Who::default(),
             wire: Wire::default(),
+            granted: 0,
             has_statistics_ok: false,
             in_transaction: false,
             written: vec![],
             judge: None,
             has_weak_feedback: false,
+            foreign: None,
+            asked: None,
             running: None,
         })
     }
@@ -139,6 +150,9 @@ impl Session {
             let text = e.to_string();
             let len = text.len() as u64;
             self.begin(Kind::Request, command, text, len);
+            if let Some(id) = self.foreign.take() {
+                self.watch_foreign(id);
+            }
             self.end_entry();
         }
         e
@@ -159,10 +173,21 @@ impl Session {
 
     /// What the session of the link looks like to its judge.
     pub(super) fn judge_state(&self) -> JudgeState {
-        JudgeState {
-            database: self.who.database.clone(),
-            ..JudgeState::default()
-        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let of_link = |own: &LinkState| {
+            let variables = own.variables().map(|(n, v)| (text(n), v.to_vec()));
+            let user_variables = own.user_variables();
+            JudgeState {
+                database: text(own.database()),
+                block: own.variables_block().map(<[u8]>::to_vec),
+                variables: variables.collect(),
+                user_variables: user_variables
+                    .map(|(n, l)| (n.to_vec(), l.to_vec()))
+                    .collect(),
+            }
+        };
+        let known = self.shared.shadows.read(self.id, of_link);
+        known.unwrap_or_default()
     }
 
     /// Ends the log entry that is open, and the sockets in this way.
@@ -253,6 +278,7 @@ impl Session {
             link.user.clone_from(&self.who.user);
             link.tenant.clone_from(&self.who.tenant);
             link.is_proxy = self.who.is_proxy;
+            link.client_sid.clone_from(&self.who.client_sid);
         });
         self.begin(Kind::Login, "login", String::new(), 0);
         let kinds = self.faults(Moment::Login);
@@ -267,6 +293,15 @@ impl Session {
         let judged = match self.not_ready().or(by_fault) {
             Some(refusal) => Err(refusal),
             None => login::judge(&payload, &self.who, &self.shared.state(), self.server),
+        };
+        let watched = match &judged {
+            Ok(_) => self.watch_login().transpose(),
+            Err(_) => Ok(None),
+        };
+        let judged = match watched {
+            Ok(None) => judged,
+            Ok(Some(refusal)) => Err(refusal),
+            Err(end) => return Ok(Some(end)),
         };
         let payload = match judged {
             Ok(payload) => payload,
@@ -305,7 +340,14 @@ impl Session {
         self.shared
             .count(|c| *c.logins.entry(server).or_default() += 1);
         let granted = seen.capability.unwrap_or(0);
+        self.granted = self.who.asked & granted;
         self.wire = Wire::agreed(self.kernel_id, self.who.asked, granted);
+        if self.who.is_proxy {
+            let has_blocks =
+                self.granted & capability::SESSION_VAR_SYNC != 0 && self.wire.framing.has_packets();
+            let login = rules::login(&self.who, has_blocks);
+            self.shared.shadows.login(self.id, &login, &seen.told);
+        }
         self.has_statistics_ok = granted & capability::EXTRA_OK_STATISTICS != 0;
         if self.who.is_proxy && self.who.user != PROXY_USER {
             self.judge = Some(Box::new(Judge::new(self.shared.court.clone())));
@@ -337,10 +379,17 @@ impl Session {
     /// Reads the next request, or the front of a long one. `None`: a side has ended.
     async fn request(&mut self) -> io::Result<Option<Reading>> {
         let mut reading = Reading::new(self.wire);
-        let Self { client, kernel, .. } = self;
+        let Self {
+            client,
+            kernel,
+            foreign,
+            ..
+        } = self;
         let kernel = kernel.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         loop {
-            reading.feed(&mut client.inbox).map_err(bad)?;
+            let fed = reading.feed(&mut client.inbox);
+            *foreign = reading.frames().foreign;
+            fed.map_err(bad)?;
             if reading.is_over() || reading.is_long() {
                 return Ok(Some(reading));
             }

@@ -77,6 +77,7 @@ impl Session {
             follow.feed(&bytes).map_err(bad)?;
         }
         self.in_transaction = false;
+        self.shared.shadows.rolled_back(self.id);
         self.written.clear();
         Ok(())
     }

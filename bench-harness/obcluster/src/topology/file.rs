@@ -86,6 +86,7 @@ impl Topology {
             param_rows_all: file.param_rows_all,
             build_version: file.build_version.unwrap_or(new.build_version),
             judge: new.judge,
+            on_violation: new.on_violation,
         };
         topology.check()?;
         Ok(topology)

@@ -9,7 +9,7 @@ mod store;
 mod text;
 
 pub use result::ResultSet;
-pub use text::{Bound, Statement};
+pub use text::{Bound, Statement, Token};
 
 use crate::clock::now_us;
 use crate::kernel::{Kernel, KernelError, Tables};

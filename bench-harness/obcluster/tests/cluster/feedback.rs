@@ -32,7 +32,8 @@ fn entry(cluster: &obcluster::Cluster, text: &str) -> Entry {
 const MISS: &str = "ob_proxy_partition_hit";
 
 fn is_miss(client: &Client) -> bool {
-    client.told.iter().any(|(n, v)| n == MISS && v == "OFF")
+    let mut told = client.told.variables.iter();
+    told.any(|(n, v)| n == MISS.as_bytes() && v == b"OFF")
 }
 
 #[test]
