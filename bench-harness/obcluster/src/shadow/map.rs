@@ -352,12 +352,12 @@ mod tests {
         let reply = told(&[], &[], &[(0, "name"), (7, "01")]);
         assert!(two.says(1, "call set_module('a')", &reply).is_empty());
         assert_eq!(two.selects(2), ["stale_state: session_info:0"]);
-        let all = query("select found_rows()", &[(0, "name")]);
+        let all = query("select row_count()", &[(0, "name")]);
         assert_eq!(
             two.asks(2, &all, &Told::default()),
             ["stale_state: session_info:7"]
         );
-        let all = query("select found_rows()", &[(0, "name"), (7, "01")]);
+        let all = query("select row_count()", &[(0, "name"), (7, "01")]);
         assert!(two.asks(2, &all, &Told::default()).is_empty());
     }
 
