@@ -12,7 +12,7 @@ use crate::clock::now_us;
 use crate::fault::{FaultKind, Moment, Scope};
 use crate::judge::{Judge, JudgeState};
 use crate::record::{Entry, Kind, Outcome, excerpt};
-use crate::shadow::Asked;
+use crate::shadow::{Asked, LinkState};
 use crate::shared::{ServerView, Shared};
 use crate::state::Process;
 use crate::views::Refusal;
@@ -173,21 +173,21 @@ impl Session {
 
     /// What the session of the link looks like to its judge.
     pub(super) fn judge_state(&self) -> JudgeState {
-        let Some(state) = self.shared.shadows.state(self.id) else {
-            return JudgeState::default();
-        };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let lower = |name: &[u8]| text(name).to_ascii_lowercase();
-        let variables = state.variables();
-        let user_variables = state.user_variables();
-        JudgeState {
-            database: text(state.database()),
-            block: state.variables_block().map(<[u8]>::to_vec),
-            variables: variables.map(|(n, v)| (lower(n), v.to_vec())).collect(),
-            user_variables: user_variables
-                .map(|(n, v)| (n.to_vec(), v.to_vec()))
-                .collect(),
-        }
+        let of_link = |own: &LinkState| {
+            let variables = own.variables().map(|(n, v)| (text(n), v.to_vec()));
+            let user_variables = own.user_variables();
+            JudgeState {
+                database: text(own.database()),
+                block: own.variables_block().map(<[u8]>::to_vec),
+                variables: variables.collect(),
+                user_variables: user_variables
+                    .map(|(n, l)| (n.to_vec(), l.to_vec()))
+                    .collect(),
+            }
+        };
+        let known = self.shared.shadows.read(self.id, of_link);
+        known.unwrap_or_default()
     }
 
     /// Ends the log entry that is open, and the sockets in this way.

@@ -6,11 +6,8 @@ use super::advice::Advice;
 use super::follow::Follow;
 use super::request::Reading;
 use super::session::{Session, bad};
-use crate::shadow::{Asked, Beside};
 use obring_wire::protocol::mysql::{Command, Shape, put_packet};
 use std::io;
-
-const ROLLBACK: &[u8] = b"ROLLBACK";
 
 impl Session {
     /// A write that succeeded in a transaction that is still open is remembered by where it went.
@@ -60,7 +57,7 @@ impl Session {
         let mut packet = vec![];
         put_packet(&mut packet, 0, |b| {
             b.push(Command::QUERY.0);
-            b.extend_from_slice(ROLLBACK);
+            b.extend_from_slice(b"ROLLBACK");
         });
         let shape = Shape {
             command: Command::QUERY,
@@ -80,9 +77,8 @@ impl Session {
             follow.feed(&bytes).map_err(bad)?;
         }
         self.in_transaction = false;
+        self.shared.shadows.rolled_back(self.id);
         self.written.clear();
-        let asked = Asked::read(Command::QUERY, ROLLBACK, 0, Beside::default());
-        self.shared.shadows.told(self.id, &asked, &follow.seen.told);
         Ok(())
     }
 }

@@ -166,10 +166,20 @@ impl Shadows {
         }
     }
 
-    /// What a link has; none for a direct one.
-    #[must_use]
-    pub fn state(&self, link: u64) -> Option<LinkState> {
-        self.lock().session(link)?.links.get(&link).cloned()
+    /// Looks at what a link has; none for a direct one.
+    pub fn read<T>(&self, link: u64, read: impl FnOnce(&LinkState) -> T) -> Option<T> {
+        self.lock().session(link)?.links.get(&link).map(read)
+    }
+
+    /// The open transaction of a link is rolled back, and not because a request said so.
+    pub fn rolled_back(&self, link: u64) {
+        if let Some(own) = self
+            .lock()
+            .session(link)
+            .and_then(|s| s.links.get_mut(&link))
+        {
+            own.in_transaction = false;
+        }
     }
 }
 
@@ -273,7 +283,7 @@ mod tests {
         assert_eq!(two.selects(1), ["stale_state: a"]);
         two.login(3, false);
         assert!(two.selects(3).is_empty());
-        let has = two.0.state(1).unwrap();
+        let has = two.0.read(1, LinkState::clone).unwrap();
         assert_eq!(
             has.variables().collect::<Vec<_>>(),
             [(&b"a"[..], &b"1"[..])]
@@ -295,7 +305,10 @@ mod tests {
         let sends = query("select 1", &[(4, "x1")]);
         assert!(two.asks(2, &sends, &first).is_empty());
         assert!(two.selects(2).is_empty() && two.selects(1).is_empty());
-        assert_eq!(two.0.state(2).unwrap().variables_block(), Some(&b"x"[..]));
+        assert_eq!(
+            two.0.read(2, LinkState::clone).unwrap().variables_block(),
+            Some(&b"x"[..])
+        );
         // It has the value, so the old one is a change.
         let set = told(&[("a", "0")], &[], &[(4, "x2")]);
         assert!(two.says(2, "set a=0", &set).is_empty());
@@ -339,12 +352,12 @@ mod tests {
         let reply = told(&[], &[], &[(0, "name"), (7, "01")]);
         assert!(two.says(1, "call set_module('a')", &reply).is_empty());
         assert_eq!(two.selects(2), ["stale_state: session_info:0"]);
-        let all = query("select found_rows()", &[(0, "name")]);
+        let all = query("select row_count()", &[(0, "name")]);
         assert_eq!(
             two.asks(2, &all, &Told::default()),
             ["stale_state: session_info:7"]
         );
-        let all = query("select found_rows()", &[(0, "name"), (7, "01")]);
+        let all = query("select row_count()", &[(0, "name"), (7, "01")]);
         assert!(two.asks(2, &all, &Told::default()).is_empty());
     }
 
@@ -360,7 +373,7 @@ mod tests {
         assert_eq!(two.selects(2), ["stale_state: @x"]);
         two.says(2, "set @x='a'", &told(&[], &[("x", "'a'")], &[]));
         assert!(two.selects(2).is_empty() && two.selects(1).is_empty());
-        let has = two.0.state(2).unwrap();
+        let has = two.0.read(2, LinkState::clone).unwrap();
         assert_eq!(has.database(), b"d");
         let list: Vec<_> = has.user_variables().collect();
         assert_eq!(list, [(&b"x"[..], &b"'a'"[..])]);

@@ -11,9 +11,9 @@ const TRACE_CONTROL: u16 = 3;
 /// Variables that do not travel with the others, `ob_last_schema_version` among them: told after
 /// DDL, and not because a session has set something.
 pub(super) const OTHER_VARIABLES: u16 = 6;
-/// What FOUND_ROWS() and ROW_COUNT() answer. It changes with nearly every statement.
+/// What ROW_COUNT() answers. It changes with nearly every statement.
 pub(super) const QUERY_INFO: u16 = 7;
-/// What a connection that has run nothing answers: -1 and 1. Observed on seekdb 1.3.0.post5.
+/// What a connection tells that has run nothing, or a SELECT: -1. Observed on seekdb 1.3.0.post5.
 const BLANK_QUERY_INFO: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
 
 /// Blocks of one sub type that are remembered per session, to know them again when a proxy sends

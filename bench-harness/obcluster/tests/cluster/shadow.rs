@@ -2,7 +2,7 @@
 //! that brings it is not. Two links of one session, in all framings.
 
 use crate::client::{Client, Credentials, Ids, MASKS};
-use crate::{Database, cluster};
+use crate::{Database, cluster, until};
 use obcluster::Cluster;
 use obcluster::shadow::Told;
 use obring_wire::protocol::capability;
@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 
 /// System variables that servers report by themselves.
 const OF_THE_SERVER: &[&[u8]] = &[
-    b"ob_proxy_partition_hit",
     b"_current_default_catalog",
     b"_nlj_batching_enabled",
     b"character_set_database",
     b"collation_database",
     b"ob_enable_transmission_checksum",
     b"ob_last_schema_version",
+    b"ob_proxy_partition_hit",
     b"ob_proxy_set_trx_executed",
     b"ob_statement_trace_id",
 ];
@@ -252,5 +252,207 @@ fn each_piece_of_state_is_missed_by_name() {
             session.brings_all_but(0, None, "select 7");
             assert_eq!(session.found(), [""; 0], "{what}: brought to a third");
         }
+    }
+}
+
+/// Sends COM_STMT_PREPARE, which must succeed; the number that the server gave.
+fn prepare(client: &mut Client, sql: &str) -> u32 {
+    client.send(Command::STMT_PREPARE, sql.as_bytes()).unwrap();
+    let head = client.packet().unwrap();
+    assert_eq!(head[0], 0, "{sql}: {head:?}");
+    // The column, its EOF, and the OK for proxies.
+    for _ in 0..3 {
+        client.packet().unwrap();
+    }
+    u32::from_le_bytes([head[1], head[2], head[3], head[4]])
+}
+
+/// Runs a statement without parameters; the error, or the cells of its rows that are texts.
+fn execute(client: &mut Client, id: u32, parts: &[(u16, Vec<u8>)]) -> Result<(), u16> {
+    let mut body = id.to_le_bytes().to_vec();
+    body.extend_from_slice(&[0, 1, 0, 0, 0]);
+    client
+        .send_with(Command::STMT_EXECUTE, &body, parts)
+        .unwrap();
+    client
+        .reply()
+        .unwrap()
+        .map(|_| ())
+        .map_err(|said| said.code)
+}
+
+#[test]
+fn a_prepared_statement_is_missed_by_its_number() {
+    let cluster = cluster();
+    for mask in masks() {
+        let mut session = Session::new(&cluster, mask);
+        let id = prepare(&mut session.links[0], "select 7");
+        assert_eq!(execute(&mut session.links[0], id, &[]), Ok(()));
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
+        for _ in 0..2 {
+            // The kernel's code depends on whether the connection has prepared anything.
+            assert!(execute(&mut session.links[1], id, &[]).is_err());
+            assert_eq!(session.found(), [format!("stale_state: statement:{id}")]);
+        }
+        let id = prepare(&mut session.links[1], "select 7");
+        assert_eq!(execute(&mut session.links[1], id, &[]), Ok(()));
+        // What is closed everywhere is missed by the client, once all servers have read that.
+        for link in &mut session.links {
+            link.send(Command::STMT_CLOSE, &id.to_le_bytes()).unwrap();
+            link.ask("select 1");
+        }
+        assert!(execute(&mut session.links[1], id, &[]).is_err());
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
+        // As texts, with names.
+        session.says(0, "prepare Named from 'select 7'");
+        session.says(0, "execute named");
+        assert_eq!(session.links[1].refused("execute NAMED"), 1243);
+        assert_eq!(session.found(), ["stale_state: statement:named"]);
+        session.says(1, "prepare named from 'select 7'");
+        session.says(1, "execute named");
+        session.says(1, "deallocate prepare named");
+        session.says(0, "drop prepare named");
+        assert_eq!(session.links[1].refused("execute NAMED"), 1243);
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
+    }
+}
+
+#[test]
+fn a_count_of_the_statement_before_is_missed_where_it_is_asked_for() {
+    let cluster = cluster();
+    let db = Database::new(cluster.address(1).unwrap(), "shadow_count");
+    db.client().ask(&format!("create table {}.t(a int)", db.1));
+    let insert = format!("insert into {}.t values(1), (2)", db.1);
+    for mask in masks() {
+        let mut session = Session::new(&cluster, mask);
+        if !session.links[0].has_extra() {
+            continue;
+        }
+        session.says(0, &insert);
+        session.brings_all_but(1, Some(Piece::Parts), "select 3");
+        assert_eq!(session.found(), [""; 0], "{mask:#x}: nobody asks");
+        session.brings_all_but(1, Some(Piece::Parts), "select row_count()");
+        assert_eq!(
+            session.found(),
+            ["stale_state: session_info:7"],
+            "{mask:#x}"
+        );
+        session.brings_all_but(1, None, "select row_count()");
+        session.says(0, &insert);
+        let id = prepare(&mut session.links[1], "select row_count()");
+        let parts: Vec<_> = session.parts.clone().into_iter().collect();
+        assert_eq!(execute(&mut session.links[1], id, &parts), Ok(()));
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
+    }
+}
+
+#[test]
+fn what_the_client_has_not_set_is_not_missed() {
+    let cluster = cluster();
+    let db = Database::new(cluster.address(1).unwrap(), "shadow_silent");
+    for mask in masks() {
+        let mut session = Session::new(&cluster, mask);
+        // First replies, definitions, errors and plain work tell of variables, too.
+        let table = format!("{}.t", db.1);
+        for sql in [
+            format!("drop table if exists {table}"),
+            format!("create table {table}(id int primary key, v int)"),
+            format!("insert into {table} values(1, 1), (2, 2)"),
+            format!("update {table} set v = 3 where id = 1"),
+            format!("delete from {table} where id = 2"),
+            format!("analyze table {table}"),
+            "begin".into(),
+            format!("select * from {table} for update"),
+            "commit".into(),
+            "show warnings".into(),
+        ] {
+            session.says(0, &sql);
+        }
+        assert_eq!(session.links[0].refused("select nosuch"), 1054);
+        session.says(1, "select 1");
+        assert_eq!(session.links[1].refused("select nosuch"), 1054);
+        session.connect(3);
+        session.says(2, "select 2");
+        session.says(0, "select 3");
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
+        // A database that both have, as a login gives it.
+        session.says(0, &format!("use {}", db.1));
+        let mut who = Credentials::proxy("root@test", mask);
+        who.ids = Some(session.ids);
+        who.database = Some(&db.1);
+        let address = cluster.address(2).unwrap();
+        session.links.push(Client::new(address, &who));
+        session.says(3, "select * from t");
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
+        // One that is not set any more is blank on fresh links, too.
+        session.says(0, "set @x=1");
+        session.says(0, "set @x=null");
+        session.says(3, "select * from t");
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
+    }
+}
+
+#[test]
+fn a_reset_and_another_user_leave_nothing() {
+    let cluster = cluster();
+    let reset = |session: &mut Session, link: usize| {
+        let client = &mut session.links[link];
+        client.send(Command::RESET_CONNECTION, b"").unwrap();
+        client.reply().unwrap().unwrap();
+    };
+    let change_user = |session: &mut Session, link: usize| {
+        let client = &mut session.links[link];
+        let body = b"root@test\0\0test\0\x2d\0mysql_native_password\0";
+        client.send(Command::CHANGE_USER, body).unwrap();
+        if client.packet().unwrap()[0] == 0xFE {
+            client.send_turn(&[&[0, 0, 0, 2]]).unwrap();
+            assert_eq!(client.packet().unwrap()[0], 0);
+        }
+    };
+    for mask in masks() {
+        let mut session = Session::new(&cluster, mask);
+        session.says(0, "set sql_mode='ANSI', @x=1");
+        session.says(0, "select 1");
+        reset(&mut session, 1);
+        session.says(1, "select 2");
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
+        // The first link still has what the session has no more.
+        session.says(0, "select 3");
+        let found = session.found();
+        assert!(found[0].contains("@x"), "{mask:#x}: {found:?}");
+        reset(&mut session, 0);
+        session.says(0, "select 4");
+        session.says(1, "select 5");
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
+
+        session.says(0, "set sql_mode='ANSI', @x=1");
+        change_user(&mut session, 0);
+        session.says(0, "select 6");
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
+        session.says(1, "select 7");
+        assert_eq!(session.found(), ["stale_state: database"], "{mask:#x}");
+        change_user(&mut session, 1);
+        session.says(1, "select 8");
+        session.says(0, "select 9");
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
+    }
+}
+
+#[test]
+fn a_session_that_goes_on_with_another_connection_is_the_same() {
+    let cluster = cluster();
+    for mask in masks() {
+        let mut session = Session::new(&cluster, mask);
+        session.says(0, "set @x=1, time_zone='+01:00'");
+        session.links.clear();
+        until("both end", || cluster.links().is_empty());
+        session.connect(3);
+        session.runs(0, "select 1", &[]);
+        let found = session.found();
+        assert!(found[0].contains("@x"), "{mask:#x}: {found:?}");
+        session.links.clear();
+        session.connect(1);
+        session.brings_all_but(0, None, "select 2");
+        assert_eq!(session.found(), [""; 0], "{mask:#x}");
     }
 }
