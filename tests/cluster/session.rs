@@ -3,7 +3,7 @@
 //!
 //! `OBRING_RANDOM_SEED=n` replays a seed, `OBRING_RANDOM_SEEDS=a..b` runs others.
 
-use super::{Obring, Options, admin, cluster, kernel, options, start};
+use super::{Obring, Options, Ruled, admin, cluster, kernel, options, start};
 use bench_harness::random::{Rig, Sort, Tally, Through, hunt, seeds};
 use obcluster::{Change, Cluster, Topology};
 use obring_wire::base::Rng;
@@ -19,7 +19,7 @@ const PAIRS: u64 = 4;
 
 /// A cluster, an obring in front of it, and the kernel behind it.
 struct World {
-    cluster: Cluster,
+    cluster: Ruled,
     proxy: Obring,
     rig: Rig,
     rng: Rng,

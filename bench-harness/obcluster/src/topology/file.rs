@@ -136,7 +136,8 @@ mod tests {
                 "server 3 is in no zone",
             ),
             (
-                r#"{"servers": 1, "zones": [{"name": "a", "servers": [1]}, {"name": "b", "servers": [1]}]}"#,
+                r#"{"servers": 1,
+                    "zones": [{"name": "a", "servers": [1]}, {"name": "b", "servers": [1]}]}"#,
                 "server 1 is in two zones",
             ),
             ("{", "line 1"),
