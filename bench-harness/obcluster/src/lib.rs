@@ -9,7 +9,8 @@
 //! * [`kernel`]: the kernel, asked about tables; [`views`]: the cluster's views on that.
 //! * [`fault`]: what goes wrong on purpose; [`record`]: the statement log.
 //! * [`verdict`]: what a statement touches; [`judge`]: who says so; [`violation`]: what a proxy
-//!   must not do; [`shadow`]: the state of sessions, and who has forgotten to bring it along.
+//!   must not do; [`shadow`]: the state of sessions, and who has forgotten to bring it along;
+//!   [`tally`]: verdicts, counted.
 //! * `link`: one connection of a client, and the kernel connection that serves it; `server`: the
 //!   ports; `shared`: what these have in common; `control`: the interface for whoever drives it.
 //! * [`config`]: the configuration service that proxies ask for clusters.
@@ -37,6 +38,7 @@ pub mod shadow;
 mod shared;
 pub mod state;
 pub mod statement;
+pub mod tally;
 pub mod topology;
 pub mod verdict;
 pub mod views;

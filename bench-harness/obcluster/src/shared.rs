@@ -8,6 +8,7 @@ use crate::record::{Entry, Kind, Outcome, Record};
 use crate::server::Servers;
 use crate::shadow::Shadows;
 use crate::state::{Change, Network, NoSuch, Process, State};
+use crate::tally::Tallies;
 use crate::topology::Topology;
 use crate::views::Views;
 use crate::violation::{Violation, ViolationKind, Violations};
@@ -92,6 +93,8 @@ pub struct Counters {
     pub config: BTreeMap<String, u64>,
     /// Rules that proxies broke, by rule.
     pub violations: BTreeMap<ViolationKind, u64>,
+    /// Verdicts on the requests of proxies, by class of statement.
+    pub verdicts: Tallies,
     /// Links that are there now.
     pub links: u64,
     /// Entries that the log has dropped from memory.

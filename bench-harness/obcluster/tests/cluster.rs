@@ -12,6 +12,8 @@ mod faults;
 mod feedback;
 #[path = "cluster/judge.rs"]
 mod judge;
+#[path = "cluster/judge_sessions.rs"]
+mod judge_sessions;
 #[path = "cluster/logins.rs"]
 mod logins;
 #[path = "cluster/program.rs"]

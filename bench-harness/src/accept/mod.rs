@@ -3,6 +3,7 @@
 pub mod cluster;
 mod command;
 pub mod foundation;
+pub mod judge;
 pub mod mysql_test;
 pub mod operate;
 pub mod partition;

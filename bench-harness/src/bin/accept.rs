@@ -1,15 +1,15 @@
 //! `accept SUITE`: runs every line of a suite and prints the table. scripts/accept builds
 //! what it needs and calls it.
 
-use bench_harness::accept::{Job, Table, cluster, foundation, operate, partition};
+use bench_harness::accept::{Job, Table, cluster, foundation, judge, operate, partition};
 use bench_harness::checks::Setup;
 use bench_harness::process::kernel;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "accept foundation|serving|operate|cluster-basics|partition --obring PATH \
-                     --root DIR [--mysql-test DIR] [--relay PATH] [--vectors DIR] [--long] \
-                     [--only TEXT] [--without TEXT]; \
+const USAGE: &str = "accept foundation|serving|operate|cluster-basics|partition|judge \
+                     --obring PATH --root DIR [--mysql-test DIR] [--relay PATH] [--vectors DIR] \
+                     [--long] [--only TEXT] [--without TEXT]; \
                      OBRING_KERNEL=host:port names a running kernel";
 
 /// A suite: judges its lines.
@@ -23,6 +23,7 @@ fn job() -> Result<(Suite, Job), String> {
         Some("operate") => operate::run,
         Some("cluster-basics") => cluster::run,
         Some("partition") => partition::run,
+        Some("judge") => judge::run,
         other => {
             let other = other.unwrap_or_default();
             return Err(format!("there is no suite {other:?}"));

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 
-/// Prepared statements that the session keeps; when there are more, all are closed.
-const PREPARED_MAX: usize = 256;
+/// Prepared statements that the session keeps; when there are more, all are closed. A session of
+/// the kernel has 50 cursors (`open_cursors`) and refuses the next one.
+const PREPARED_MAX: usize = 40;
 /// The name of the text that is prepared for an EXECUTE.
 const NAME: &str = "obcluster_judge";
 

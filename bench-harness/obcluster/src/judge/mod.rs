@@ -30,6 +30,7 @@ mod names;
 mod plan;
 mod rewrite;
 mod state;
+mod statements;
 mod text;
 
 pub use class::{Class, Verb};
@@ -43,10 +44,9 @@ use case::{Bound, Case};
 use catalog::Catalog;
 use class::Ask;
 use desk::Desk;
-use execute::{Longs, Parameters};
 use fast::Fast;
 use obring_wire::protocol::mysql::Command;
-use std::collections::HashMap;
+use statements::Statements;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,10 +56,6 @@ use tokio::time::timeout;
 
 /// How long a verdict may take, all its questions together; later it is unknown.
 pub const VERDICT_TIME: Duration = Duration::from_secs(5);
-/// Prepared statements of a link that are known, of each kind; executions of others are unknown.
-const STATEMENTS_MAX: usize = 16_384;
-/// Longest text of a prepared statement that is kept.
-const PREPARED_MAX: usize = 64 << 10;
 
 /// What all judges share: the kernel's tables, verdicts that are remembered, the mode.
 #[derive(Debug)]
@@ -119,25 +115,12 @@ pub struct Question<'a> {
     pub is_whole: bool,
 }
 
-/// A prepared statement of the link.
-#[derive(Debug, Default)]
-struct Statement {
-    text: Vec<u8>,
-    parameters: u16,
-    /// Types of the last execution that bound some.
-    kinds: Vec<u16>,
-    longs: Longs,
-}
-
 /// The judge of one link.
 #[derive(Debug)]
 pub struct Judge {
     court: Arc<Court>,
     desk: Desk,
-    /// Statements of COM_STMT_PREPARE.
-    statements: HashMap<u32, Statement>,
-    /// Texts of PREPARE, by name in lower case.
-    texts: HashMap<String, Vec<u8>>,
+    statements: Statements,
 }
 
 impl Judge {
@@ -147,8 +130,7 @@ impl Judge {
         Self {
             desk: Desk::new(court.address),
             court,
-            statements: HashMap::new(),
-            texts: HashMap::new(),
+            statements: Statements::default(),
         }
     }
 
@@ -173,10 +155,7 @@ impl Judge {
         let is_prepared = question.command == Command::STMT_EXECUTE;
         let body = match question.command {
             Command::QUERY => question.body,
-            Command::STMT_EXECUTE => match self.statements.get(&question.statement) {
-                Some(statement) => statement.text.as_slice(),
-                None => &[],
-            },
+            Command::STMT_EXECUTE => self.statements.text(question.statement).unwrap_or(&[]),
             _ => return Class::default(),
         };
         let Some((text, _)) = Text::read(body).map(Text::first) else {
@@ -197,45 +176,29 @@ impl Judge {
 
     /// The kernel has taken a COM_STMT_PREPARE, under this number.
     pub fn prepared(&mut self, statement: u32, text: &[u8], parameters: u16) {
-        if self.statements.len() >= STATEMENTS_MAX || text.len() > PREPARED_MAX {
-            self.statements.remove(&statement);
-            return;
-        }
-        let new = Statement {
-            text: text.to_vec(),
-            parameters,
-            ..Statement::default()
-        };
-        self.statements.insert(statement, new);
+        self.statements.put(statement, text, parameters);
     }
 
     /// COM_STMT_CLOSE.
     pub fn closed(&mut self, statement: u32) {
-        self.statements.remove(&statement);
+        self.statements.remove(statement);
     }
 
     /// COM_STMT_SEND_LONG_DATA. Up to 64 KiB of a parameter are kept; with a longer one the next
     /// execution is unknown.
     pub fn long_data(&mut self, statement: u32, parameter: u16, data: &[u8]) {
-        if let Some(statement) = self.statements.get_mut(&statement)
-            && parameter < statement.parameters
-        {
-            execute::add_long(&mut statement.longs, parameter, data);
-        }
+        self.statements.add_long(statement, parameter, data);
     }
 
     /// COM_STMT_RESET: long data is gone.
     pub fn reset(&mut self, statement: u32) {
-        if let Some(statement) = self.statements.get_mut(&statement) {
-            statement.longs.clear();
-        }
+        self.statements.reset(statement);
     }
 
     /// COM_RESET_CONNECTION and COM_CHANGE_USER: the session of the link is a new one.
     pub fn forget_all(&mut self) {
         self.desk.forget();
         self.statements.clear();
-        self.texts.clear();
     }
 
     async fn decide(&mut self, question: &Question<'_>, state: &JudgeState) -> Verdict {
@@ -270,14 +233,14 @@ impl Judge {
                     .len()
                     .checked_sub(1)
                     .and_then(|at| text.name(at));
-                self.texts.remove(&name.unwrap_or_default().to_lowercase());
+                self.statements.put_text(&name.unwrap_or_default(), None);
                 nothing
             }
             Ask::Execute => {
                 let Some((sql, using)) = self.named(&text) else {
                     return Verdict::unknown(Reason::Parameter);
                 };
-                let sql = sql.clone();
+                let sql = sql.to_vec();
                 self.execute_text(&sql, &using, state).await
             }
         }
@@ -297,23 +260,15 @@ impl Judge {
         } else {
             text.literal(3)
         };
-        let name = name.to_lowercase();
-        match sql {
-            Some(sql) if self.texts.len() < STATEMENTS_MAX && sql.len() <= PREPARED_MAX => {
-                self.texts.insert(name, sql);
-            }
-            _ => {
-                self.texts.remove(&name);
-            }
-        }
+        self.statements.put_text(&name, sql);
     }
 
     /// The text that an EXECUTE executes, and its variables.
-    fn named(&self, text: &Text<'_>) -> Option<(&Vec<u8>, Vec<Vec<u8>>)> {
+    fn named(&self, text: &Text<'_>) -> Option<(&[u8], Vec<Vec<u8>>)> {
         if !text.is_word(0, "execute") {
             return None;
         }
-        let sql = self.texts.get(&text.name(1)?.to_lowercase())?;
+        let sql = self.statements.named(&text.name(1)?)?;
         let mut using = vec![];
         if text.is_word(2, "using") {
             for item in text.split(3..text.tokens.len()) {
@@ -341,17 +296,11 @@ impl Judge {
     async fn execute(&mut self, question: &Question<'_>, state: &JudgeState) -> Verdict {
         // Behind the number of the statement.
         let body = question.body.get(4..).unwrap_or_default();
-        let Some(statement) = self.statements.get_mut(&question.statement) else {
+        let Some(parameters) = self.statements.execute(question.statement, body) else {
             return Verdict::unknown(Reason::Parameter);
         };
-        let longs = std::mem::take(&mut statement.longs);
-        let count = statement.parameters;
-        let parameters = Parameters::read(body, count, &statement.kinds, &longs);
-        let Some(parameters) = parameters else {
-            return Verdict::unknown(Reason::Parameter);
-        };
-        statement.kinds.clone_from(&parameters.kinds);
-        let sql = statement.text.clone();
+        let sql = self.statements.text(question.statement).unwrap_or_default();
+        let sql = sql.to_vec();
         let Some((text, _)) = Text::read(&sql).map(Text::first) else {
             return Verdict::unknown(Reason::Rewrite);
         };

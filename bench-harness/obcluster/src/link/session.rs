@@ -503,6 +503,11 @@ impl Session {
             entry.t_done_us = now_us();
             entry.tx_after = self.in_transaction;
             self.shared.record.end(&entry);
+            // What the model answers itself, and what clients ask without a proxy, is no proxy's
+            // choice.
+            if entry.kind == Kind::Request && !entry.direct && entry.meta.is_empty() {
+                self.shared.count(|c| c.verdicts.note(&entry));
+            }
         }
     }
 }

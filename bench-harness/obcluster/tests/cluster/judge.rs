@@ -73,7 +73,7 @@ pub(crate) fn shown(verdict: &Verdict) -> String {
 
 /// Tables: h by HASH of an integer, k by KEY of a text, r of two levels, n without partitions, g
 /// with a global index, l by LIST in another order than declared, d by a time.
-fn tables(name: &str) -> (Database, Client, String) {
+pub(crate) fn tables(name: &str) -> (Database, Client, String) {
     let db = Database::new(kernel(), name);
     let mut client = db.client();
     let name = db.1.clone();
@@ -162,6 +162,29 @@ fn reads_and_writes_of_every_kind() {
         ("select * from h where id=3; drop table h", "Exact h:3"),
         ("select * from h where id=3 -- unique 17", "Exact h:3"),
         ("select `a b|c`.id from h `a b|c` where id=3", "Exact h:3"),
+        (
+            "select * from h partition (p1, p2) where v='x'",
+            "Exact h:1,2",
+        ),
+        (
+            "with h as (select * from h where id=1) select * from h",
+            "Exact h:1",
+        ),
+        (
+            "select * from h where v='q), partitions(p2)' and id=3",
+            "Exact h:3",
+        ),
+        ("select * from n, information_schema.tables", "Unknown Name"),
+        (
+            "select * from (select id from h x) a, (select b from k x) b",
+            "Unknown Name",
+        ),
+        // What the parser does not know is told by the longer plan.
+        (
+            "select straight_join * from h x where id=3 for update wait 3",
+            "Exact h:3",
+        ),
+        ("/*! select */ * from h where id=1", "Exact h:1"),
     ]);
     // Of another database, with the same name here.
     bench.state.database = "test".into();
