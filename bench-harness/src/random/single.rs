@@ -357,7 +357,7 @@ impl Maker {
     }
 
     fn text_prepared(&mut self) {
-        let name = self.pick(&["s0", "s1", "`s 2`"]);
+        let name = self.pick(&["s0", "s1", "`s2`"]);
         match self.rng.below(8) {
             0..=2 => {
                 let (text, _) = self.pick(TEXT_PREPARED);

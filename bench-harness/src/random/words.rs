@@ -96,7 +96,7 @@ pub(super) const BAD_ASSIGNMENTS: &[&str] = &[
 ];
 
 /// Names of user variables, as they stand in a statement.
-pub(super) const USER_NAMES: &[&str] = &["@a", "@b", "@C", "@d.e$f", "@`we ird`", "@'q''q'"];
+pub(super) const USER_NAMES: &[&str] = &["@a", "@b", "@C", "@d.e$f", "@`weird`", "@'q''q'"];
 
 /// What user variables are set to. `?` stands for another variable.
 pub(super) const USER_VALUES: &[&str] = &[
@@ -153,7 +153,7 @@ pub(super) const LOOKS: &[&str] = &[
     "select database()",
     "select schema() as d, count(*) from plain",
     "select @a, @b",
-    "select @C as c, @d.e$f as d, @`we ird` as w, @'q''q' as q",
+    "select @C as c, @d.e$f as d, @`weird` as w, @'q''q' as q",
     "select @a as va, @b as vb, @C as vc from plain where id < 3 order by id",
     "select concat(@a, '/', @b) as ab, length(@C) as l",
     "select last_insert_id()",
