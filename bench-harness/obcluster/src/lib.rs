@@ -17,10 +17,12 @@
 //!
 //! Servers without a kernel:
 //!
+//! * [`builtin`]: engine `builtin`, one OBServer that knows a few statements exactly.
 //! * [`canned`]: one OBServer in proxy mode that answers from memory.
 //! * [`busy`]: one OBServer that costs as little as it can, for measurements; [`statement`]: what
 //!   it is asked, and what it answers.
 
+pub mod builtin;
 pub mod busy;
 pub mod canned;
 mod clock;
