@@ -81,6 +81,7 @@ impl Session {
             && let Some((statement, names)) = self.of_views(&request)
         {
             if command == Command::QUERY {
+                self.bring(&request).await?;
                 return self.answer(&request, &statement, &names).await;
             }
             let refusal = refusals::not_supported("Not supported feature or function");

@@ -10,11 +10,15 @@ use crate::shadow::{Asked, Kill, Login};
 use crate::views::Refusal;
 use crate::violation::{OnViolation, Violation};
 use obring_wire::protocol::capability;
+use obring_wire::protocol::mysql::Command;
 use std::io;
 
 /// A KILL of the own session that has ended another connection of it: OB_ERR_KILL_CLIENT_SESSION.
 /// (With one connection the kernel ends it without an answer.) Observed on seekdb 1.3.0.post5.
 const KILLS_ITS_OWN: u16 = 4401;
+
+/// A statement that leaves nothing behind.
+const UNSEEN: &[u8] = b"SELECT 1";
 
 /// What becomes of a request that breaks a rule.
 enum Broken {
@@ -81,6 +85,21 @@ impl Session {
         }
         self.shared.shadows.sent(self.id, asked);
         Ok(None)
+    }
+
+    /// The kernel does not see a request that the model answers, but gets the session's state that
+    /// comes with it.
+    pub(super) async fn bring(&mut self, request: &Reading) -> io::Result<()> {
+        let beside = &request.frames().beside;
+        if beside.parts.is_empty() {
+            return Ok(());
+        }
+        let asked = Asked::read(Command::QUERY, UNSEEN, 0, beside.clone());
+        self.shared.shadows.sent(self.id, &asked);
+        let seen = self.ask_unseen(request, UNSEEN).await?;
+        // Checked or not: it was never the proxy's statement.
+        let _ = self.shared.shadows.told(self.id, &asked, &seen.told);
+        Ok(())
     }
 
     /// Notes broken rules.

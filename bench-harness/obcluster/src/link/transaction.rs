@@ -3,7 +3,7 @@
 //! One kernel keeps them, so the model ends them. Source: error 6002 of OceanBase wire facts.
 
 use super::advice::Advice;
-use super::follow::Follow;
+use super::follow::{Follow, Seen};
 use super::request::Reading;
 use super::session::{Session, bad};
 use obring_wire::protocol::mysql::{Command, Shape, put_packet};
@@ -54,10 +54,20 @@ impl Session {
 
     /// Rolls the open transaction back; the client does not see it.
     pub(super) async fn roll_back(&mut self, request: &Reading) -> io::Result<()> {
+        self.ask_unseen(request, b"ROLLBACK").await?;
+        self.in_transaction = false;
+        self.shared.shadows.rolled_back(self.id);
+        self.written.clear();
+        Ok(())
+    }
+
+    /// Asks the kernel something in the place of a request, with the extra info of that. The client
+    /// does not see it.
+    pub(super) async fn ask_unseen(&mut self, request: &Reading, text: &[u8]) -> io::Result<Seen> {
         let mut packet = vec![];
         put_packet(&mut packet, 0, |b| {
             b.push(Command::QUERY.0);
-            b.extend_from_slice(b"ROLLBACK");
+            b.extend_from_slice(text);
         });
         let shape = Shape {
             command: Command::QUERY,
@@ -76,9 +86,6 @@ impl Session {
             let bytes = std::mem::take(&mut kernel.inbox);
             follow.feed(&bytes).map_err(bad)?;
         }
-        self.in_transaction = false;
-        self.shared.shadows.rolled_back(self.id);
-        self.written.clear();
-        Ok(())
+        Ok(follow.seen)
     }
 }

@@ -456,3 +456,28 @@ fn a_session_that_goes_on_with_another_connection_is_the_same() {
         assert_eq!(session.found(), [""; 0], "{mask:#x}");
     }
 }
+
+#[test]
+fn state_that_comes_with_a_question_for_views_arrives() {
+    let cluster = cluster();
+    for mask in masks() {
+        let ids = Ids::with_client_id();
+        let link = |server| {
+            let mut who = Credentials::proxy("root@sys", mask);
+            who.ids = Some(ids);
+            Client::new(cluster.address(server).unwrap(), &who)
+        };
+        let (mut a, mut b) = (link(1), link(2));
+        let has_blocks = a.has_extra() && mask & capability::SESSION_VAR_SYNC != 0;
+        if !has_blocks {
+            continue;
+        }
+        a.ask("set time_zone='+03:00'");
+        let parts = a.told.beside.parts.clone();
+        let sql = b"select count(*) n from oceanbase.DBA_OB_ZONES";
+        b.send_with(Command::QUERY, sql, &parts).unwrap();
+        assert_eq!(b.reply().unwrap().unwrap().column("n"), ["3"]);
+        assert_eq!(b.ask("select @@time_zone z").column("z"), ["+03:00"]);
+        assert_eq!(cluster.violations(), [], "{mask:#x}");
+    }
+}
