@@ -63,6 +63,8 @@ pub struct Entry {
     pub t_exec_us: u64,
     /// The reply was complete.
     pub t_done_us: u64,
+    /// It came before the reply to the request before it was complete: nobody waited for that.
+    pub came_early: bool,
     /// The server that was asked; none for a control call.
     pub server: Option<SocketAddr>,
     /// Its number.

@@ -126,6 +126,7 @@ pub fn run(job: &Job, table: &mut Table) {
         let lines = Foundation {
             framing,
             settings,
+            only: "",
             without,
         };
         lines.run(job, table, &cluster);
@@ -161,6 +162,8 @@ pub(super) struct Foundation<'a> {
     pub(super) framing: &'a str,
     /// Settings that ask for it.
     pub(super) settings: &'a str,
+    /// Lines that are run; empty: all.
+    pub(super) only: &'a str,
     /// Lines that are left out; empty: none.
     pub(super) without: &'a str,
 }
@@ -171,6 +174,7 @@ impl Foundation<'_> {
         let Self {
             framing,
             settings,
+            only,
             without,
         } = self;
         let name = format!("foundation, {framing}");
@@ -192,11 +196,8 @@ impl Foundation<'_> {
             .arg(&job.setup.binary)
             .arg("--root")
             .arg(&job.root)
-            .args(if without.is_empty() {
-                vec![]
-            } else {
-                vec!["--without", without]
-            })
+            .args(option("--only", only))
+            .args(option("--without", without))
             .env("OBRING_KERNEL", server.to_string())
             .env("OBRING_SETTINGS", settings)
             .current_dir(&job.root);
@@ -211,6 +212,14 @@ impl Foundation<'_> {
         for (what, bound, saw) in told {
             table.judge(&format!("{framing}: {what}"), bound, saw);
         }
+    }
+}
+
+/// An argument with its value, if there is one.
+fn option<'a>(name: &'a str, value: &'a str) -> Vec<&'a str> {
+    match value {
+        "" => vec![],
+        value => vec![name, value],
     }
 }
 

@@ -8,6 +8,7 @@ mod memory;
 mod slow;
 mod stages;
 mod start;
+pub mod switching;
 mod versions;
 
 pub use bad_bytes::{bad_bytes, half_login, probes};

@@ -128,12 +128,13 @@ impl Session {
             return self.pass_through().await;
         }
         loop {
+            let came_early = !self.client.inbox.is_empty();
             let request = match self.request().await {
                 Ok(Some(request)) => request,
                 Ok(None) => return Ok(End::Close),
                 Err(e) => return Err(self.note_bad("bad_request", e)),
             };
-            self.begin_request(&request);
+            self.begin_request(&request, came_early);
             let turn = self.serve(request).await;
             self.end_entry();
             match turn {
@@ -439,7 +440,7 @@ impl Session {
         self.client.write(framed).await
     }
 
-    fn begin_request(&mut self, request: &Reading) {
+    fn begin_request(&mut self, request: &Reading, came_early: bool) {
         let command = request.command();
         let name = command.map_or_else(String::new, |c| c.to_string());
         let sql = match command {
@@ -455,6 +456,7 @@ impl Session {
         if let Some(entry) = &mut self.running {
             entry.statement = request.statement();
             entry.flags = request.frames().flags();
+            entry.came_early = came_early;
         }
     }
 
