@@ -1,9 +1,9 @@
 //! The orders of classes that policies go by, as data.
 //!
 //! An order is written as in the tables of OBProxy: **A** same data centre, **B** same region,
-//! **C** other region; **N** not merging, **M** merging; **R** read-only zone, **W** read-write zone;
-//! **P** holds the leaf, **T** another server of the tenant; **F** follower, **L** leader; **D**
-//! replica of a replicated table, or leader. A letter that is missing means: any. `|` is for
+//! **C** other region; **N** not merging, **M** merging; **R** read-only zone, **W** read-write
+//! zone; **P** holds the leaf, **T** another server of the tenant; **F** follower, **L** leader;
+//! **D** replica of a replicated table, or leader. A letter that is missing means: any. `|` is for
 //! reading only. The compiler reads them into tables.
 
 use super::class::{Class, Hold, Near};

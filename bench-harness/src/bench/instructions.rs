@@ -1,4 +1,4 @@
-//! User-space instructions per statement of the session machine, counted by callgrind: the
+//! User-space instructions per statement of the session machine and of routing, by callgrind: the
 //! difference of two runs, so that start and login are not in it. They do not depend on how busy
 //! the machine is, so a record of one commit compares with that of another, given one compiler.
 
@@ -16,11 +16,14 @@ const CASES: [(&str, [u64; 2], u64); 6] = [
     ("large_reply_adler", [20, 60], 1_024),
 ];
 
-/// Counts with a built `session` benchmark, and gives the record: a TSV.
+/// Cases of `perf/route.rs`.
+const ROUTES: [(&str, [u64; 2]); 2] = [("route", [1_000, 11_000]), ("route_weak", [1_000, 11_000])];
+
+/// Counts with built `session` and `route` benchmarks, and gives the record: a TSV.
 ///
 /// # Errors
 /// What valgrind said instead.
-pub fn record(session: &Path) -> Result<String, String> {
+pub fn record(session: &Path, route: &Path) -> Result<String, String> {
     let mut out = format!(
         "# {}, {}, {}\ncase\tinstructions_per_statement\tinstructions_per_row\n",
         version("rustc")?,
@@ -30,6 +33,10 @@ pub fn record(session: &Path) -> Result<String, String> {
     for (case, [few, many], rows) in CASES {
         let each = per_statement(session, case, [few, many])?;
         let _ = writeln!(out, "{case}\t{each}\t{}", each / rows);
+    }
+    for (case, [few, many]) in ROUTES {
+        let each = per_statement(route, case, [few, many])?;
+        let _ = writeln!(out, "{case}\t{each}\t{each}");
     }
     Ok(out)
 }

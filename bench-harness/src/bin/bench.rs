@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "bench run --obring PATH --out DIR [--haproxy PATH] [--relay PATH] [--quick] \
-                     [--only TEXT] | bench record --session PATH --out FILE | bench serve";
+                     [--only TEXT] | bench record --session PATH --route PATH --out FILE | \
+                     bench serve";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -93,10 +94,11 @@ fn measure(words: &[String]) -> Result<ExitCode, String> {
 
 fn record(words: &[String]) -> Result<ExitCode, String> {
     let words = Words(words);
-    words.check(&["--session", "--out"], &[])?;
+    words.check(&["--session", "--route", "--out"], &[])?;
     let session = words.file("--session")?.ok_or("--session is missing")?;
+    let route = words.file("--route")?.ok_or("--route is missing")?;
     let out = PathBuf::from(words.value("--out").ok_or("--out is missing")?);
-    let text = instructions::record(&session)?;
+    let text = instructions::record(&session, &route)?;
     write(&out, &text)?;
     print!("{text}");
     Ok(ExitCode::SUCCESS)
