@@ -1,4 +1,4 @@
-//! User-space instructions per statement of the session machine, counted by callgrind: the
+//! User-space instructions per statement of the session machine and of routing, by callgrind: the
 //! difference of two runs, so that start and login are not in it. They do not depend on how busy
 //! the machine is, so a record of one commit compares with that of another, given one compiler.
 
@@ -22,18 +22,24 @@ const SESSION: Cases = &[
 /// Cases of `perf/partition.rs`.
 const PARTITION: Cases = &[("scan", [1_000, 3_000], 1), ("hash_key", [1_000, 3_000], 1)];
 
+/// Cases of `perf/route.rs`.
+const ROUTE: Cases = &[
+    ("route", [1_000, 11_000], 1),
+    ("route_weak", [1_000, 11_000], 1),
+];
+
 /// Counts with the built benchmarks, and gives the record: a TSV.
 ///
 /// # Errors
 /// What valgrind said instead.
-pub fn record(session: &Path, partition: &Path) -> Result<String, String> {
+pub fn record(session: &Path, partition: &Path, route: &Path) -> Result<String, String> {
     let mut out = format!(
         "# {}, {}, {}\ncase\tinstructions_per_statement\tinstructions_per_row\n",
         version("rustc")?,
         version("valgrind")?,
         std::env::consts::ARCH
     );
-    for (binary, cases) in [(session, SESSION), (partition, PARTITION)] {
+    for (binary, cases) in [(session, SESSION), (partition, PARTITION), (route, ROUTE)] {
         for (case, runs, rows) in cases {
             let each = per_statement(binary, case, *runs)?;
             let _ = writeln!(out, "{case}\t{each}\t{}", each / rows);

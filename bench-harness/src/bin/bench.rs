@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "bench run --obring PATH --out DIR [--haproxy PATH] [--relay PATH] [--quick] \
-                     [--only TEXT] | bench record --session PATH \
-                     --partition PATH --out FILE | bench serve";
+                     [--only TEXT] | bench record --session PATH --partition PATH --route PATH \
+                     --out FILE | bench serve";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -94,11 +94,11 @@ fn measure(words: &[String]) -> Result<ExitCode, String> {
 
 fn record(words: &[String]) -> Result<ExitCode, String> {
     let words = Words(words);
-    words.check(&["--session", "--partition", "--out"], &[])?;
-    let session = words.file("--session")?.ok_or("--session is missing")?;
-    let partition = words.file("--partition")?.ok_or("--partition is missing")?;
+    words.check(&["--session", "--partition", "--route", "--out"], &[])?;
+    let file = |name: &str| words.file(name)?.ok_or(format!("{name} is missing"));
+    let (session, partition, route) = (file("--session")?, file("--partition")?, file("--route")?);
     let out = PathBuf::from(words.value("--out").ok_or("--out is missing")?);
-    let text = instructions::record(&session, &partition)?;
+    let text = instructions::record(&session, &partition, &route)?;
     write(&out, &text)?;
     print!("{text}");
     Ok(ExitCode::SUCCESS)
