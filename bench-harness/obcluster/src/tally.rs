@@ -16,8 +16,10 @@ pub struct Tally {
     /// Exact or nothing, and run on the leader; with several leaders on one that leads the most. A
     /// weak read: on a server that has replicas of all; with several leaders it is not counted.
     pub right: u64,
-    /// Exact or nothing, and run elsewhere.
+    /// Exact, and run elsewhere.
     pub wrong: u64,
+    /// No row can be touched, and run elsewhere: any place is as good, neither right nor wrong.
+    pub nothing: u64,
     /// Touched leaves have their leaders on several servers. Counted beside right and wrong.
     pub spread: u64,
     /// All leaves of a table, of which some may not be touched: neither right nor wrong.
@@ -83,6 +85,8 @@ impl Tally {
         };
         if is_right {
             self.right += 1;
+        } else if verdict.kind == VerdictKind::Nothing {
+            self.nothing += 1;
         } else {
             self.wrong += 1;
         }
@@ -156,11 +160,12 @@ mod tests {
             all.note(&entry(VerdictKind::Exact, leaders, role));
         }
         all.note(&entry(VerdictKind::Nothing, &[1], Role::Leader));
+        all.note(&entry(VerdictKind::Nothing, &[1], Role::None));
         all.note(&entry(VerdictKind::Superset, &[1, 2, 3], Role::Spread));
         let tally = all.of("read");
         assert_eq!(tally, all.of("all"));
-        assert_eq!((tally.statements, tally.judged), (9, 9));
-        assert_eq!((tally.right, tally.wrong), (4, 2));
+        assert_eq!((tally.statements, tally.judged), (10, 10));
+        assert_eq!((tally.right, tally.wrong, tally.nothing), (4, 2, 1));
         assert_eq!((tally.spread, tally.superset, tally.leaderless), (4, 1, 2));
         let several = all.of("multi_partition");
         assert_eq!((several.statements, several.right), (4, 2));

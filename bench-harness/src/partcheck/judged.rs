@@ -26,6 +26,8 @@ const STATEMENT: u32 = 1;
 pub enum Judged {
     /// The same leaves.
     Equal,
+    /// Nothing, where the first leaf was recorded: the kernel shows it for nothing.
+    Nothing,
     /// At most these, and it says so.
     Wider,
     /// Unknown, for this reason.
@@ -234,6 +236,7 @@ impl Bench {
             is_wider |= got.len() > wanted.len();
         }
         match (is_wider, is_superset) {
+            (false, _) if verdict.kind == VerdictKind::Nothing => Judged::Nothing,
             (false, _) => Judged::Equal,
             (true, true) => Judged::Wider,
             (true, false) => Judged::Wrong,

@@ -126,6 +126,16 @@ impl Tables {
         self.tables.iter().any(is_it)
     }
 
+    /// The only table, where the first of its leaves is the only one that was printed.
+    fn is_first_alone(&self) -> Option<Arc<Known>> {
+        let [(known, leaves)] = self.tables.as_slice() else {
+            return None;
+        };
+        let is_first = leaves.len() == 1 && leaves.contains(&0);
+        let is_open = known.tablets.len() > 1 && self.nevers == [false, true];
+        (is_first && is_open).then(|| known.clone())
+    }
+
     pub(super) fn verdict(self) -> Verdict {
         let kind = match self.nevers {
             _ if self.tables.is_empty() => VerdictKind::NoTable,
@@ -159,6 +169,11 @@ impl Case<'_, '_> {
         // The value of then may be another one than that of now.
         if tables.is_pruned() && is_volatile(self.text, 0..self.text.tokens.len()) {
             return Err(Problem::Unknown(Reason::Volatile));
+        }
+        if let Some(known) = tables.is_first_alone()
+            && self.is_nothing(&known).await
+        {
+            tables.nevers = [true, false];
         }
         Ok(tables.verdict())
     }

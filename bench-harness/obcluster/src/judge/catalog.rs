@@ -20,6 +20,8 @@ const SYSTEM: &[&str] = &[
     "sys",
     "__public",
 ];
+/// Partitions of a table whose bounds are looked at.
+const BOUNDS: usize = 3;
 /// `part_type` of HASH.
 const HASH: u64 = 0;
 /// The largest type of an integer, in the kernel's own numbering.
@@ -60,6 +62,8 @@ pub(super) struct Detail {
     pub(super) columns: Vec<String>,
     /// Those that the partition depends on.
     pub(super) keys: Vec<String>,
+    /// Those among them that the first level depends on.
+    pub(super) first_keys: Vec<String>,
     /// Those among the keys that are dates or times.
     pub(super) moments: Vec<String>,
     /// A key is calculated from other columns.
@@ -105,6 +109,8 @@ struct Shelf {
     version: u64,
     known: HashMap<(String, String), Option<Arc<Known>>>,
     details: HashMap<u64, Arc<Detail>>,
+    /// Conditions on tables, see `probe`; none where none was found.
+    probes: HashMap<u64, Option<String>>,
 }
 
 impl Catalog {
@@ -241,6 +247,37 @@ impl Catalog {
         Ok(detail)
     }
 
+    /// The bounds of the first partitions of a table, as they would be declared.
+    pub(super) async fn bounds(&self, known: &Known) -> Asked<Vec<String>> {
+        let sql = format!(
+            "SELECT high_bound_val FROM oceanbase.__all_virtual_proxy_partition \
+             WHERE tenant_name = 'sys' AND table_id = {}",
+            known.table_id
+        );
+        let rows = self.kernel.ask(&sql).await?;
+        let first = rows.rows.iter().take(BOUNDS);
+        Ok(first
+            .map(|row| text(&rows, row, "high_bound_val"))
+            .collect())
+    }
+
+    /// A condition that was found for a table, or that none was.
+    #[expect(
+        clippy::option_option,
+        reason = "not known, and known that there is none"
+    )]
+    pub(super) fn probe(&self, version: u64, table_id: u64) -> Option<Option<String>> {
+        self.shelf(version).probes.get(&table_id).cloned()
+    }
+
+    /// Remembers a condition that was found, or that none was.
+    pub(super) fn put_probe(&self, version: u64, table_id: u64, probe: Option<String>) {
+        let mut shelf = self.shelf(version);
+        if shelf.version == version {
+            shelf.probes.insert(table_id, probe);
+        }
+    }
+
     async fn columns(&self, known: &Known) -> Asked<Detail> {
         let sql = format!(
             "SELECT column_name, data_type, generation_expression \
@@ -252,7 +289,7 @@ impl Catalog {
         let columns = self.kernel.ask(&sql).await?;
         let sql = format!(
             "SELECT part_level, part_type, part_num, part_expr, part_key_num, part_key_name, \
-             part_key_type FROM oceanbase.__all_virtual_proxy_partition_info \
+             part_key_type, part_key_level FROM oceanbase.__all_virtual_proxy_partition_info \
              WHERE tenant_name = 'sys' AND table_id = {}",
             known.table_id
         );
@@ -264,6 +301,9 @@ impl Catalog {
         let mut detail = Detail::default();
         for row in &keys.rows {
             let name = text(&keys, row, "part_key_name").to_lowercase();
+            if keys.number(row, "part_key_level") == 1 {
+                detail.first_keys.push(name.clone());
+            }
             if !detail.keys.contains(&name) {
                 detail.keys.push(name);
             }

@@ -11,10 +11,14 @@
 //!                   └─ all others ────── EXPLAIN BASIC ───────────┴─ leaves ─ aliases to tables
 //! ```
 //!
-//! A verdict is exact, at most, nothing, no table, or unknown with its reason. Where the kernel
-//! prints the first leaf alone and no row can match, it does not always say so: such a verdict is
-//! [`VerdictKind::Exact`] with leaf 0, and so a server sees it, too, when it says whether a
+//! A verdict is exact, at most, nothing, no table, or unknown with its reason. Where no row can
+//! match, the kernel prints the first leaf, and does not always say why: such a statement is asked
+//! about once more with another condition. Where that is no help the verdict is
+//! [`VerdictKind::Exact`] with leaf 0; and so a server sees it, too, when it says whether a
 //! statement came to the right place.
+//!
+//! An UPDATE that moves rows touches the leaves that it moves them to as well; EXPLAIN names those
+//! that it reads.
 
 mod cache;
 mod case;
@@ -28,6 +32,7 @@ mod insert;
 mod mode;
 mod names;
 mod plan;
+mod probe;
 mod rewrite;
 mod state;
 mod statements;

@@ -112,6 +112,11 @@ fn prepared_statements_are_judged_by_their_values() {
     );
     let moment = [4, 0xE4, 7, 1, 1].to_vec();
     assert_eq!(bench.executed(10, &[(0x0C, Some(moment))]), "Exact d:4");
+    bench
+        .judge
+        .prepared(13, b"select * from l where k = ? and v <> ?", 2);
+    assert_eq!(bench.executed(13, &[int(99), int(1)]), "Nothing l:0");
+    assert_eq!(bench.executed(13, &[int(2), int(1)]), "Exact l:0");
     bench.judge.prepared(11, b"select * from n", 0);
     assert_eq!(bench.executed(11, &[]), "Exact n:0");
     bench.judge.prepared(12, b"begin", 0);
