@@ -76,6 +76,7 @@ fn through(job: &Job, table: &mut Table) {
     let lines = Foundation {
         framing: "OceanBase 2.0",
         settings: "server_protocol=OceanBase 2.0",
+        only: "",
         without: "",
     };
     lines.run(job, table, &cluster);
