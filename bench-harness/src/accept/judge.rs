@@ -88,19 +88,32 @@ fn through(job: &Job, table: &mut Table) {
 /// What was judged, by class.
 fn told(cluster: &Cluster) -> Saw {
     let verdicts = cluster.counters().verdicts;
-    let lines: Vec<_> = verdicts.0.iter().map(|(class, tally)| {
-        let unknown: Vec<_> = tally.unknown.iter().map(|(r, n)| format!("{r:?} {n}")).collect();
-        format!(
-            "{class}: {} statements, {} judged, {} right, {} wrong, {} spread, {} misses told; unknown: {}",
-            tally.statements,
-            tally.judged,
-            tally.right,
-            tally.wrong,
-            tally.spread,
-            tally.misses_sent,
-            if unknown.is_empty() { "none".into() } else { unknown.join(", ") },
-        )
-    }).collect();
+    let lines: Vec<_> = verdicts
+        .0
+        .iter()
+        .map(|(class, tally)| {
+            let unknown: Vec<_> = tally
+                .unknown
+                .iter()
+                .map(|(r, n)| format!("{r:?} {n}"))
+                .collect();
+            format!(
+                "{class}: {} statements, {} judged, {} right, {} wrong, {} spread, {} misses told; \
+             unknown: {}",
+                tally.statements,
+                tally.judged,
+                tally.right,
+                tally.wrong,
+                tally.spread,
+                tally.misses_sent,
+                if unknown.is_empty() {
+                    "none".into()
+                } else {
+                    unknown.join(", ")
+                },
+            )
+        })
+        .collect();
     match verdicts.of("all").judged {
         0 => Err("nothing was judged".into()),
         _ => Ok(lines.join("\n")),
