@@ -2,7 +2,7 @@
 //! that it cannot judge obring with obring's own code.
 //!
 //! [`Cluster`] is one process that looks like an OceanBase 4.x cluster of N servers on loopback
-//! addresses, with one real single-node kernel behind it. From below:
+//! addresses, with one real single-node kernel behind it, or with engine `builtin`. From below:
 //!
 //! * [`topology`]: what it looks like at the start.
 //! * [`state`]: servers, zones, tenants and leaders, and what happens to them.
@@ -15,16 +15,9 @@
 //!   ports; `shared`: what these have in common; `control`: the interface for whoever drives it.
 //! * [`config`]: the configuration service that proxies ask for clusters.
 //!
-//! Servers without a kernel:
-//!
-//! * [`builtin`]: engine `builtin`, one OBServer that knows a few statements exactly.
-//! * [`canned`]: one OBServer in proxy mode that answers from memory.
-//! * [`busy`]: one OBServer that costs as little as it can, for measurements; [`statement`]: what
-//!   it is asked, and what it answers.
+//! * [`builtin`]: engine `builtin`, an OBServer without a kernel, also on its own for measurements.
 
 pub mod builtin;
-pub mod busy;
-pub mod canned;
 mod clock;
 pub mod config;
 mod control;
@@ -39,7 +32,6 @@ mod server;
 pub mod shadow;
 mod shared;
 pub mod state;
-pub mod statement;
 pub mod tally;
 pub mod topology;
 pub mod verdict;
@@ -49,7 +41,7 @@ pub mod violation;
 pub use config::{Config, ConfigMode, OtherCluster};
 pub use fault::{Fault, FaultKind};
 pub use feedback::{FeedbackMode, Role};
-pub use handle::Cluster;
+pub use handle::{Cluster, Engine};
 pub use record::{Entry, Kind, Outcome};
 pub use shared::{Counters, Done, LinkInfo};
 pub use state::{Change, NoSuch};

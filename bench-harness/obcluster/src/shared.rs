@@ -1,5 +1,6 @@
 //! What all tasks of a cluster share.
 
+use crate::builtin::Layout;
 use crate::clock::now_us;
 use crate::config::{self, CLUSTERS_MAX, Config};
 use crate::fault::Faults;
@@ -144,6 +145,7 @@ impl Shared {
         views: Views,
         record: Record,
         config_port: config::Port,
+        builtin: Option<Arc<Layout>>,
     ) -> Self {
         let judge = topology.judge;
         Self {
@@ -151,7 +153,7 @@ impl Shared {
             topology,
             addresses: state.servers.iter().map(|s| s.address).collect(),
             state: Mutex::new(state),
-            court: Court::new(kernel, views.tables(), judge),
+            court: Court::with(kernel, views.tables(), judge, builtin),
             views,
             record,
             violations: Violations::default(),

@@ -6,6 +6,8 @@
 
 #[path = "cluster/client.rs"]
 mod client;
+#[path = "cluster/engines.rs"]
+mod engines;
 #[path = "cluster/faults.rs"]
 mod faults;
 #[path = "cluster/feedback.rs"]

@@ -1,5 +1,6 @@
 //! What all sessions share: tables, locks, transactions, who is there.
 
+use super::login::GRANTED;
 use super::table::{Row, Shape, Table, Value};
 use super::transaction::{Transaction, TransactionId, Undo};
 use super::variables::Defaults;
@@ -55,6 +56,8 @@ pub struct Layout {
     pub users: Vec<User>,
     /// Whether transactions may move between servers.
     pub internal_routing: InternalRouting,
+    /// Capability bits that a proxy is granted, where it asks for them.
+    pub granted: u64,
 }
 
 /// Hash of the password that proxies have by default for their own user.
@@ -78,7 +81,21 @@ impl Default for Layout {
             kv_rows: vec![],
             users: vec![user("root", None), user("proxyro", Some(PROXYRO_HASH))],
             internal_routing: InternalRouting::On,
+            granted: GRANTED,
         }
+    }
+}
+
+impl Layout {
+    /// The tables, without rows.
+    pub(super) fn tables(&self) -> Vec<Table> {
+        let mut tables = vec![Table::new("kv", TABLE_ID, Shape::Kv, self.kv_partitions)];
+        for n in 1..=self.sbtest {
+            let id = TABLE_ID + u64::from(n) * TABLE_STEP;
+            let name = format!("sbtest{n}");
+            tables.push(Table::new(&name, id, Shape::Sbtest, self.sbtest_partitions));
+        }
+        tables
     }
 }
 
@@ -146,14 +163,11 @@ impl Data {
     /// The tables of a layout.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
-        let mut tables = vec![Table::new("kv", TABLE_ID, Shape::Kv, layout.kv_partitions)];
-        for n in 1..=layout.sbtest {
-            let id = TABLE_ID + u64::from(n) * TABLE_STEP;
-            let name = format!("sbtest{n}");
-            let mut table = Table::new(&name, id, Shape::Sbtest, layout.sbtest_partitions);
+        let mut tables = layout.tables();
+        for table in tables.iter_mut().skip(1) {
             table.next_id = i64::from(layout.sbtest_rows) + 1;
             for id in 1..=i64::from(layout.sbtest_rows) {
-                let text = format!("{id:0>11}-row of {name}").into_bytes();
+                let text = format!("{id:0>11}-row of {}", table.name).into_bytes();
                 let row = [
                     Value::Int(id),
                     Value::Int(id),
@@ -164,7 +178,6 @@ impl Data {
                     slot.committed = Some(row.into());
                 }
             }
-            tables.push(table);
         }
         if let Some(kv) = tables.first_mut() {
             for (id, text) in &layout.kv_rows {

@@ -10,9 +10,10 @@ use obring_wire::protocol::mysql::{AuthSwitch, ChangeUser, client, status};
 
 impl Session {
     pub(super) fn log_in(&mut self, data: &mut Data, out: &mut Vec<u8>) -> Result<(), Bad> {
-        let Some(arrival) = Arrival::read(&self.frames.payload, self.scramble) else {
+        let Some(mut arrival) = Arrival::read(&self.frames.payload, self.scramble) else {
             return Err(Bad);
         };
+        arrival.who.granted &= data.layout.granted;
         self.packets.reader = Reader {
             is_proxy: arrival.who.is_proxy,
             tracks: arrival.who.tracks(),

@@ -33,6 +33,8 @@ pub(super) struct Who {
     pub(super) user: String,
     pub(super) is_proxy: bool,
     pub(super) capabilities: u32,
+    /// Character set of the login packet.
+    pub(super) charset: u8,
     /// `__proxy_capability_flag`, as far as granted.
     pub(super) granted: u64,
     /// `__client_session_id`.
@@ -71,6 +73,7 @@ impl Arrival {
         let mut who = Who {
             user,
             capabilities: login.capabilities,
+            charset: login.charset,
             scramble: own,
             ..Who::default()
         };

@@ -28,6 +28,7 @@ mod token;
 mod transaction;
 mod values;
 mod variables;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -36,3 +37,4 @@ pub use data::{Data, InternalRouting, Kill, Layout, User};
 pub use server::{Counts, Running, Server};
 pub use session::{Flow, Session};
 pub use table::row_text;
+pub use verdict::{Bound, verdict};

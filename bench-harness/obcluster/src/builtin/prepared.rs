@@ -90,35 +90,8 @@ impl Session {
             return Err(Failure::unsupported());
         }
         let n = prepared.parsed.parameters;
-        let mut values = Vec::with_capacity(n);
-        if n > 0 {
-            let nulls = c.take(n.div_ceil(8)).map_err(short)?;
-            if c.u8().map_err(short)? == 1 {
-                prepared.types.clear();
-                for _ in 0..n {
-                    prepared.types.push(c.u16().map_err(short)?);
-                }
-            }
-            if prepared.types.len() < n {
-                let text = "unsupport MySQL type 6. Maybe you should use java.sql.Timestamp \
-                            instead of java.util.Date.";
-                return Err(Failure::new(5023, "S1004", text));
-            }
-            let long = std::mem::take(&mut prepared.long);
-            for (at, kind) in prepared.types.iter().enumerate() {
-                let is_null = nulls.get(at / 8).is_some_and(|b| b >> (at % 8) & 1 == 1);
-                if let Some(bytes) = long.get(&(at as u16)) {
-                    values.push(Expr::Text(bytes.clone()));
-                } else if is_null {
-                    values.push(Expr::Null);
-                } else {
-                    values.push(value(&mut c, *kind)?);
-                }
-            }
-            if long.values().map(Vec::len).sum::<usize>() > LONG_MAX {
-                return Err(Failure::unsupported());
-            }
-        }
+        let long = std::mem::take(&mut prepared.long);
+        let values = parameters(&mut c, n, &mut prepared.types, &long)?;
         Ok((prepared.text.clone(), (prepared.parsed.clone(), values)))
     }
 
@@ -178,6 +151,47 @@ impl Run<'_> {
             Stop::Wait { .. } | Stop::Gone => Failure::unsupported(),
         })
     }
+}
+
+/// The parameters of an execute, from the null bits on. `types` are those that were bound last,
+/// `long` what was sent ahead.
+pub(super) fn parameters(
+    c: &mut Cursor<'_>,
+    n: usize,
+    types: &mut Vec<u16>,
+    long: &HashMap<u16, Vec<u8>>,
+) -> Result<Vec<Expr>, Failure> {
+    let short = |_| malformed();
+    let mut values = Vec::with_capacity(n);
+    if n == 0 {
+        return Ok(values);
+    }
+    let nulls = c.take(n.div_ceil(8)).map_err(short)?;
+    if c.u8().map_err(short)? == 1 {
+        types.clear();
+        for _ in 0..n {
+            types.push(c.u16().map_err(short)?);
+        }
+    }
+    if types.len() < n {
+        let text = "unsupport MySQL type 6. Maybe you should use java.sql.Timestamp instead of \
+                    java.util.Date.";
+        return Err(Failure::new(5023, "S1004", text));
+    }
+    for (at, kind) in types.iter().enumerate() {
+        let is_null = nulls.get(at / 8).is_some_and(|b| b >> (at % 8) & 1 == 1);
+        if let Some(bytes) = long.get(&(at as u16)) {
+            values.push(Expr::Text(bytes.clone()));
+        } else if is_null {
+            values.push(Expr::Null);
+        } else {
+            values.push(value(c, *kind)?);
+        }
+    }
+    if long.values().map(Vec::len).sum::<usize>() > LONG_MAX {
+        return Err(Failure::unsupported());
+    }
+    Ok(values)
 }
 
 /// An execute that ends too early.

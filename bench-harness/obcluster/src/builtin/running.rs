@@ -33,7 +33,8 @@ impl Session {
                     return None;
                 }
                 Err(_) => {
-                    self.answer(data, Err(Failure::unsupported()), out);
+                    let failure = missing_view(&running.text).unwrap_or_else(Failure::unsupported);
+                    self.answer(data, Err(failure), out);
                     return None;
                 }
             };
@@ -203,6 +204,16 @@ impl Session {
             self.state.changes.system(TRX_EXECUTED, "ON");
         }
     }
+}
+
+/// Views of a cluster, which one server alone does not have: whoever asks for them learns that.
+const VIEWS: [&str; 3] = ["DBA_OB_SERVERS", "DBA_OB_ZONES", "DBA_OB_TENANTS"];
+
+fn missing_view(text: &[u8]) -> Option<Failure> {
+    let names = |view: &&&str| text.windows(view.len()).any(|w| w == view.as_bytes());
+    let view = VIEWS.iter().find(names)?;
+    let text = format!("Table 'oceanbase.{view}' doesn't exist");
+    Some(Failure::new(1146, "42S02", text))
 }
 
 /// The one column of a canned result.

@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) variables: Variables,
     pub(super) user: HashMap<String, Expr>,
     pub(super) insert_id: u64,
+    /// SET NAMES was said: texts have its collation, not that of the login.
+    pub(super) is_named: bool,
     pub(super) transaction: Option<TransactionId>,
     /// How far the transaction is, as this session knows.
     pub(super) version: u64,

@@ -8,6 +8,7 @@ use super::statement::{Assignment, Expr, Function};
 use super::table::{BINARY, DECIMAL, LONG, LONGLONG, UTF8MB4, VAR_STRING, Value};
 use super::variables::Kind;
 use obring_wire::protocol::capability;
+use obring_wire::protocol::mysql::Greeting;
 
 /// Variables that may be set, where the engine knows what follows from it.
 const SETTABLE: [&str; 28] = [
@@ -50,8 +51,12 @@ const DECIMAL_LENGTH: u32 = 83;
 impl Run<'_> {
     pub(super) fn values(&mut self, list: &[(Function, Vec<u8>)]) -> Ran {
         // What waits is tried again from the beginning: it stands alone.
-        let waits = |f: &Function| matches!(f, Function::Sleep(_) | Function::GetLock(..));
-        if list.len() > 1 && list.iter().any(|(f, _)| waits(f)) {
+        // So does a text: beside others the kernel defines it in another way.
+        let stands_alone = |f: &Function| {
+            let is_text = matches!(f, Function::Literal(Expr::Text(_)));
+            is_text || matches!(f, Function::Sleep(_) | Function::GetLock(..))
+        };
+        if list.len() > 1 && list.iter().any(|(f, _)| stands_alone(f)) {
             return Err(unsupported());
         }
         let mut columns = vec![];
@@ -76,13 +81,13 @@ impl Run<'_> {
             Function::Literal(Expr::Int(n)) if *n >= 0 => number(0x81),
             Function::Literal(Expr::Text(t)) => {
                 let chars = std::str::from_utf8(t).map_err(|_| unsupported())?.chars();
-                text(chars.count() as u32 * 4, 1)
+                text(chars.count() as u32 * 4, 1 | self.binary_flag())
             }
             Function::Literal(_) => return Err(unsupported()),
             Function::User(variable) => match self.state.user.get(&variable.to_lowercase()) {
                 None | Some(Expr::Null | Expr::Parameter(_)) => unset(),
                 Some(Expr::Int(_)) => number(0x80),
-                Some(Expr::Text(_)) => text(TEXT_LENGTH, 0),
+                Some(Expr::Text(_)) => text(TEXT_LENGTH, self.binary_flag()),
                 Some(Expr::Decimal(digits)) => {
                     let point = digits.iter().rev().position(|b| *b == b'.');
                     let mut d = Definition::computed(name, DECIMAL, BINARY, DECIMAL_LENGTH, 0x80);
@@ -105,6 +110,12 @@ impl Run<'_> {
             | Function::IsFreeLock(_)
             | Function::IsUsedLock(_) => number(0x80),
         })
+    }
+
+    /// Texts of a connection whose collation is utf8mb4_bin are called binary.
+    fn binary_flag(&self) -> u16 {
+        let is_binary = self.who.charset == Greeting::CHARSET && !self.state.is_named;
+        if is_binary { 0x80 } else { 0 }
     }
 
     fn variable(&self, typed: &str) -> Result<String, Stop> {
@@ -234,6 +245,7 @@ impl Run<'_> {
                     self.state.set("character_set_client", name);
                     self.state.set("character_set_results", name);
                     self.state.set("character_set_connection", name);
+                    self.state.is_named = true;
                 }
                 Assignment::System(name, expr) => {
                     let value = self.bound(expr)?.clone();

@@ -42,6 +42,7 @@ pub use class::{Class, Verb};
 pub use mode::JudgeMode;
 pub use state::JudgeState;
 
+use crate::builtin::{self, Layout};
 use crate::kernel::Tables;
 use crate::verdict::{Reason, Verdict, VerdictKind};
 use cache::{Cache, Key};
@@ -67,6 +68,8 @@ pub const VERDICT_TIME: Duration = Duration::from_secs(5);
 pub struct Court {
     address: SocketAddr,
     mode: JudgeMode,
+    /// The tables of engine `builtin`, which says itself what a statement touches.
+    builtin: Option<Arc<Layout>>,
     catalog: Catalog,
     cache: Cache,
     fast: Fast,
@@ -78,9 +81,21 @@ impl Court {
     /// Judges ask the kernel at this address; `tables` is where located tables are remembered.
     #[must_use]
     pub fn new(address: SocketAddr, tables: Arc<Tables>, mode: JudgeMode) -> Arc<Self> {
+        Self::with(address, tables, mode, None)
+    }
+
+    /// The same, for engine `builtin` where its tables are given.
+    #[must_use]
+    pub fn with(
+        address: SocketAddr,
+        tables: Arc<Tables>,
+        mode: JudgeMode,
+        builtin: Option<Arc<Layout>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             address,
             mode,
+            builtin,
             catalog: Catalog::new(address, tables),
             cache: Cache::default(),
             fast: Fast::default(),
@@ -145,12 +160,39 @@ impl Judge {
         if self.court.mode == JudgeMode::Off {
             return Verdict::not_judged(Reason::NotAsked);
         }
+        if let Some(layout) = self.court.builtin.clone() {
+            return self.of_builtin(&layout, question, &state.database);
+        }
         match timeout(VERDICT_TIME, self.decide(question, state)).await {
             Ok(verdict) => verdict,
             Err(_) => {
                 self.desk.forget();
                 Verdict::unknown(Reason::Judge)
             }
+        }
+    }
+
+    /// What the engine says of its own tables.
+    fn of_builtin(&mut self, layout: &Layout, question: &Question<'_>, database: &str) -> Verdict {
+        match question.command {
+            Command::QUERY | Command::STMT_EXECUTE if !question.is_whole => {
+                Verdict::unknown(Reason::TooLong)
+            }
+            Command::QUERY => builtin::verdict(layout, database, question.body, None),
+            Command::STMT_EXECUTE => {
+                let Some(statement) = self.statements.get_mut(&question.statement) else {
+                    return Verdict::unknown(Reason::Parameter);
+                };
+                if !statement.longs.is_empty() {
+                    return Verdict::unknown(Reason::Parameter);
+                }
+                let bound = builtin::Bound {
+                    body: question.body,
+                    types: &mut statement.kinds,
+                };
+                builtin::verdict(layout, database, &statement.text, Some(bound))
+            }
+            _ => Verdict::without_tables(VerdictKind::NoTable, Some(Reason::Verb)),
         }
     }
 
