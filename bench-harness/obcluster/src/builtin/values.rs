@@ -245,6 +245,10 @@ impl Run<'_> {
                     self.state.set("character_set_client", name);
                     self.state.set("character_set_results", name);
                     self.state.set("character_set_connection", name);
+                    if self.binary_flag() != 0 {
+                        let collation = "utf8mb4_general_ci";
+                        self.state.set("collation_connection", collation);
+                    }
                     self.state.is_named = true;
                 }
                 Assignment::System(name, expr) => {
