@@ -1,8 +1,8 @@
 //! One list of statements on both engines: the same bytes in all framings.
 //!
 //! Put aside, by name: numbers of prepared statements and trace ids, which every server counts for
-//! itself; where a reply is cut into frames, and session state beside it, whose numbers and contents
-//! differ by server.
+//! itself; where a reply is cut into frames, and the session state beside it, whose contents differ
+//! by server.
 
 use crate::client::{Client, Credentials, MASKS};
 use crate::{Database, kernel};
