@@ -71,6 +71,12 @@ pub fn route<'a>(
     if let Some((server, reason)) = statement.pin {
         return Routed::To(Choice::of(server, reason));
     }
+    let known = first_table(now, tables, statement);
+    if let Some(entry) = known
+        && let Some(server) = leader(view, statement, entry)
+    {
+        return Routed::To(Choice::of(server, Reason::Leader));
+    }
     let scan = statement.scan;
     let mut without = match scan.is_whole() {
         true => Reason::NoTable,
@@ -84,6 +90,7 @@ pub fn route<'a>(
             _ => None,
         };
         let entry = match name {
+            Some(_) if entries.is_empty() && known.is_some() => known,
             Some(name) => match look_up(now, tables, statement, name, &mut without) {
                 Ok(entry) => entry,
                 Err(wait) => return wait,
@@ -139,6 +146,52 @@ pub fn route<'a>(
     }
 }
 
+/// The only table of a statement that names nothing but it, if it is known and in doubt by nobody.
+fn first_table<'t>(
+    now: Tick,
+    tables: &'t Tables,
+    statement: &Statement<'_>,
+) -> Option<&'t TableEntry> {
+    let [table] = statement.scan.tables.as_slice() else {
+        return None;
+    };
+    if table.origin != Origin::Stored || table.is_remote {
+        return None;
+    }
+    let entry = tables.fresh(now, &name(statement, table.name.of(statement.text))?)?;
+    entry.is_located().then_some(entry)
+}
+
+/// The most frequent way, in short: a strong statement, one leaf, and its leader can be used. The
+/// long way gives the same.
+fn leader(view: &View<'_>, statement: &Statement<'_>, entry: &TableEntry) -> Option<SocketAddr> {
+    let prefers = view.preferences;
+    if statement.consistency.is_weak()
+        || entry.is_dup
+        || !prefers.targets.is_empty()
+        || !prefers.proxy_primary_zone.is_empty()
+        || !statement.scan.hints.notes.is_empty()
+    {
+        return None;
+    }
+    let leaf = match entry.locations.leaves().len() {
+        1 => 0,
+        _ => {
+            let tables = [entry.partitions.as_deref()];
+            let request = partition::Request {
+                text: statement.text,
+                scan: statement.scan,
+                tables: &tables,
+                context: statement.context,
+            };
+            partition::leaves(&request, 0)?.leaves.only()?
+        }
+    };
+    let server = entry.locations.leader(leaf)?;
+    let is_usable = view.blocks.of(server).is_none() && !statement.tried.contains(&server);
+    is_usable.then_some(server)
+}
+
 /// What is known of a table; `None` if it has no location that would help, and `without` says why.
 fn look_up<'t, 'a>(
     now: Tick,
@@ -174,16 +227,22 @@ fn look_up<'t, 'a>(
 
 /// The whole name of a table; `None` without a database.
 fn name<'a>(statement: &Statement<'a>, written: &'a [u8]) -> Option<TableName<'a>> {
-    let parts = NameParts::of(written);
-    let database = match parts.qualifier() {
-        Some(database) => bare_name(database),
-        None => statement.context.database,
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    let (database, name) = if written.iter().all(is_plain) {
+        (statement.context.database, written)
+    } else {
+        let parts = NameParts::of(written);
+        let database = match parts.qualifier() {
+            Some(database) => bare_name(database),
+            None => statement.context.database,
+        };
+        (database, bare_name(parts.last()))
     };
-    (!database.is_empty()).then(|| TableName {
+    (!database.is_empty()).then_some(TableName {
         cluster: statement.cluster,
         tenant: statement.tenant,
         database,
-        name: bare_name(parts.last()),
+        name,
     })
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The name of a table, whole. Names are compared as they are written: another spelling of the same
 /// table is another entry, which costs memory only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TableKey {
     /// Its cluster.
     pub cluster: Arc<str>,

@@ -149,6 +149,16 @@ impl Tables {
         Found::Due(stale)
     }
 
+    /// The entry, if it is fresh; a short way that counts nothing else.
+    #[must_use]
+    pub fn fresh(&self, now: Tick, name: &TableName<'_>) -> Option<&TableEntry> {
+        let place = self.map.get(name)?;
+        let entry = place.entry.as_ref().filter(|_| now < place.due)?;
+        place.was_used.set(true);
+        count(&self.counts.fresh);
+        Some(entry)
+    }
+
     /// Asks for a table that is due: the mail for the metadata core, and until when a statement
     /// waits for the answer. Without a mail it was asked for already, or too much is asked.
     pub fn ask(&mut self, now: Tick, core: CoreId, name: &TableName<'_>) -> (Option<Mail>, Tick) {
@@ -304,11 +314,12 @@ impl Tables {
         key
     }
 
-    /// Removes the first table that was not used since the hand went by it.
+    /// Removes the first table that was not used since the hand went by it, or the first key whose
+    /// table is gone already.
     fn evict(&mut self) {
         while let Some(key) = self.clock.pop_front() {
             let Some(place) = self.map.get(&key) else {
-                continue;
+                return;
             };
             if place.was_used.replace(false) {
                 self.clock.push_back(key);
@@ -323,8 +334,8 @@ impl Tables {
 
     fn remove(&mut self, key: &TableKey) {
         if let Some(place) = self.map.remove(&key.as_name()) {
+            // Its key is left in the clock: the hand takes it out.
             self.leaves -= leaf_count(place.entry.as_ref());
-            self.clock.retain(|k| **k != *key);
         }
     }
 
