@@ -98,7 +98,11 @@ fn measure(words: &[String]) -> Result<ExitCode, String> {
 fn record(words: &[String]) -> Result<ExitCode, String> {
     let words = Words(words);
     words.check(&["--session", "--partition", "--route", "--out"], &[])?;
-    let file = |name: &str| words.file(name)?.ok_or(format!("{name} is missing"));
+    let file = |name: &str| {
+        words
+            .file(name)?
+            .ok_or_else(|| format!("{name} is missing"))
+    };
     let (session, partition, route) = (file("--session")?, file("--partition")?, file("--route")?);
     let out = PathBuf::from(words.value("--out").ok_or("--out is missing")?);
     let text = instructions::record(&session, &partition, &route)?;

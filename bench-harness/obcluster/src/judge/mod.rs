@@ -180,17 +180,13 @@ impl Judge {
             }
             Command::QUERY => builtin::verdict(layout, database, question.body, None),
             Command::STMT_EXECUTE => {
-                let Some(statement) = self.statements.get_mut(&question.statement) else {
+                let known = self.statements.text_and_types(question.statement);
+                let Some((text, types)) = known else {
                     return Verdict::unknown(Reason::Parameter);
                 };
-                if !statement.longs.is_empty() {
-                    return Verdict::unknown(Reason::Parameter);
-                }
-                let bound = builtin::Bound {
-                    body: question.body,
-                    types: &mut statement.kinds,
-                };
-                builtin::verdict(layout, database, &statement.text, Some(bound))
+                let body = question.body;
+                let bound = Some(builtin::Bound { body, types });
+                builtin::verdict(layout, database, text, bound)
             }
             _ => Verdict::without_tables(VerdictKind::NoTable, Some(Reason::Verb)),
         }

@@ -109,6 +109,14 @@ impl Statements {
         Some(parameters)
     }
 
+    /// The text of a statement, and the types that were bound last. `None`: there is no such
+    /// statement, or it has long data.
+    pub(super) fn text_and_types(&mut self, number: u32) -> Option<(&[u8], &mut Vec<u16>)> {
+        let statement = self.numbered.get_mut(&number)?;
+        let is_short = statement.longs.is_empty();
+        is_short.then_some((statement.text.as_slice(), &mut statement.kinds))
+    }
+
     /// A text is prepared under a name; `None`: it is not known which.
     pub(super) fn put_text(&mut self, name: &str, text: Option<Vec<u8>>) {
         let name = name.to_lowercase();
