@@ -2,24 +2,9 @@
 //! calculated.
 #![allow(missing_docs, reason = "a test")]
 
-use bench_harness::partcheck::{Case, Class, check};
+use bench_harness::partcheck::fuzz::{Corpus, Tally, compare, mutate};
+use bench_harness::partcheck::{Case, Class, SHAPES, check};
 use std::path::Path;
-
-/// Shapes of conditions on which most statements rest.
-const SHAPES: &[&str] = &[
-    "eq-all",
-    "eq-one",
-    "eq-flip",
-    "nseq",
-    "in",
-    "in-all",
-    "or-all",
-    "paren",
-    "extra-and",
-    "row",
-    "row-in",
-    "isnull",
-];
 
 #[test]
 fn partitions_are_those_of_the_server() {
@@ -42,11 +27,29 @@ fn partitions_are_those_of_the_server() {
             "{name}: {share:.4} are exact, {bound} must be"
         );
     };
-    // Not exact: md5(), two orders of GBK characters, and two values that do not fit.
-    share("INSERT", 0.998, &|c| c.file == "insert");
+    share("INSERT", 1.0, &|c| c.file == "insert");
     share("prepared", 1.0, &|c| c.file == "ps");
     for shape in SHAPES {
         share(shape, 0.95, &|c| c.shape == *shape && c.is_pruned);
     }
     share("all shapes", 0.95, &|c| c.file == "where");
+}
+
+/// `partfuzz` runs as long as one likes; these are the first moments of it.
+#[test]
+fn random_statements_agree_with_a_slow_reading() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/partition");
+    let corpus = Corpus::read(&folder).expect("vectors");
+    let (mut compared, mut mutated) = (Tally::default(), Tally::default());
+    for seed in 0..40 {
+        compared.add(compare(seed));
+    }
+    for seed in 0..2_000 {
+        mutated.add(mutate(&corpus, seed));
+    }
+    println!("{compared}\n{mutated}");
+    assert!(compared.faults.is_empty(), "{}", compared.faults.join("\n"));
+    assert!(mutated.faults.is_empty(), "{}", mutated.faults.join("\n"));
+    assert!(compared.exact > 100, "{compared}");
+    assert!(compared.wider * 50 <= compared.exact, "{compared}");
 }

@@ -145,7 +145,9 @@ fn time(body: &[u8]) -> Option<i64> {
     }
     let [is_negative] = *take(&mut rest)?;
     let days = i64::from(u32::from_le_bytes(*take(&mut rest)?));
-    let us = days.checked_mul(super::temporal::DAY_US)? + time_of_day(rest)?;
+    let us = days.checked_mul(super::temporal::DAY_US)?;
+    let us = us.checked_add(time_of_day(rest)?);
+    let us = us.filter(|us| *us <= super::temporal::TIME_MAX_US)?;
     Some(if is_negative == 0 { us } else { -us })
 }
 

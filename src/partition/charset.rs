@@ -15,6 +15,9 @@ pub enum TextCharset {
     /// Big-endian.
     Utf16,
     Binary,
+    /// One of the sets that are known only as far as they have ASCII in its place: big5, sjis,
+    /// euckr, gb2312, ujis, cp932, eucjpms, gb18030_2022, dec8, hp8, cp850, macroman, tis620.
+    Other,
 }
 
 impl TextCharset {
@@ -28,6 +31,7 @@ impl TextCharset {
             45 | 46 | 224..=247 | 255..=323 => Self::Utf8mb4,
             54 | 55 => Self::Utf16,
             63 => Self::Binary,
+            69 | 72 | 80 | 53 | 84..=86 | 88 | 89 | 91 | 96 | 98 | 216 => Self::Other,
             248 | 249 => Self::Gb18030,
             _ => return None,
         })
@@ -79,6 +83,12 @@ fn is_disputed(c: char) -> bool {
 /// text, or the way is not known.
 pub(super) fn convert(bytes: &[u8], from: TextCharset, to: TextCharset) -> Option<Cow<'_, [u8]>> {
     use TextCharset::{Ascii, Binary, Latin1, Utf8mb4};
+    if from != Binary && to != Binary && (from == TextCharset::Other || to == TextCharset::Other) {
+        // Japanese sets disagree about the backslash and the tilde.
+        let is_common = |b: &u8| b.is_ascii() && !matches!(b, b'\\' | b'~');
+        let is_known = from != TextCharset::Utf16 && to != TextCharset::Utf16;
+        return (is_known && bytes.iter().all(is_common)).then_some(Cow::Borrowed(bytes));
+    }
     let is_plain = !matches!(from, TextCharset::Utf16) && !matches!(to, TextCharset::Utf16);
     if from == to || from == Binary || to == Binary || (is_plain && bytes.is_ascii()) {
         return Some(Cow::Borrowed(bytes));
@@ -151,6 +161,10 @@ mod tests {
             ("\u{20ac}".as_bytes(), Utf8mb4, Gbk, None),
             (b"\xff", Utf8mb4, Gbk, None),
             (b"a", Utf8mb4, Utf16, Some(b"\0a")),
+            (b"a b", Utf8mb4, Other, Some(b"a b")),
+            (b"a~", Utf8mb4, Other, None),
+            ("é".as_bytes(), Utf8mb4, Other, None),
+            (b"\xa4\xa4", Binary, Other, Some(b"\xa4\xa4")),
         ] {
             assert_eq!(
                 convert(bytes, from, to).as_deref(),

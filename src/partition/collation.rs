@@ -3,7 +3,8 @@
 use super::charset::TextCharset;
 use super::murmur::murmur;
 use super::weights::{
-    GB18030_CHINESE_CI, GENERAL_CI, UCA_0900_AI_CI, UNICODE_CI, ascii_general_ci, latin1_swedish_ci,
+    GB18030_CHINESE_CI, GENERAL_CI, UCA_0900_AI_CI, UNICODE_CI, ascii_general_ci, gbk_chinese_ci,
+    latin1_swedish_ci,
 };
 use std::cmp::Ordering;
 
@@ -37,6 +38,8 @@ impl Collation {
             45 | 54 => (Rule::GeneralCi, true),
             // Observed on seekdb 1.3.0: utf8mb4_0900_bin is trimmed too.
             46 | 47 | 55 | 65 | 87 | 249 | 309 => (Rule::Bytes, true),
+            // The _bin collations of sets that are known as far as they have ASCII.
+            53 | 69 | 72 | 80 | 84..=86 | 88 | 89 | 91 | 96 | 98 | 216 => (Rule::Bytes, true),
             63 => (Rule::Bytes, false),
             224 => (Rule::UnicodeCi, true),
             255 => (Rule::Uca0900, false),
@@ -159,7 +162,7 @@ impl Collation {
             Rule::UnicodeCi => self.characters(text, |code| unicode_ci(code, &mut each))?,
             Rule::Uca0900 => self.characters(text, |code| uca_0900(code, &mut each))?,
             Rule::Gb18030ChineseCi => gb18030_weights(text, each)?,
-            // Compared by rules of its own.
+            // Compared by characters of one and of two bytes.
             Rule::GbkChineseCi => return None,
         }
         Some(())
@@ -226,7 +229,7 @@ const fn gbk_byte(byte: u8) -> u8 {
     }
 }
 
-/// ASCII by its weights, and in front of all other characters, whose own order is not known.
+/// ASCII by its weights, and in front of all other characters, which have weights of their own.
 fn compare_gbk(mut a: &[u8], mut b: &[u8]) -> Option<Ordering> {
     loop {
         let len = |s: &[u8]| match s {
@@ -239,8 +242,17 @@ fn compare_gbk(mut a: &[u8], mut b: &[u8]) -> Option<Ordering> {
         (a, b) = (a_rest, b_rest);
         let order = match (x, y) {
             ([], []) => return Some(Ordering::Equal),
-            ([_, _], [_, _]) if x != y => return None,
-            ([_, _], [_, _]) => Ordering::Equal,
+            ([_, _], [_, _]) => {
+                let weight = |s: &[u8]| match s {
+                    [lead, trail] => gbk_chinese_ci(*lead, *trail),
+                    _ => 0,
+                };
+                match (weight(x), weight(y)) {
+                    // No characters: nothing is known of them.
+                    (0, _) | (_, 0) if x != y => return None,
+                    (x, y) => x.cmp(&y),
+                }
+            }
             _ => {
                 let weight = |s: &[u8]| gbk_byte(*s.first().unwrap_or(&b' '));
                 weight(x).cmp(&weight(y))
@@ -415,7 +427,11 @@ mod tests {
         let gbk = Collation::of(28).unwrap();
         assert_eq!(gbk.compare(b"d", b"M"), Some(Ordering::Less));
         assert_eq!(gbk.compare(b"\xca\xfd", b"M"), Some(Ordering::Greater));
-        assert_eq!(gbk.compare(b"m\xca\xfd", b"M\xca\xfe"), None);
+        assert_eq!(
+            gbk.compare(b"\xcb\xc4", b"\xc0\xed"),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(gbk.compare(b"m\xca\x30", b"M\xca\xfe"), None);
         assert_eq!(
             gbk.compare(b"m\xca\xfd", b"M\xca\xfd "),
             Some(Ordering::Equal)

@@ -64,6 +64,18 @@ impl Column {
                 self.store_whole(&number, &context).map(Key::into_owned)
             }
             (Kind::Time, Value::Text(..)) => Some(Key::Int(0)),
+            // Observed on seekdb 1.3.0: a number that is no year is stored as 0000, '12x' as 2012.
+            (Kind::Year, Value::Int(_)) => Some(Key::Int(0)),
+            (Kind::Year, Value::Text(b, _)) => {
+                let head = b.iter().take_while(|b| b.is_ascii_digit()).count();
+                let digits = b.get(..head)?;
+                let is_number = digits.len() == b.len() || !b.get(head)?.is_ascii_punctuation();
+                let year = match digits {
+                    [] => None,
+                    _ => year(&Value::Text(Cow::Borrowed(digits), TextCharset::Ascii)),
+                };
+                is_number.then(|| Key::Int(year.unwrap_or(0)))
+            }
             // Text that is no date, and dates that do not exist.
             (_, Value::Text(..)) => self.moment_key(&Moment::default(), None),
             _ => None,

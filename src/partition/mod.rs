@@ -4,6 +4,9 @@
 //! describes it, and what the session adds ([`Context`]), and gives the set of leaves (partitions,
 //! or subpartitions, each with its tablet). The set is never too small: what is not understood
 //! widens it.
+//!
+//! The rules are those of tenants in MySQL mode. Of a table of a tenant in Oracle mode nothing
+//! may be described, so that its leaves are not known: types and literals mean other things there.
 
 mod answer;
 mod binary;

@@ -366,7 +366,7 @@ pub(super) fn time_from_text(text: &[u8]) -> Option<i64> {
 pub(super) fn time_from_number(number: i128) -> Option<i64> {
     let number = i64::try_from(number)
         .ok()
-        .filter(|n| n.abs() <= 8_385_959)?;
+        .filter(|n| n.unsigned_abs() <= 8_385_959)?;
     let (sign, n) = (number.signum(), number.abs());
     let (hour, minute, second) = (n / 10_000, n / 100 % 100, n % 100);
     let fits = minute < 60 && second < 60;
@@ -513,6 +513,7 @@ mod tests {
             assert_eq!(time_from_text(text.as_bytes()), want, "{text}");
         }
         assert_eq!(time_from_number(-10_203), Some(-3723 * s));
+        assert_eq!(time_from_number(i64::MIN.into()), None);
     }
 
     #[test]

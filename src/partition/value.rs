@@ -32,7 +32,7 @@ pub enum Value<'a> {
 /// Most characters of a number that is read; DECIMAL has 65 digits at most.
 const NUMBER_LEN_MAX: usize = 120;
 /// Largest exponent that is expanded into digits.
-const EXPONENT_MAX: i32 = 80;
+const EXPONENT_MAX: u32 = 80;
 
 impl Value<'_> {
     /// A string in ASCII or the usual character set.
@@ -162,7 +162,7 @@ pub(super) fn decimal_from_text(text: &str) -> Option<BigDecimal> {
     }
     if let Some((_, exponent)) = text.split_once(['e', 'E']) {
         let exponent: i32 = exponent.parse().ok()?;
-        if exponent.abs() > EXPONENT_MAX {
+        if exponent.unsigned_abs() > EXPONENT_MAX {
             return None;
         }
     }
@@ -207,6 +207,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read_from_text() {
+        assert_eq!(decimal_from_text("1e-2147483648"), None);
         let decimal = |t: &str| Some(Value::Decimal(BigDecimal::from_str(t).unwrap()));
         for (text, want) in [
             ("5", Some(Value::Int(5))),

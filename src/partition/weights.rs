@@ -16,6 +16,21 @@ pub(super) static UCA_0900_AI_CI: Weights = Weights(include_bytes!("weights/0900
 pub(super) static GB18030_CHINESE_CI: Weights =
     Weights(include_bytes!("weights/gb18030_chinese_ci.bin"));
 static EIGHT_BIT: &[u8; 512] = include_bytes!("weights/8bit.bin");
+static GBK: &[u8] = include_bytes!("weights/gbk_chinese_ci.bin");
+
+/// Weight of a character of two bytes in gbk_chinese_ci; 0 if there is none.
+pub(super) fn gbk_chinese_ci(lead: u8, trail: u8) -> u16 {
+    let row = usize::from(lead.wrapping_sub(0x81));
+    let Some(column) = trail.checked_sub(0x40) else {
+        return 0;
+    };
+    let at = 2 * (row * GBK_ROW + usize::from(column));
+    let bytes = GBK.get(at..).and_then(<[u8]>::first_chunk);
+    bytes.map_or(0, |bytes| u16::from_le_bytes(*bytes))
+}
+
+/// Characters of GBK with one lead byte: trail bytes 40 to FE.
+const GBK_ROW: usize = 0xbf;
 
 /// Weight of a byte in latin1_swedish_ci.
 pub(super) fn latin1_swedish_ci(byte: u8) -> u8 {
@@ -78,5 +93,12 @@ mod tests {
         assert_eq!(several(&UNICODE_CI, '数'), None);
         assert_eq!(latin1_swedish_ci(b'a'), b'A');
         assert_eq!(ascii_general_ci(b'z'), b'Z');
+        assert_eq!(gbk_chinese_ci(0xcb, 0xc4), 0xbb7b);
+        assert_eq!(gbk_chinese_ci(0xc0, 0xed), 0xa656);
+        assert_eq!(
+            (gbk_chinese_ci(0x81, 0x7f), gbk_chinese_ci(0xff, 0xfe)),
+            (0, 0)
+        );
+        assert_eq!(gbk_chinese_ci(0x81, 0x30), 0);
     }
 }

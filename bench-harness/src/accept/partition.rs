@@ -2,25 +2,9 @@
 
 use super::command::{cargo_test, output};
 use super::{Job, Table};
-use crate::partcheck::{Case, Class, check, live};
+use crate::partcheck::{Case, Class, SHAPES, check, live};
 use std::path::Path;
 use std::process::Command;
-
-/// Shapes of conditions on which most statements rest (routing.md 10).
-const SHAPES: &[&str] = &[
-    "eq-all",
-    "eq-one",
-    "eq-flip",
-    "nseq",
-    "in",
-    "in-all",
-    "or-all",
-    "paren",
-    "extra-and",
-    "row",
-    "row-in",
-    "isnull",
-];
 
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {
@@ -57,16 +41,29 @@ pub fn run(job: &Job, table: &mut Table) {
     }
     instructions(job, table);
     rows(job, table);
-    for (name, why) in [
-        ("fuzz, 30 minutes", "there is no fuzz target yet"),
-        (
-            "differential fuzz",
-            "there is no second, slow reading of the rules yet",
-        ),
-    ] {
-        if job.wants(name) {
-            table.not_run(name, "no difference, no panic", why);
-        }
+    fuzz(job, table);
+}
+
+/// Random statements: half a minute of them, or, in a long run, half an hour.
+fn fuzz(job: &Job, table: &mut Table) {
+    let names = ["differential fuzz", "fuzz"];
+    if !names.iter().any(|name| job.wants(name)) {
+        return;
+    }
+    let minutes = if job.is_long { 30.0 } else { 0.5 };
+    let mut run = Command::new("cargo");
+    run.args(["run", "--quiet", "-p", "bench-harness", "--bin", "partfuzz"])
+        .args(["--", "--minutes", &minutes.to_string()])
+        .args(["--seed", &std::process::id().to_string()])
+        .current_dir(&job.root);
+    let said = output(run, 3_600);
+    for (name, head) in names.into_iter().zip(["compared:", "mutated:"]) {
+        let saw = said.clone().and_then(|(text, is_good)| {
+            let line = text.lines().find(|l| l.starts_with(head)).unwrap_or(&text);
+            let saw = format!("{minutes} minutes, {line}");
+            if is_good { Ok(saw) } else { Err(text) }
+        });
+        table.judge(name, "no difference, no panic, no hang", saw);
     }
 }
 

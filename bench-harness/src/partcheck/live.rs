@@ -101,6 +101,41 @@ const TYPES: &[(&str, Literals, bool)] = &[
         Literals::Text,
         false,
     ),
+    (
+        "varchar(20) character set big5 collate big5_bin",
+        Literals::Text,
+        false,
+    ),
+    (
+        "varchar(20) character set sjis collate sjis_bin",
+        Literals::Text,
+        false,
+    ),
+    (
+        "varchar(20) character set euckr collate euckr_bin",
+        Literals::Text,
+        false,
+    ),
+    (
+        "varchar(20) character set gb2312 collate gb2312_bin",
+        Literals::Text,
+        false,
+    ),
+    (
+        "varchar(20) character set ujis collate ujis_bin",
+        Literals::Text,
+        false,
+    ),
+    (
+        "varchar(20) character set cp850 collate cp850_bin",
+        Literals::Text,
+        false,
+    ),
+    (
+        "varchar(20) character set tis620 collate tis620_bin",
+        Literals::Text,
+        false,
+    ),
 ];
 
 #[derive(Clone, Copy)]

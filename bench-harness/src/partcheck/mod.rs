@@ -4,6 +4,7 @@
 //! server chose. `tests/partition/README.md` describes the format.
 
 mod cases;
+pub mod fuzz;
 pub mod judged;
 pub mod live;
 mod tables;
@@ -55,6 +56,22 @@ impl fmt::Display for Class {
         })
     }
 }
+
+/// Shapes of conditions on which most statements rest (routing.md 10).
+pub const SHAPES: &[&str] = &[
+    "eq-all",
+    "eq-one",
+    "eq-flip",
+    "nseq",
+    "in",
+    "in-all",
+    "or-all",
+    "paren",
+    "extra-and",
+    "row",
+    "row-in",
+    "isnull",
+];
 
 /// One judged statement.
 #[derive(Clone, Debug)]
