@@ -3,7 +3,7 @@
 use super::state::{Bytes, Ctx, Phase, Session};
 use crate::base::{CloseReason, Level, Linger, LinkId, Out, Output, Side};
 use crate::link::Link;
-use crate::protocol::ob20::{FrameSink, FrameStep, Framing};
+use crate::protocol::ob20::{Envelope, FrameSink, FrameStep, Framing};
 use crate::routing::Mail;
 use std::ops::Range;
 
@@ -54,7 +54,11 @@ impl Session {
             start,
             out,
         };
-        link.send(request.held(), body, is_last, &mut sink);
+        let with = Envelope {
+            is_last,
+            ..Envelope::default()
+        };
+        link.send(with, request.held(), body, &mut sink);
         request.take_held(|_| {});
     }
 
@@ -67,7 +71,11 @@ impl Session {
                 start: 0,
                 out,
             };
-            link.send(&[], packet, true, &mut sink);
+            let with = Envelope {
+                is_last: true,
+                ..Envelope::default()
+            };
+            link.send(with, &[], packet, &mut sink);
         }
     }
 
