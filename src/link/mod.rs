@@ -38,7 +38,7 @@ pub const UNDER_WAY_MAX: usize = 16;
 /// ```text
 /// Connecting ── connected ── Greeting ── greeting ── Login ── OK ── Idle <── end of reply ──┐
 ///     │                         │                      │              └── begin ── Busy ────┘
-///     │                         │                      │                  begin, finish: ⟲ in order
+///     │                         │                      │                  begin, finish: in order
 ///     └───── every state: connection lost or refused ──┴──> dropped by its owner
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
