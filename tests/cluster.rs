@@ -1,5 +1,5 @@
 //! obring in front of a model cluster on a real kernel: servers that come and go, tenants that
-//! move, a sys tenant in trouble, several clusters, the framings.
+//! move, a sys tenant in trouble, several clusters, the framings, random sessions.
 //!
 //! `OBRING_KERNEL=host:port cargo test --features e2e --test cluster`. `OBRING_ECHO=1` shows
 //! obring's log.
@@ -10,6 +10,8 @@
 mod framing;
 #[path = "cluster/servers.rs"]
 mod servers;
+#[path = "cluster/session.rs"]
+mod session;
 #[path = "cluster/several.rs"]
 mod several;
 #[path = "cluster/tenants.rs"]
@@ -21,6 +23,7 @@ use bench_harness::clock::{Deadline, wait_for};
 use bench_harness::process::{Obring, Options, kernel};
 use bench_harness::raw::{Conn, Login};
 use obcluster::{Cluster, Entry, Topology};
+use std::ops::Deref;
 
 /// Longest time between two rounds: in tests everything is to happen soon.
 const ROUND: &str = "400ms";
@@ -31,8 +34,30 @@ fn binary() -> std::path::PathBuf {
         .map_or_else(|| env!("CARGO_BIN_EXE_obring").into(), Into::into)
 }
 
-fn cluster(topology: Topology) -> Cluster {
-    Cluster::start(topology, kernel()).expect("the model starts")
+/// A model that looks at the end whether obring has broken a rule: state that was not brought
+/// along, a transaction, a lock or an id on the wrong server.
+struct Ruled(Cluster);
+
+impl Deref for Ruled {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.0
+    }
+}
+
+impl Drop for Ruled {
+    fn drop(&mut self) {
+        let broken = self.0.violations();
+        // A test that fails has said why.
+        if !std::thread::panicking() {
+            assert!(broken.is_empty(), "broken rules: {broken:#?}");
+        }
+    }
+}
+
+fn cluster(topology: Topology) -> Ruled {
+    Ruled(Cluster::start(topology, kernel()).expect("the model starts"))
 }
 
 /// obring with four cores, in front of all servers of a cluster.

@@ -5,8 +5,9 @@
 #![allow(missing_docs, reason = "a test")]
 
 use bench_harness::checks::Setup;
-use bench_harness::field::{Field, Plan, Size, cases, fixture};
+use bench_harness::field::{Field, Place, Plan, Size, cases, fixture, needs_c1};
 use bench_harness::process::kernel;
+use bench_harness::random::World;
 use std::sync::OnceLock;
 
 fn field() -> Field {
@@ -19,6 +20,7 @@ fn field() -> Field {
     Field {
         setup,
         size: Size::Small,
+        place: Place::Kernel,
     }
 }
 
@@ -31,6 +33,33 @@ fn run(id: &str) {
         Ok(saw) => println!("{saw}"),
         Err(text) => panic!("{id} ({}): {text}", case.title),
     }
+}
+
+/// The cases on three servers, once statements can go to servers at random.
+#[test]
+fn cases_that_need_c1() {
+    let mut field = field();
+    let world = World::start(&field.setup, &[]).expect("a world");
+    let cases = needs_c1();
+    if !world.has_random_mode().expect("the administrator") {
+        println!("NOT RUN: {} field cases need C1", cases.len());
+        return;
+    }
+    field.place = Place::Cluster;
+    let mut wrong = vec![];
+    for case in &cases {
+        match (case.check)(&field) {
+            Ok(saw) => println!("{}: {saw}", case.id),
+            Err(text) => wrong.push(format!("{} ({}): {text}", case.id, case.title)),
+        }
+    }
+    let all = cases.len();
+    assert!(
+        wrong.is_empty(),
+        "{} of {all}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 /// One test per case, and one that says that none is missing.

@@ -2,6 +2,8 @@
 //! what is not asked twice.
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "metadata/tables.rs"]
+mod tables;
 #[path = "machine/wire.rs"]
 mod wire;
 
@@ -256,6 +258,11 @@ impl Rig {
             tenant: tenant.as_bytes().into(),
             wrong,
         };
+        self.mail(mail);
+    }
+
+    /// Mail comes.
+    fn mail(&mut self, mail: Mail) {
         let (mut wake, mut post) = (vec![], vec![]);
         self.metadata
             .mail(Tick(self.now), mail, &mut wake, &mut post);

@@ -1,5 +1,5 @@
 //! End-to-end rigs: a raw client, recorded scripts and their comparison, processes under test, a
-//! canned server, the acceptance lines, and measurements against other proxies.
+//! server without a kernel, the acceptance lines, and measurements against other proxies.
 
 pub mod accept;
 pub mod bench;
@@ -10,6 +10,7 @@ pub mod norm;
 pub mod params;
 pub mod partcheck;
 pub mod process;
+pub mod random;
 pub mod raw;
 pub mod relay;
 pub mod session;

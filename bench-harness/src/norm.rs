@@ -26,6 +26,13 @@ pub enum Norm {
     /// of another plugin to switch; the kernel asks only accounts with one (protocol.md 2.7). The
     /// switch is left out and the packet behind it counts two less.
     AuthSwitch,
+    /// `announcements`: variables that a server reports by itself with the first replies of every
+    /// connection. A direct client has them in whatever it sends first, COM_PING included; through
+    /// a proxy it sees them later, or with every server that its statements go to.
+    NoAnnouncements,
+    /// `statement-id`: the number of a prepared statement, which the proxy gives itself
+    /// (protocol.md 5.1).
+    StatementId,
 }
 
 /// `greeting`: connection id, scramble and the offered capability bits. A proxy offers what it can
@@ -69,6 +76,8 @@ pub(crate) fn normalise(got: Vec<Got>, norm: Norm, ids: &[u32]) -> Vec<Seen> {
         Norm::NoState => got.iter().map(without_state).collect(),
         Norm::ServerState => server_state(&got),
         Norm::AuthSwitch => without_switch(&got),
+        Norm::NoAnnouncements => got.iter().map(without_announcements).collect(),
+        Norm::StatementId => without_statement_id(&got),
         Norm::KillEnd => got
             .iter()
             .map(|g| match g.error() {
@@ -152,18 +161,65 @@ fn without_switch(got: &[Got]) -> Vec<Seen> {
     seen
 }
 
+/// The first packet of the reply of COM_STMT_PREPARE: 0x00, number (4 bytes), counts.
+fn without_statement_id(got: &[Got]) -> Vec<Seen> {
+    let mut got = got.to_vec();
+    if let Some(Got::Packet(p)) = got.first_mut()
+        && p.payload.first() == Some(&0)
+        && let Some(id) = p.payload.get_mut(1..5)
+    {
+        id.fill(b'n');
+    }
+    got.iter().map(Seen::of).collect()
+}
+
 /// `proxy-variables`: the state of an OK may name `ob_proxy_*` variables to a direct client; they
 /// are the server's talk with proxies and a proxy keeps them (F006). Blocks of them are removed.
 pub(crate) fn drop_proxy_variables(got: &mut Got) {
+    const PREFIX: &[u8] = b"ob_proxy_";
     let Got::Packet(p) = got else { return };
-    if let Some(shorter) = without_proxy_variables(&p.payload) {
-        p.payload = shorter;
+    if !p.payload.windows(PREFIX.len()).any(|w| w == PREFIX) {
+        return;
+    }
+    if let Some((front, blocks, _)) = without_variables(&p.payload, |name| name.starts_with(PREFIX))
+    {
+        p.payload = front;
+        put_lenenc_bytes(&mut p.payload, &blocks);
     }
 }
 
-fn without_proxy_variables(payload: &[u8]) -> Option<Vec<u8>> {
-    const NAME: &[u8] = b"ob_proxy_";
-    if payload.first() != Some(&0) || !payload.windows(NAME.len()).any(|w| w == NAME) {
+/// Observed on seekdb 1.3.0.post5.
+const ANNOUNCED: &[&[u8]] = &[
+    b"_current_default_catalog",
+    b"_nlj_batching_enabled",
+    b"ob_enable_transmission_checksum",
+];
+
+/// When nothing else is reported, "the state has changed" goes as well.
+fn without_announcements(got: &Got) -> Seen {
+    let Got::Packet(p) = got else {
+        return Seen::of(got);
+    };
+    let is_announced = |name: &[u8]| ANNOUNCED.contains(&name);
+    let Some((mut payload, blocks, says_more)) = without_variables(&p.payload, is_announced) else {
+        return Seen::of(got);
+    };
+    if !says_more {
+        return without_state(got);
+    }
+    put_lenenc_bytes(&mut payload, &blocks);
+    Seen::Packet(p.seq, Body::of(&payload))
+}
+
+/// An OK with state information for a client that tracks: what stands before the blocks, the blocks
+/// without these variables, and whether they say more than that something has changed.
+fn without_variables(
+    payload: &[u8],
+    is_out: impl Fn(&[u8]) -> bool,
+) -> Option<(Vec<u8>, Vec<u8>, bool)> {
+    /// "The state has changed."
+    const CHANGED: u8 = 2;
+    if payload.first() != Some(&0) {
         return None;
     }
     let mut c = Cursor::new(payload);
@@ -174,19 +230,19 @@ fn without_proxy_variables(payload: &[u8]) -> Option<Vec<u8>> {
     c.lenenc_bytes().ok()?;
     let front = payload.get(..c.position())?;
     let mut blocks = Cursor::new(c.lenenc_bytes().ok()?);
-    let mut kept = vec![];
+    let (mut kept, mut says_more) = (vec![], false);
     while blocks.left() > 0 {
         let kind = blocks.u8().ok()?;
         let data = blocks.lenenc_bytes().ok()?;
-        if kind == 0 && data.get(1..).is_some_and(|d| d.starts_with(NAME)) {
+        let name = Cursor::new(data).lenenc_bytes().ok();
+        if kind == 0 && name.is_some_and(&is_out) {
             continue;
         }
+        says_more |= kind != CHANGED;
         kept.push(kind);
         put_lenenc_bytes(&mut kept, data);
     }
-    let mut out = front.to_vec();
-    put_lenenc_bytes(&mut out, &kept);
-    Some(out)
+    Some((front.to_vec(), kept, says_more))
 }
 
 /// Result sets keep count, columns and EOFs; a row or a text is only known to be there.
@@ -272,6 +328,29 @@ mod tests {
         let mut got = packet(&ok(&[mine, other.clone()]));
         drop_proxy_variables(&mut got);
         assert_eq!(got, packet(&ok(&[other])));
+    }
+
+    #[test]
+    fn announcements_go_and_the_rest_is_compared() {
+        let block = |name: &[u8]| {
+            let mut b = vec![0, name.len() as u8 + 3, name.len() as u8];
+            b.extend_from_slice(name);
+            b.extend_from_slice(b"\x01x");
+            b
+        };
+        let ok = |blocks: &[&[u8]]| {
+            let mut p = b"\0\0\0\x22\x40\0\0\0".to_vec();
+            put_lenenc_bytes(&mut p, &blocks.concat());
+            without_announcements(&packet(&p))
+        };
+        let (mine, other) = (block(b"_nlj_batching_enabled"), block(b"autocommit"));
+        let changed = b"\x02\x02\x011";
+        let nothing = Seen::Packet(1, Body::of(b"\0\0\0\x22\0\0\0"));
+        assert_eq!(ok(&[&mine, changed]), nothing);
+        assert_eq!(ok(&[changed]), nothing);
+        assert_eq!(ok(&[&other, &mine, changed]), ok(&[&other, changed]));
+        assert_ne!(ok(&[&other, changed]), ok(&[&other]));
+        assert_ne!(ok(&[&other]), nothing);
     }
 
     #[test]

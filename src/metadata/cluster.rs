@@ -2,10 +2,11 @@
 
 use super::channel::{Channel, Env};
 use super::round::{Ended, Findings, Rounds};
+use super::tables::{TableLookups, Tables};
 use super::tenants::Tenants;
 use super::{ClusterConfig, Settings};
 use crate::base::{CoreId, Event, Level, Linger, LinkId, Out, Output, Rng, Tick};
-use crate::routing::{Cluster, Health, Mail, Server, ServerState, Tenant};
+use crate::routing::{Cluster, Health, Mail, Server, ServerState, TableKey, Tenant};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct ClusterStatus {
     pub rounds_failed: u64,
     /// Look-ups of tenants so far.
     pub tenant_lookups: u64,
+    /// What the look-ups of tables were.
+    pub table_lookups: TableLookups,
 }
 
 /// What a call may use besides the cluster.
@@ -47,14 +50,15 @@ pub(super) struct ClusterKeeper {
     confirmed: Option<Tick>,
     rounds: Rounds,
     tenants: Tenants,
+    tables: Tables,
     rounds_made: u64,
     rounds_failed: u64,
 }
 
 impl ClusterKeeper {
-    /// `links`: ids of its own connections, for rounds and for look-ups.
-    pub(super) fn new(config: ClusterConfig, links: [LinkId; 2]) -> Self {
-        let [rounds, tenants] = links;
+    /// `links`: ids of its own connections, for rounds and for look-ups of tenants and tables.
+    pub(super) fn new(config: ClusterConfig, links: [LinkId; 3]) -> Self {
+        let [rounds, tenants, tables] = links;
         let name: Arc<str> = config.name.as_str().into();
         let published = Arc::new(Cluster {
             name: name.clone(),
@@ -73,6 +77,7 @@ impl ClusterKeeper {
             confirmed: None,
             rounds: Rounds::new(rounds),
             tenants: Tenants::new(tenants, name),
+            tables: Tables::new(tables),
             rounds_made: 0,
             rounds_failed: 0,
         }
@@ -96,6 +101,7 @@ impl ClusterKeeper {
             rounds: self.rounds_made,
             rounds_failed: self.rounds_failed,
             tenant_lookups: self.tenants.lookups(),
+            table_lookups: self.tables.counts(),
         }
     }
 
@@ -103,17 +109,20 @@ impl ClusterKeeper {
     pub(super) fn news(&mut self) -> Vec<Mail> {
         let cluster = std::mem::take(&mut self.has_news).then(|| self.published.clone());
         let tenants = self.tenants.news().into_iter().map(Mail::Tenant);
+        let tables = self.tables.news().into_iter().map(Mail::Table);
         cluster
             .map(Mail::Cluster)
             .into_iter()
             .chain(tenants)
+            .chain(tables)
             .collect()
     }
 
     /// When this cluster wants its next timer.
     pub(super) fn poll_timeout(&self) -> Option<Tick> {
-        let both = [self.rounds.poll_timeout(), self.tenants.poll_timeout()];
-        both.into_iter().flatten().min()
+        let look_ups = self.tenants.poll_timeout().into_iter();
+        let look_ups = look_ups.chain(self.tables.poll_timeout());
+        look_ups.chain(self.rounds.poll_timeout()).min()
     }
 
     /// Starts a round now, unless one runs or ran within the last second.
@@ -133,6 +142,18 @@ impl ClusterKeeper {
         self.tenants.find(now, core, name, wrong, post);
     }
 
+    /// A statement on `core` needs a table; `wrong` is the newest version that is doubted.
+    pub(super) fn find_table(
+        &mut self,
+        now: Tick,
+        core: CoreId,
+        key: &Arc<TableKey>,
+        wrong: u64,
+        post: &mut Vec<(CoreId, Mail)>,
+    ) {
+        self.tables.find(now, core, key, wrong, post);
+    }
+
     pub(super) fn timer(&mut self, tools: &mut Tools<'_>, out: &mut Out<'_, Mail>) {
         let env = env(&self.config, tools);
         let candidates = candidates(&self.published, &self.config);
@@ -146,9 +167,16 @@ impl ClusterKeeper {
 
     /// Whose connection `id` is.
     fn channel(&mut self, id: LinkId) -> &mut Channel {
-        match id == self.rounds.channel.id() {
-            true => &mut self.rounds.channel,
-            false => &mut self.tenants.channel,
+        let all = [
+            &mut self.rounds.channel,
+            &mut self.tables.channel,
+            &mut self.tenants.channel,
+        ];
+        let [rounds, tables, tenants] = all;
+        match id {
+            id if id == rounds.id() => rounds,
+            id if id == tables.id() => tables,
+            _ => tenants,
         }
     }
 
@@ -166,9 +194,11 @@ impl ClusterKeeper {
     ) {
         let env = env(&self.config, tools);
         let is_round = id == self.rounds.channel.id();
-        let channel = match is_round {
-            true => &mut self.rounds.channel,
-            false => &mut self.tenants.channel,
+        let is_tables = id == self.tables.channel.id();
+        let channel = match (is_round, is_tables) {
+            (true, _) => &mut self.rounds.channel,
+            (_, true) => &mut self.tables.channel,
+            _ => &mut self.tenants.channel,
         };
         let outcome = match happened {
             Happened::Bytes(data) => channel.bytes(env, data, out),
@@ -182,6 +212,9 @@ impl ClusterKeeper {
             let has_views = self.published.has_views;
             let ended = self.rounds.follow(env, has_views, outcome, out);
             self.round_over(ended, tools, out);
+        } else if is_tables {
+            let list = || candidates(&self.published, &self.config);
+            self.tables.follow(env, &list, outcome, out);
         } else {
             let list = || candidates(&self.published, &self.config);
             self.tenants.follow(env, tools.rng, &list, outcome, out);
@@ -194,6 +227,7 @@ impl ClusterKeeper {
         let env = env(&self.config, tools);
         let list = || candidates(&self.published, &self.config);
         self.tenants.timer(env, tools.rng, &list, out);
+        self.tables.timer(env, &list, out);
     }
 
     fn round_over(&mut self, ended: Option<Ended>, tools: &mut Tools<'_>, out: &mut Out<'_, Mail>) {

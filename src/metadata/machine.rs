@@ -8,8 +8,8 @@ use crate::base::{
 };
 use crate::routing::Mail;
 
-/// Connections of one cluster: for rounds and for look-ups.
-const LINKS: u16 = 2;
+/// Connections of one cluster: for rounds, and for look-ups of tenants and of tables.
+const LINKS: u16 = 3;
 
 /// The one machine of the metadata core.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ impl Metadata {
         seed: u64,
     ) -> Self {
         let keeper = |(config, first): (ClusterConfig, u16)| {
-            ClusterKeeper::new(config, [LinkId(first), LinkId(first + 1)])
+            ClusterKeeper::new(config, [0, 1, 2].map(|n| LinkId(first + n)))
         };
-        let links = (0..u16::MAX).step_by(usize::from(LINKS));
+        let links = (0..u16::MAX - LINKS).step_by(usize::from(LINKS));
         Self {
             settings,
             serving_cores,
@@ -166,6 +166,12 @@ impl Machines for Metadata {
             } => {
                 for c in self.clusters.iter_mut().filter(|c| *c.name() == *cluster) {
                     c.find_tenant(now, core, &tenant, wrong, post);
+                }
+            }
+            Mail::FindTable { core, key, wrong } => {
+                let mut clusters = self.clusters.iter_mut();
+                if let Some(c) = clusters.find(|c| *c.name() == *key.cluster) {
+                    c.find_table(now, core, &key, wrong, post);
                 }
             }
             _ => return,

@@ -4,13 +4,15 @@
 //! One machine on the metadata core. For each configured cluster it runs *rounds*: log in to a root
 //! server as `proxyro@sys` (or use the connection of the last round), read servers, zones and
 //! tenants, publish what changed to every serving core by mail. A failed round keeps what was
-//! known. Between rounds it looks up the servers of tenants that sessions ask for.
+//! known. Between rounds it looks up the servers of tenants and the places of tables that sessions
+//! ask for.
 //!
 //! * [`Metadata`]: the machine.
 //! * `cluster.rs`: one cluster, and what cores are told of it.
 //! * `round.rs`, `tenants.rs`: its rounds, and the look-ups of its tenants.
-//! * `channel.rs`: the connection that each of the two has.
-//! * `source.rs`: the questions, and what the answers mean.
+//! * `tables.rs`, `table_batch.rs`: the look-ups of its tables, and one of them.
+//! * `channel.rs`: the connection that each of the three has.
+//! * `source.rs`, `table_source.rs`: the questions, and what the answers mean.
 //!
 //! In front of a kernel without cluster views the start-up list is the server list, and every
 //! tenant is on all of it.
@@ -20,10 +22,14 @@ mod cluster;
 mod machine;
 mod round;
 mod source;
+mod table_batch;
+mod table_source;
+mod tables;
 mod tenants;
 
 pub use cluster::ClusterStatus;
 pub use machine::Metadata;
+pub use tables::TableLookups;
 
 use crate::auth::Stage1;
 use crate::config;

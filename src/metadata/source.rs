@@ -326,6 +326,8 @@ pub(super) fn zones(
             region: or("region", DEFAULT_REGION),
             kind: zone_kind(&kind),
             is_stopped,
+            // OceanBase 4 merges partition by partition; its list of zones has no such column.
+            is_merging: false,
         });
     }
     Reading::Rows(zones)
@@ -397,7 +399,7 @@ fn address(table: &Table<'_>, row: &[Option<&[u8]>]) -> Result<SocketAddr, Strin
     read_address(&ip, &port)
 }
 
-fn read_address(ip: &str, port: &str) -> Result<SocketAddr, String> {
+pub(super) fn read_address(ip: &str, port: &str) -> Result<SocketAddr, String> {
     let address: IpAddr = ip
         .parse()
         .map_err(|_| format!("svr_ip {ip:?} is no address"))?;
@@ -425,7 +427,7 @@ pub(super) fn tenant_sql(name: &[u8]) -> Option<Vec<u8>> {
 
 /// Appends a text literal for a session whose sql_mode is known: a quote and a backslash are
 /// doubled.
-fn put_literal(sql: &mut String, text: &str) {
+pub(super) fn put_literal(sql: &mut String, text: &str) {
     sql.push('\'');
     for c in text.chars() {
         if matches!(c, '\'' | '\\') {

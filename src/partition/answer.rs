@@ -54,6 +54,17 @@ impl Answer {
 #[must_use]
 pub fn leaves(request: &Request<'_>, index: usize) -> Option<Answer> {
     let table = (*request.tables.get(index)?)?;
+    if let Some(key) = &table.hash_key
+        && let Some(answer) = super::quick::leaves(request, key)
+    {
+        return Some(answer);
+    }
+    general(request, table, index)
+}
+
+/// The same, by the general way; apart, so that the short one saves few registers.
+#[inline(never)]
+fn general(request: &Request<'_>, table: &Table, index: usize) -> Option<Answer> {
     let scanned = request.scan.tables.get(index)?;
     let scan = request.scan;
     if !scan.is_whole() || scanned.origin == Origin::Derived || scanned.is_remote {
@@ -63,11 +74,10 @@ pub fn leaves(request: &Request<'_>, index: usize) -> Option<Answer> {
     let mut answer = match (scan.insert, is_target) {
         (Some(insert), true) => super::insert::leaves(request, table, &insert),
         (None, true) => Answer::unknown(table),
-        _ => super::quick::leaves(request, table)
-            .unwrap_or_else(|| super::solve::leaves(request, table, index)),
+        _ => super::solve::leaves(request, table, index),
     };
-    let named = scan.names(scanned.partitions);
-    if !named.is_empty() {
+    if scanned.partitions.0 != scanned.partitions.1 {
+        let named = scan.names(scanned.partitions);
         let mut allowed = LeafSet::empty(table.leaf_count());
         for name in named {
             table

@@ -6,15 +6,38 @@ use smallvec::{SmallVec, smallvec};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LeafSet {
     limit: u32,
-    /// 256 partitions need no memory of their own.
-    words: SmallVec<[u64; 4]>,
+    words: SmallVec<[u64; WORDS]>,
 }
+
+/// 256 partitions need no memory of their own.
+const WORDS: usize = 4;
 
 impl LeafSet {
     /// None of `limit`.
     #[must_use]
     pub fn empty(limit: u32) -> Self {
-        let words = smallvec![0; limit.div_ceil(64) as usize];
+        let words = limit.div_ceil(64) as usize;
+        let words = match words {
+            0..=WORDS => SmallVec::from_buf_and_len([0; WORDS], words),
+            _ => smallvec![0; words],
+        };
+        Self { limit, words }
+    }
+
+    /// One of `limit`; none if it is not below it.
+    #[inline(always)]
+    pub(super) fn one(limit: u32, leaf: u32) -> Self {
+        let len = limit.div_ceil(64) as usize;
+        if len > WORDS || leaf >= limit {
+            let mut set = Self::empty(limit);
+            set.add(leaf);
+            return set;
+        }
+        let mut words = [0; WORDS];
+        if let Some(word) = words.get_mut((leaf / 64) as usize) {
+            *word = 1 << (leaf % 64);
+        }
+        let words = SmallVec::from_buf_and_len(words, len);
         Self { limit, words }
     }
 

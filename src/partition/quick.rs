@@ -2,58 +2,103 @@
 //! `column = digits`. The answer is the one that the general way gives; it costs a tenth.
 
 use super::answer::{Answer, Certainty, Request};
-use super::choose::hash_index;
 use super::column::Kind;
 use super::leaves::LeafSet;
 use super::table::{Method, Table};
-use crate::sql::{Comparison, Expr, NameParts, bare_name};
+use crate::sql::{Comparison, Expr, Origin, bare_name};
+
+/// Most digits of a number that cannot overflow.
+const DIGITS_MAX: usize = 18;
+
+/// The key of a table by HASH of one integer column on one level.
+#[derive(Clone, Debug)]
+pub(super) struct HashKey {
+    /// A name of letters, digits and `_`: no qualified name looks like it.
+    name: Vec<u8>,
+    max: u64,
+    count: u32,
+}
+
+impl HashKey {
+    /// The key; `None` if the table has another one.
+    pub(super) fn of(table: &Table) -> Option<Self> {
+        let level = &table.first;
+        let [only] = *level.columns.as_slice() else {
+            return None;
+        };
+        let column = table.columns.get(only)?;
+        let is_plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+        let is_it = level.method == Method::Hash
+            && level.formula.is_none()
+            && table.second.is_none()
+            && column.name.iter().all(is_plain);
+        match column.kind {
+            Kind::Int { max, .. } if is_it => Some(Self {
+                name: column.name.clone(),
+                max,
+                count: table.first_parts.count,
+            }),
+            _ => None,
+        }
+    }
+
+    /// True if a name as written is the column's.
+    #[inline(always)]
+    fn is_called(&self, written: &[u8]) -> bool {
+        let name = match written.first() {
+            Some(b'`' | b'"') => bare_name(written),
+            _ => written,
+        };
+        if name.len() != self.name.len() {
+            return false;
+        }
+        for (own, byte) in self.name.iter().zip(name) {
+            if own != byte && !own.eq_ignore_ascii_case(byte) {
+                return false;
+            }
+        }
+        true
+    }
+}
 
 /// The answer; `None` if the question is another one.
-pub(super) fn leaves(request: &Request<'_>, table: &Table) -> Option<Answer> {
-    let ([_], [condition]) = (
-        request.scan.tables.as_slice(),
-        request.scan.conditions.as_slice(),
-    ) else {
+#[inline(always)]
+pub(super) fn leaves(request: &Request<'_>, key: &HashKey) -> Option<Answer> {
+    let scan = request.scan;
+    let ([only], [condition]) = (scan.tables.as_slice(), scan.conditions.as_slice()) else {
         return None;
     };
-    let [only] = *table.first.columns.as_slice() else {
-        return None;
-    };
-    if table.first.method != Method::Hash
-        || table.first.formula.is_some()
-        || table.second.is_some()
-        || condition.plain != 1
-    {
+    // A condition restricts no table that an INSERT fills, so that this is none.
+    let is_plain = scan.is_whole()
+        && only.origin == Origin::Stored
+        && !only.is_remote
+        && only.partitions.1 == 0
+        && condition.plain == 1;
+    if !is_plain {
         return None;
     }
-    let tree = &request.scan.tree;
-    let Expr::Compare(Comparison::Equal, first) = tree.get(condition.root) else {
+    let Expr::Compare(Comparison::Equal, first) = scan.tree.get(condition.root) else {
         return None;
     };
-    let (Expr::Column(name), Expr::Int(digits)) = (tree.get(first), tree.get(tree.next(first)))
-    else {
+    let (name, second) = scan.tree.get_and_next(first);
+    let (Expr::Column(name), Expr::Int(digits)) = (name, scan.tree.get(second)) else {
         return None;
     };
-    let column = table.columns.get(only)?;
-    let Kind::Int { max, .. } = column.kind else {
-        return None;
-    };
-    let name = NameParts::of(name.of(request.text));
     let digits = digits.of(request.text);
-    if name.qualifier().is_some()
-        || digits.len() > 18
-        || !bare_name(name.last()).eq_ignore_ascii_case(&column.name)
-    {
+    if digits.len() > DIGITS_MAX || !key.is_called(name.of(request.text)) {
         return None;
     }
-    let n = digits
-        .iter()
-        .fold(0_u64, |n, b| n * 10 + u64::from(b.wrapping_sub(b'0')));
-    let mut leaves = LeafSet::empty(table.leaf_count());
-    // A number that the column cannot hold is in no row.
-    if n <= max {
-        leaves.add(hash_index(n.into(), table.first_parts.count.into()));
+    let (mut n, mut rest) = (0, digits);
+    while let [digit, behind @ ..] = rest {
+        n = n * 10 + u64::from(digit & 0x0f);
+        rest = behind;
     }
+    // A number that the column cannot hold is in no row. Others are their own absolute value.
+    let leaf = match n <= key.max {
+        true => (n % u64::from(key.count)) as u32,
+        false => u32::MAX,
+    };
+    let leaves = LeafSet::one(key.count, leaf);
     Some(Answer {
         leaves,
         certainty: Certainty::Exact,

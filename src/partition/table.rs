@@ -3,6 +3,7 @@
 use super::collation::Collation;
 use super::column::{Column, Default, Kind, Product};
 use super::object::{Bound, Object, Objects};
+use super::quick::HashKey;
 use super::value::Key;
 use crate::sql::{Expr, NodeId, Scan, bare_name, same_name};
 use std::fmt;
@@ -204,6 +205,8 @@ pub struct Table {
     pub(super) offsets: Vec<u32>,
     leaves: Vec<Leaf>,
     part_names: Vec<Vec<u8>>,
+    /// The key, if it is of the kind that most questions are about.
+    pub(super) hash_key: Option<HashKey>,
 }
 
 impl Table {
@@ -240,6 +243,7 @@ impl Table {
             offsets: Vec::new(),
             leaves: Vec::new(),
             part_names: parts.iter().map(|p| p.name.to_vec()).collect(),
+            hash_key: None,
         };
         if let Some((kind, expr)) = layout.sub {
             table.second = Some(level(kind, expr, 2, keys, &table.columns)?);
@@ -270,6 +274,7 @@ impl Table {
             let own = own.iter().zip(0..).map(|(row, sub)| leaf(Some(sub), row));
             table.leaves.extend(own);
         }
+        table.hash_key = HashKey::of(&table);
         Ok(table)
     }
 

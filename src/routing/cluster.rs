@@ -122,6 +122,9 @@ pub struct Zone {
     pub kind: ZoneKind,
     /// STATUS is INACTIVE: it is stopped as a whole.
     pub is_stopped: bool,
+    /// It merges (major compaction) as a whole, and answers slowly meanwhile. OceanBase 4 has no
+    /// such state: false there.
+    pub is_merging: bool,
 }
 
 /// One cluster as the metadata core last knew it. Immutable; replaced as a whole.

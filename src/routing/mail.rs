@@ -1,6 +1,6 @@
 //! What serving cores and the metadata core tell each other.
 
-use super::{Answer, Ask, Cluster, Listed, Tenant};
+use super::{Answer, Ask, Cluster, Listed, TableEntry, TableKey, Tenant};
 use crate::base::{CoreId, Errno};
 use crate::config;
 use std::net::SocketAddr;
@@ -24,6 +24,18 @@ pub enum Mail {
         /// Its name.
         tenant: Arc<[u8]>,
         /// This version is wrong (a server of it said so), older ones too; 0: nothing is known.
+        wrong: u64,
+    },
+    /// Metadata core to serving core: what is known of a table is replaced, unless the replica
+    /// already has a newer version.
+    Table(Arc<TableEntry>),
+    /// Serving core to metadata core: a statement needs the location of a table.
+    FindTable {
+        /// Who asks.
+        core: CoreId,
+        /// The table.
+        key: Arc<TableKey>,
+        /// This version is doubted, older ones too; 0: nothing is known.
         wrong: u64,
     },
     /// Metadata core to serving core: the first round is over, every configured cluster is known.

@@ -1,19 +1,62 @@
 //! L2: which server a session or statement goes to, decided from a read-only view.
 //!
 //! The metadata core is the only writer of cluster knowledge. Every serving core holds a
-//! [`Replica`]: immutable, versioned entries, replaced by [`Mail`]. [`pick()`] chooses a server and
-//! says why ([`Reason`]).
+//! [`Replica`]: immutable, versioned entries, replaced by [`Mail`]. [`pick()`] chooses the server
+//! of a new session, [`route()`] that of a statement; both say why ([`Reason`]).
+//!
+//! * `table.rs`, `tables.rs`: what is known of a table, and the tables that a core knows.
+//! * `consistency.rs`, `policy.rs`, `order.rs`, `class.rs`: OBProxy's tables of rules, as data.
+//! * `route.rs`: a statement's way: look-ups, leaves, choice.
+//! * `choose.rs`, `draw.rs`: the choice among servers.
+//! * `feedback.rs`: what a reply says about the choice.
 
+mod blocks;
+mod choice;
+mod choose;
+mod class;
 mod cluster;
+mod consistency;
+mod decisions;
+mod draw;
+mod feedback;
+#[cfg(test)]
+mod fixture;
 mod inquiry;
+mod loads;
 mod mail;
+mod order;
 mod pick;
+mod policy;
+mod preferences;
+mod reason;
 mod replica;
+mod route;
+mod table;
+mod tables;
 mod tenant;
 
+pub use blocks::{Block, Blocks};
+pub use choice::Choice;
+pub use choose::{Asked, Target, Touched, View, choose};
+pub use class::{Class, Hold, Near, Site};
 pub use cluster::{Cluster, Health, Server, ServerState, Zone, ZoneKind};
+pub use consistency::{
+    Consistency, ConsistencyFacts, Level, StrongBy, WeakBy, consistency, forces_master,
+};
+pub use decisions::Decisions;
+pub use feedback::{Fault, Hit, Reply, Verdict, WeakFeedback, judge, take_fault};
 pub use inquiry::{Answer, Ask, Listed, SessionRow, SessionState, Stamp};
+pub use loads::Loads;
 pub use mail::Mail;
-pub use pick::{Choice, Reason, pick, should_leave};
+pub use order::{Order, Ordered};
+pub use pick::{pick, should_leave};
+pub use policy::{Policy, PolicyFacts, SaidConsistency, policy, weak_policy, zone_policy};
+pub use preferences::{Preferences, ZoneList, targets};
+pub use reason::Reason;
 pub use replica::Replica;
+pub use route::{Routed, Statement, route};
+pub use table::{
+    Held, LeafPlace, Locations, ReplicaKind, Row, Share, TableEntry, TableKey, TableKind, TableName,
+};
+pub use tables::{COLD_WAIT_MS, Found, STALE_WAIT_MS, TableCounts, Tables};
 pub use tenant::{SYS, Standing, Tenant};

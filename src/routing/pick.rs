@@ -1,36 +1,7 @@
-//! Choosing a server.
+//! Choosing a server for a new session, and for one that has to move.
 
-use super::{Cluster, Tenant};
+use super::{Choice, Cluster, Reason, Tenant};
 use std::net::SocketAddr;
-
-/// Why a server was chosen. One list for EXPLAIN, counters and logs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reason {
-    /// The session has no server yet: one of the tenant's, spread by session id.
-    NewSession,
-    /// The servers before it could not be reached, or refused.
-    NextAfterFailure,
-}
-
-impl Reason {
-    /// The name used in logs and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NewSession => "new_session",
-            Self::NextAfterFailure => "next_after_failure",
-        }
-    }
-}
-
-/// A chosen server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Choice {
-    /// SQL address.
-    pub server: SocketAddr,
-    /// Why this one.
-    pub reason: Reason,
-}
 
 /// How good a server is for new work; the first is the best.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -53,7 +24,7 @@ fn class(cluster: &Cluster, server: SocketAddr) -> Class {
 
 /// The servers that a session may use, in the order of the list: those of its tenant, or, for the
 /// sys tenant (`None`) and without cluster views, all of the cluster.
-fn servers<'a>(
+pub(super) fn servers<'a>(
     cluster: &'a Cluster,
     tenant: Option<&'a Tenant>,
 ) -> impl Iterator<Item = SocketAddr> + Clone + 'a {
@@ -85,7 +56,9 @@ pub fn pick(
     } else {
         Reason::NextAfterFailure
     };
-    best.clone().nth(at).map(|server| Choice { server, reason })
+    best.clone()
+        .nth(at)
+        .map(|server| Choice::of(server, reason))
 }
 
 /// True if a session on `server` has reason to leave: it is out of service or not one of the

@@ -1,6 +1,6 @@
 //! A core's read-only copy of what is known about clusters and tenants.
 
-use super::{Cluster, Stamp, Standing, Tenant};
+use super::{Cluster, Stamp, Standing, TableEntry, Tables, Tenant};
 use crate::base::{CoreId, Tick};
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ struct Placed {
 #[derive(Debug, Default)]
 pub struct Replica {
     clusters: HashMap<Arc<str>, Slot>,
+    tables: Tables,
     /// The cluster of logins that name none: the first configured one.
     default: Option<Arc<str>>,
     is_primed: bool,
@@ -76,6 +77,22 @@ impl Replica {
         true
     }
 
+    /// Installs what is known of a table; false if it is older than what is there.
+    pub fn install_table(&mut self, now: Tick, entry: Arc<TableEntry>) -> bool {
+        self.tables.install(now, entry)
+    }
+
+    /// The tables that this core knows.
+    #[must_use]
+    pub const fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// The same, to ask for them and to doubt them.
+    pub const fn tables_mut(&mut self) -> &mut Tables {
+        &mut self.tables
+    }
+
     /// Every configured cluster has been installed once.
     pub const fn prime(&mut self) {
         self.is_primed = true;
@@ -88,7 +105,8 @@ impl Replica {
         self.is_primed
     }
 
-    /// Rises with every installed entry: whoever has seen this number has nothing new to look at.
+    /// Rises with every installed entry of a cluster or tenant: whoever has seen this number has
+    /// nothing new to look at.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation

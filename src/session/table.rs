@@ -211,9 +211,13 @@ impl Machines for Sessions {
                 post.push((CoreId::METADATA, Mail::Killed { inquiry, was_found }));
             }
             Mail::Settings(settings) => self.settings = Settings::of(&settings),
+            Mail::Table(entry) => {
+                self.replica.install_table(now, entry);
+            }
             // For the metadata core.
             Mail::Unreachable { .. }
             | Mail::FindTenant { .. }
+            | Mail::FindTable { .. }
             | Mail::Ask(_)
             | Mail::Listed { .. }
             | Mail::Killed { .. } => {}

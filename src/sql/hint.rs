@@ -111,6 +111,10 @@ impl Hints {
 
     /// Reads the comments at the beginning of a statement; returns where they end.
     pub(super) fn read_comments(&mut self, text: &[u8]) -> usize {
+        // Most statements begin with their verb.
+        if text.first().is_some_and(u8::is_ascii_alphabetic) {
+            return 0;
+        }
         let mut at = 0;
         loop {
             let blanks = text.get(at..).unwrap_or_default();

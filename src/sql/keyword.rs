@@ -27,43 +27,46 @@ macro_rules! keywords {
         #[cfg(test)]
         const ALL: &[(Kw, &str)] = &[$((Kw::$name, $text),)*];
 
-        /// Words by a hash of their number; see [`slot`].
-        static SLOTS: [(u128, Kw); SLOTS_LEN] = {
-            let mut slots = [(0, Kw::Other); SLOTS_LEN];
+        /// Words of up to eight bytes by a hash of their number; see [`slot`].
+        static SHORT: [(u64, Kw); SHORT_LEN] = {
+            let mut slots = [(0, Kw::Other); SHORT_LEN];
             $(
-                let mut at = slot(number::$name);
-                while slots[at].0 != 0 {
-                    at = (at + 1) % SLOTS_LEN;
+                if number::$name >> 64 == 0 {
+                    let mut at = slot(number::$name as u64, SHORT_LEN);
+                    while slots[at].0 != 0 {
+                        at = (at + 1) % SHORT_LEN;
+                    }
+                    slots[at] = (number::$name as u64, Kw::$name);
                 }
-                slots[at] = (number::$name, Kw::$name);
+            )*
+            slots
+        };
+
+        /// Longer ones, by a hash of their first eight bytes.
+        static LONG: [(u128, Kw); LONG_LEN] = {
+            let mut slots = [(0, Kw::Other); LONG_LEN];
+            $(
+                if number::$name >> 64 != 0 {
+                    let mut at = slot(number::$name as u64, LONG_LEN);
+                    while slots[at].0 != 0 {
+                        at = (at + 1) % LONG_LEN;
+                    }
+                    slots[at] = (number::$name, Kw::$name);
+                }
             )*
             slots
         };
     };
 }
 
-/// Places of the table of words: more than twice as many as words, so that a search ends soon.
-const SLOTS_LEN: usize = 512;
+/// Places of the tables of words: more than three times as many as words, so that a search ends
+/// soon.
+const SHORT_LEN: usize = 512;
+const LONG_LEN: usize = 128;
 
-/// Where the search for a word begins.
-const fn slot(number: u128) -> usize {
-    let folded = number as u64 ^ (number >> 64) as u64;
-    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
-}
-
-fn lookup(number: u128) -> Kw {
-    let mut at = slot(number);
-    // The table has free places, so that this ends.
-    while let Some((word, kw)) = SLOTS.get(at) {
-        if *word == number {
-            return *kw;
-        }
-        if *word == 0 {
-            return Kw::Other;
-        }
-        at = (at + 1) % SLOTS_LEN;
-    }
-    Kw::Other
+/// Where the search for a word begins in a table of so many places.
+const fn slot(number: u64, len: usize) -> usize {
+    (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize % len
 }
 
 keywords! {
@@ -110,22 +113,39 @@ keywords! {
 const LEN_MAX: usize = 17;
 
 impl Kw {
+    /// What a word of up to eight bytes is, given as the number that [`packed`] makes of it.
+    #[inline]
+    pub(super) fn of_number(number: u64) -> Self {
+        let mut at = slot(number, SHORT_LEN);
+        // The table has free places, so that this ends.
+        loop {
+            let (word, kw) = SHORT[at];
+            if word == number || word == 0 {
+                // A free place holds `Other`.
+                return kw;
+            }
+            at = (at + 1) % SHORT_LEN;
+        }
+    }
+
     /// What a word is.
     pub(super) fn of(word: &[u8]) -> Self {
+        let mut bytes = [0; 16];
+        for (to, from) in bytes.iter_mut().zip(word) {
+            *to = from | 0x20;
+        }
+        let number = u128::from_le_bytes(bytes);
         match word.len() {
-            2..=8 => {
-                let mut bytes = [0; 8];
-                for (to, from) in bytes.iter_mut().zip(word) {
-                    *to = from | 0x20;
-                }
-                lookup(u64::from_le_bytes(bytes).into())
-            }
+            2..=8 => Self::of_number(number as u64),
             9..=16 => {
-                let mut bytes = [0; 16];
-                for (to, from) in bytes.iter_mut().zip(word) {
-                    *to = from | 0x20;
+                let mut at = slot(number as u64, LONG_LEN);
+                loop {
+                    let (word, kw) = LONG[at];
+                    if word == number || word == 0 {
+                        return kw;
+                    }
+                    at = (at + 1) % LONG_LEN;
                 }
-                lookup(u128::from_le_bytes(bytes))
             }
             LEN_MAX if word.eq_ignore_ascii_case(b"current_timestamp") => Self::CurrentTimestamp,
             LEN_MAX if word.eq_ignore_ascii_case(b"release_all_locks") => Self::ReleaseAllLocks,
@@ -178,6 +198,15 @@ impl Kw {
                 | Xor
                 | Fetch
                 | Value
+        )
+    }
+
+    /// True for words that may begin a join behind a table.
+    pub(super) const fn begins_join(self) -> bool {
+        use Kw::*;
+        matches!(
+            self,
+            Join | Straight | Inner | Cross | Left | Right | Full | Natural
         )
     }
 

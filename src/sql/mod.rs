@@ -52,6 +52,14 @@ impl Scan {
         self.facts.is_cut |= !is_whole || !is_short;
     }
 
+    /// [`Self::read`] without the short way of some statements.
+    #[cfg(test)]
+    fn read_at_length(&mut self, text: &[u8], syntax: Syntax) {
+        self.clear();
+        self.hints.read_comments(text);
+        Parser::new(Lexer::new(text, syntax), self).run_at_length();
+    }
+
     /// Reads one expression, as the metadata of a table has them. The tree is replaced by it;
     /// `None` if the text is no expression.
     pub fn read_expression(&mut self, text: &[u8]) -> Option<NodeId> {

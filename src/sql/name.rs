@@ -65,6 +65,7 @@ impl<'a> NameParts<'a> {
 
 /// The bytes of a part of a name, without quotes. A doubled quote inside stays doubled: such a
 /// name is not found anywhere, which is safe.
+#[inline]
 #[must_use]
 pub fn bare_name(part: &[u8]) -> &[u8] {
     match part {

@@ -245,6 +245,8 @@ pub struct Scan {
     pub params: u32,
     /// All expressions.
     pub tree: Tree,
+    /// Names of WITH that can be seen at the place that is being read.
+    pub(super) withs: Vec<Span>,
 }
 
 /// The first node of a list that may be empty.
@@ -267,6 +269,7 @@ impl Scan {
             assignments,
             names,
             tree,
+            withs,
             ..
         } = self;
         tables.clear();
@@ -274,6 +277,7 @@ impl Scan {
         conditions.clear();
         assignments.clear();
         names.clear();
+        withs.clear();
         tree.clear();
         self.verb = Verb::Empty;
         self.explain = Explain::No;

@@ -126,6 +126,103 @@ fn statements_are_read_as_the_cases_say() {
 }
 
 #[test]
+fn the_short_way_finds_what_the_long_one_finds() {
+    const PARTS: &[&str] = &[
+        "select",
+        "SELECT",
+        "c",
+        "k",
+        "sbtest1",
+        "id",
+        "from",
+        "FROM",
+        "where",
+        "WHERE",
+        "=",
+        "=5",
+        "12345",
+        "12345678",
+        "1.5",
+        "1e3",
+        "5x",
+        ",",
+        "*",
+        "(",
+        ")",
+        "t.k",
+        "`k`",
+        "dual",
+        "_x",
+        "a_long_name",
+        "eightlen",
+        "and",
+        "or",
+        "not",
+        "limit 1",
+        "for update",
+        ";",
+        "\u{e9}t",
+        "?",
+        "'x'",
+        "x'1f'",
+        "/*c*/",
+        "-- c\n",
+        "#",
+        "found_rows",
+        "distinct",
+        "union",
+        "as",
+        "@v",
+        "in",
+        "between",
+        "<",
+        "+",
+        "-",
+        "$k",
+        "is null",
+        "on",
+        "join",
+        "current_timestamp",
+        "null",
+    ];
+    const USUAL: &[&str] = &[
+        "select", "c", "from", "sbtest1", "where", "id", "=", "12345",
+    ];
+    let mut rng = crate::base::Rng::new(7);
+    let (mut short, mut long) = (Scan::default(), Scan::default());
+    let mut compared = 0;
+    for _ in 0..20_000 {
+        let mut words: Vec<&str> = USUAL.to_vec();
+        for _ in 0..rng.below(4) {
+            let at = rng.below(words.len() as u64) as usize;
+            let part = PARTS[rng.below(PARTS.len() as u64) as usize];
+            match rng.below(3) {
+                0 => words[at] = part,
+                1 => words.insert(at, part),
+                _ => words.push(part),
+            }
+        }
+        let between = ["", " ", " ", " ", "  ", "\n"];
+        let mut text = String::new();
+        for word in words {
+            text += word;
+            text += between[rng.below(between.len() as u64) as usize];
+        }
+        for charset in [Charset::Plain, Charset::Sjis] {
+            let syntax = Syntax {
+                charset,
+                ..Syntax::default()
+            };
+            short.read(text.as_bytes(), syntax, true);
+            long.read_at_length(text.as_bytes(), syntax);
+            assert_eq!(format!("{short:?}"), format!("{long:?}"), "{text}");
+        }
+        compared += usize::from(short.conditions.len() == 1);
+    }
+    assert!(compared > 2_000, "{compared}");
+}
+
+#[test]
 fn the_syntax_of_the_session_counts() {
     let gbk = Syntax {
         charset: Charset::Gbk,

@@ -19,11 +19,26 @@ impl Span {
         }
     }
 
+    /// From offsets in a text of less than 4 GiB.
+    #[inline]
+    pub(super) const fn within(start: usize, end: usize) -> Self {
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
     /// The bytes; empty if the text is another one.
     #[must_use]
     pub fn of(self, text: &[u8]) -> &[u8] {
         text.get(self.start as usize..self.end as usize)
             .unwrap_or_default()
+    }
+
+    /// Number of bytes.
+    #[must_use]
+    pub const fn len(self) -> u32 {
+        self.end.saturating_sub(self.start)
     }
 
     /// True: nothing stands there.
@@ -216,6 +231,15 @@ impl Tree {
         self.nodes
             .get(id.0 as usize)
             .map_or(Expr::Unknown, |n| n.expr)
+    }
+
+    /// The node, and the sibling behind it.
+    #[must_use]
+    pub fn get_and_next(&self, id: NodeId) -> (Expr, NodeId) {
+        match self.nodes.get(id.0 as usize) {
+            Some(node) => (node.expr, node.next),
+            None => (Expr::Unknown, NodeId::NONE),
+        }
     }
 
     /// The sibling behind a node.

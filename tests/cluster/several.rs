@@ -1,6 +1,6 @@
 //! Several clusters behind one obring.
 
-use super::{ROUND, binary, cluster, login, start, until};
+use super::{ROUND, Ruled, binary, cluster, login, start, until};
 use bench_harness::process::Options;
 use bench_harness::raw::{Conn, Login};
 use obcluster::fault::{Fault, FaultKind};
@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 const RIGHT: &str = "ee0e5138c912aed80b683c05303684be347ce81d";
 const WRONG: &str = "0123456789012345678901234567890123456789";
 
-fn named(name: &str, subnet: u8) -> Cluster {
+fn named(name: &str, subnet: u8) -> Ruled {
     cluster(Topology {
         name: name.into(),
         base: (Ipv4Addr::new(127, 0, subnet, 1), 0).into(),

@@ -1,10 +1,11 @@
 //! Tenants that are on some servers, and move.
 
 use super::{
-    client, cluster, counter, login, look_ups, options, server_of, start, until_all_cores_agree,
+    Ruled, client, cluster, counter, login, look_ups, options, server_of, start,
+    until_all_cores_agree,
 };
 use bench_harness::raw::{Conn, Login};
-use obcluster::{Change, Cluster, TenantSpec, Topology};
+use obcluster::{Change, TenantSpec, Topology};
 
 fn tenant(name: &str, servers: &[u32]) -> TenantSpec {
     TenantSpec {
@@ -13,7 +14,7 @@ fn tenant(name: &str, servers: &[u32]) -> TenantSpec {
     }
 }
 
-fn on(servers: &[u32]) -> Cluster {
+fn on(servers: &[u32]) -> Ruled {
     cluster(Topology {
         tenants: vec![tenant("test", servers)],
         ..Topology::default()

@@ -1,11 +1,11 @@
 //! A sys tenant in trouble: clients of known tenants go on, and it is shown what is wrong.
 
-use super::{AGE_MS, CAUSE, HEALTH, client, cluster, options, resource, start, until};
+use super::{AGE_MS, CAUSE, HEALTH, Ruled, client, cluster, options, resource, start, until};
 use bench_harness::process::Obring;
 use bench_harness::raw::{Conn, Login};
 use obcluster::fault::{Fault, FaultKind};
 use obcluster::views::RowFault;
-use obcluster::{Change, Cluster, Topology};
+use obcluster::{Change, Topology};
 
 /// Switches a fault on, waits until it shows, looks at a known tenant, switches it off.
 fn with(rig: &Rig, fault: Fault, cause: &str) {
@@ -27,7 +27,7 @@ fn with(rig: &Rig, fault: Fault, cause: &str) {
 }
 
 struct Rig {
-    cluster: Cluster,
+    cluster: Ruled,
     proxy: Obring,
 }
 

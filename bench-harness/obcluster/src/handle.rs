@@ -1,5 +1,6 @@
 //! A cluster inside this process, for tests in Rust.
 
+use crate::builtin::{Layout, Running, Server};
 use crate::clock::now_us;
 use crate::config::{self, Config};
 use crate::control;
@@ -10,6 +11,7 @@ use crate::shared::{Counters, Done, LinkInfo, Shared};
 use crate::state::{Change, NoSuch, State};
 use crate::topology::Topology;
 use crate::views::Views;
+use crate::violation::BrokenRule;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,6 +19,21 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// What executes statements.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Engine {
+    /// The real kernel at this address.
+    Kernel(SocketAddr),
+    /// The engine without a kernel, with these tables.
+    Builtin(Layout),
+}
+
+impl From<SocketAddr> for Engine {
+    fn from(kernel: SocketAddr) -> Self {
+        Self::Kernel(kernel)
+    }
+}
 
 /// A running cluster. It ends, with all its links, when this is dropped.
 ///
@@ -28,37 +45,54 @@ pub struct Cluster {
     control: SocketAddr,
     /// Always there until the drop.
     runtime: Option<Runtime>,
+    /// What stands in the place of a kernel.
+    builtin: Option<Running>,
 }
 
 impl Cluster {
-    /// Starts a cluster in front of the kernel at this address.
+    /// Starts a cluster in front of an engine; an address is that of a kernel.
     ///
     /// # Errors
     /// A topology that cannot be, a kernel that does not answer, or a port that cannot be opened.
-    pub fn start(topology: Topology, kernel: SocketAddr) -> io::Result<Self> {
-        Self::start_with(topology, kernel, Record::default())
+    pub fn start(topology: Topology, engine: impl Into<Engine>) -> io::Result<Self> {
+        Self::start_with(topology, engine.into(), Record::default())
     }
 
     /// Starts a cluster that also writes its log to a file, as JSON lines.
     ///
     /// # Errors
     /// Those of [`Self::start`], and of creating the file.
-    pub fn start_logging(topology: Topology, kernel: SocketAddr, file: &Path) -> io::Result<Self> {
-        Self::start_with(topology, kernel, Record::to_file(file)?)
+    pub fn start_logging(
+        topology: Topology,
+        engine: impl Into<Engine>,
+        file: &Path,
+    ) -> io::Result<Self> {
+        Self::start_with(topology, engine.into(), Record::to_file(file)?)
     }
 
-    fn start_with(topology: Topology, kernel: SocketAddr, record: Record) -> io::Result<Self> {
+    fn start_with(topology: Topology, engine: Engine, record: Record) -> io::Result<Self> {
         topology.check().map_err(io::Error::other)?;
+        let mut builtin = None;
+        let (kernel, layout) = match engine {
+            Engine::Kernel(kernel) => (kernel, None),
+            Engine::Builtin(layout) => {
+                let running = Server::bind_free(layout.clone())?.spawn()?;
+                let address = running.address();
+                builtin = Some(running);
+                (address, Some(Arc::new(layout)))
+            }
+        };
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("obcluster")
             .enable_all()
             .build()?;
-        let (shared, control) = runtime.block_on(open(topology, kernel, record))?;
+        let (shared, control) = runtime.block_on(open(topology, kernel, layout, record))?;
         Ok(Self {
             shared,
             control,
             runtime: Some(runtime),
+            builtin,
         })
     }
 
@@ -191,6 +225,13 @@ impl Cluster {
         self.block_on(self.shared.follow())
     }
 
+    /// What the engine without a kernel has seen, and how it is told what to do; none where a
+    /// kernel executes.
+    #[must_use]
+    pub fn builtin(&self) -> Option<&crate::builtin::Counts> {
+        self.builtin.as_ref().map(Running::counts)
+    }
+
     /// The log from a number on.
     #[must_use]
     pub fn log_since(&self, seq: u64) -> Vec<Entry> {
@@ -207,6 +248,14 @@ impl Cluster {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters()
+    }
+
+    /// Rules that proxies broke, from the first one since the start or the last
+    /// [reset](Self::reset) on, at most [`KEPT_MAX`](crate::violation::KEPT_MAX); the counters
+    /// count all.
+    #[must_use]
+    pub fn violations(&self) -> Vec<BrokenRule> {
+        self.shared.violations.list()
     }
 
     /// The links that are there.
@@ -228,6 +277,7 @@ impl Drop for Cluster {
 async fn open(
     topology: Topology,
     kernel: SocketAddr,
+    builtin: Option<Arc<Layout>>,
     record: Record,
 ) -> io::Result<(Arc<Shared>, SocketAddr)> {
     let asked = Kernel::new(kernel);
@@ -254,6 +304,7 @@ async fn open(
         views,
         record,
         config_port,
+        builtin,
     ));
     for (listener, id) in listeners.into_iter().zip(1..) {
         shared.servers.adopt(id, listener).await;

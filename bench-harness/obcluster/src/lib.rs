@@ -2,38 +2,37 @@
 //! that it cannot judge obring with obring's own code.
 //!
 //! [`Cluster`] is one process that looks like an OceanBase 4.x cluster of N servers on loopback
-//! addresses, with one real single-node kernel behind it. From below:
+//! addresses, with one real single-node kernel behind it, or with engine `builtin`. From below:
 //!
 //! * [`topology`]: what it looks like at the start.
 //! * [`state`]: servers, zones, tenants and leaders, and what happens to them.
 //! * [`kernel`]: the kernel, asked about tables; [`views`]: the cluster's views on that.
 //! * [`fault`]: what goes wrong on purpose; [`record`]: the statement log.
-//! * [`verdict`]: what a statement touches; [`violation`]: what a proxy must not do.
+//! * [`verdict`]: what a statement touches; [`judge`]: who says so; [`violation`]: what a proxy
+//!   must not do; [`shadow`]: the state of sessions, and who has forgotten to bring it along;
+//!   [`tally`]: verdicts, counted.
 //! * `link`: one connection of a client, and the kernel connection that serves it; `server`: the
 //!   ports; `shared`: what these have in common; `control`: the interface for whoever drives it.
 //! * [`config`]: the configuration service that proxies ask for clusters.
 //!
-//! Servers without a kernel:
-//!
-//! * [`canned`]: one OBServer in proxy mode that answers from memory.
-//! * [`busy`]: one OBServer that costs as little as it can, for measurements; [`statement`]: what
-//!   it is asked, and what it answers.
+//! * [`builtin`]: engine `builtin`, an OBServer without a kernel, also on its own for measurements.
 
-pub mod busy;
-pub mod canned;
+pub mod builtin;
 mod clock;
 pub mod config;
 mod control;
 pub mod fault;
 pub mod feedback;
 mod handle;
+pub mod judge;
 pub mod kernel;
 mod link;
 pub mod record;
 mod server;
+pub mod shadow;
 mod shared;
 pub mod state;
-pub mod statement;
+pub mod tally;
 pub mod topology;
 pub mod verdict;
 pub mod views;
@@ -42,10 +41,10 @@ pub mod violation;
 pub use config::{Config, ConfigMode, OtherCluster};
 pub use fault::{Fault, FaultKind};
 pub use feedback::{FeedbackMode, Role};
-pub use handle::Cluster;
+pub use handle::{Cluster, Engine};
 pub use record::{Entry, Kind, Outcome};
 pub use shared::{Counters, Done, LinkInfo};
 pub use state::{Change, NoSuch};
 pub use topology::{PlaceSpec, TenantSpec, Topology, ZoneSpec};
 pub use verdict::{Reason, Touched, Verdict, VerdictKind};
-pub use violation::{OnViolation, Violation, ViolationKind};
+pub use violation::{BrokenRule, OnViolation, Violation, ViolationKind};

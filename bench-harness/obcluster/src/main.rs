@@ -1,7 +1,9 @@
 //! Starts a model cluster and says where it is; ends on Ctrl-C or TERM.
 
 use clap::{Parser, ValueEnum};
-use obcluster::{Cluster, PlaceSpec, TenantSpec, Topology};
+use obcluster::builtin::Layout;
+use obcluster::judge::JudgeMode;
+use obcluster::{Cluster, Engine, OnViolation, PlaceSpec, TenantSpec, Topology};
 use serde_json::json;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -26,8 +28,14 @@ struct Arguments {
     #[arg(long, default_value_t = 3)]
     zones: u32,
     /// What executes statements.
-    #[arg(long, value_enum, default_value_t = Engine::Kernel)]
-    engine: Engine,
+    #[arg(long, value_enum, default_value_t = EngineName::Kernel)]
+    engine: EngineName,
+    /// Tables sbtest1, sbtest2, ... of engine builtin.
+    #[arg(long, default_value_t = 1)]
+    sbtest: u32,
+    /// Rows that each of them has.
+    #[arg(long, default_value_t = 0)]
+    sbtest_rows: u32,
     /// Address of the kernel; its user root of sys must have no password.
     #[arg(long, default_value = "127.0.0.1:2881")]
     kernel: String,
@@ -56,21 +64,48 @@ struct Arguments {
     /// Rows of V$OB_PARAMETERS for `cluster`: one, or one per server.
     #[arg(long, value_enum, default_value_t = ParameterRows::One)]
     param_rows: ParameterRows,
+    /// How many statements are judged by the kernel's EXPLAIN: sync, sample=N (one of N), fast
+    /// (integer keys of a hash are calculated) or off.
+    #[arg(long, default_value_t)]
+    judge: JudgeMode,
+    /// What follows when a proxy breaks a rule, besides its entry in the log: nothing, an error in
+    /// place of the answer, or the end of the link.
+    #[arg(long, value_enum, default_value_t = Consequence::Log)]
+    on_violation: Consequence,
     /// A file for the statement log, as JSON lines.
     #[arg(long)]
     log: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Engine {
+enum EngineName {
     /// A real single-node kernel.
     Kernel,
+    /// None: a few statements on the tables kv and sbtest1.. of database test.
+    Builtin,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ParameterRows {
     One,
     All,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Consequence {
+    Log,
+    Error,
+    Close,
+}
+
+impl From<Consequence> for OnViolation {
+    fn from(consequence: Consequence) -> Self {
+        match consequence {
+            Consequence::Log => Self::Log,
+            Consequence::Error => Self::Error,
+            Consequence::Close => Self::Close,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -85,14 +120,20 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let Engine::Kernel = arguments.engine;
-    let kernel = arguments
-        .kernel
-        .to_socket_addrs()?
-        .next()
-        .ok_or("the kernel has no address")?;
+    let engine = match arguments.engine {
+        EngineName::Builtin => Engine::Builtin(Layout {
+            sbtest: arguments.sbtest,
+            sbtest_rows: arguments.sbtest_rows,
+            ..Layout::default()
+        }),
+        EngineName::Kernel => {
+            let mut addresses = arguments.kernel.to_socket_addrs()?;
+            Engine::Kernel(addresses.next().ok_or("the kernel has no address")?)
+        }
+    };
     let log = arguments.log.clone();
-    let topology = match &arguments.topology {
+    let (judge, on_violation) = (arguments.judge, arguments.on_violation.into());
+    let mut topology = match &arguments.topology {
         Some(file) => {
             let text = std::fs::read_to_string(file);
             let read = text.map_err(|e| e.to_string());
@@ -101,10 +142,12 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         }
         None => topology_of(arguments)?,
     };
+    topology.judge = judge;
+    topology.on_violation = on_violation;
     let name = topology.name.clone();
     let cluster = match log {
-        Some(file) => Cluster::start_logging(topology, kernel, &file)?,
-        None => Cluster::start(topology, kernel)?,
+        Some(file) => Cluster::start_logging(topology, engine, &file)?,
+        None => Cluster::start(topology, engine)?,
     };
     let servers: Vec<String> = cluster
         .addresses()

@@ -1,5 +1,7 @@
 //! The statement log: everything that happened, each thing with a number.
 
+use crate::feedback::Role;
+use crate::judge::Class;
 use crate::verdict::Verdict;
 use crate::violation::Violation;
 use serde::{Deserialize, Serialize};
@@ -61,6 +63,8 @@ pub struct Entry {
     pub t_exec_us: u64,
     /// The reply was complete.
     pub t_done_us: u64,
+    /// It came before the reply to the request before it was complete: nobody waited for that.
+    pub came_early: bool,
     /// The server that was asked; none for a control call.
     pub server: Option<SocketAddr>,
     /// Its number.
@@ -117,6 +121,12 @@ pub struct Entry {
     pub meta: String,
     /// What the statement touches, and who leads that.
     pub verdict: Verdict,
+    /// What the server is for what the statement touches.
+    pub role_here: Role,
+    /// What it counts as.
+    pub class: Class,
+    /// The reply told the proxy that it came to the wrong server.
+    pub miss_sent: bool,
     /// What the proxy did wrong with this request.
     pub violations: Vec<Violation>,
 }

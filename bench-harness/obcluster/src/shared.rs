@@ -1,13 +1,18 @@
 //! What all tasks of a cluster share.
 
+use crate::builtin::Layout;
 use crate::clock::now_us;
 use crate::config::{self, CLUSTERS_MAX, Config};
 use crate::fault::Faults;
+use crate::judge::Court;
 use crate::record::{Entry, Kind, Outcome, Record};
 use crate::server::Servers;
+use crate::shadow::Shadows;
 use crate::state::{Change, Network, NoSuch, Process, State};
+use crate::tally::Tallies;
 use crate::topology::Topology;
 use crate::views::Views;
+use crate::violation::{Violation, ViolationKind, Violations};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -21,6 +26,8 @@ use tokio::time::timeout;
 
 /// How long a change waits for the links that it cuts to be gone.
 const CUT_TIME: Duration = Duration::from_secs(5);
+/// How long the kernel has for ending a connection that was killed.
+const KILL_TIME: Duration = Duration::from_secs(1);
 
 /// What a server's links must know of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +56,8 @@ pub(crate) struct LinkHandle {
     pub(crate) user: String,
     pub(crate) tenant: String,
     pub(crate) is_proxy: bool,
+    /// `__client_session_id` of its login.
+    pub(crate) client_sid: String,
     /// True orders its end.
     pub(crate) cut: watch::Sender<bool>,
 }
@@ -83,6 +92,10 @@ pub struct Counters {
     pub views: BTreeMap<String, u64>,
     /// Questions to the configuration service, by action.
     pub config: BTreeMap<String, u64>,
+    /// Rules that proxies broke, by rule.
+    pub violations: BTreeMap<ViolationKind, u64>,
+    /// Verdicts on the requests of proxies, by class of statement.
+    pub verdicts: Tallies,
     /// Links that are there now.
     pub links: u64,
     /// Entries that the log has dropped from memory.
@@ -98,7 +111,10 @@ pub(crate) struct Shared {
     addresses: Vec<SocketAddr>,
     pub(crate) state: Mutex<State>,
     pub(crate) views: Views,
+    pub(crate) court: Arc<Court>,
     pub(crate) record: Record,
+    pub(crate) violations: Violations,
+    pub(crate) shadows: Shadows,
     pub(crate) faults: Faults,
     pub(crate) servers: Servers,
     pub(crate) config_port: config::Port,
@@ -129,14 +145,19 @@ impl Shared {
         views: Views,
         record: Record,
         config_port: config::Port,
+        builtin: Option<Arc<Layout>>,
     ) -> Self {
+        let judge = topology.judge;
         Self {
             kernel,
             topology,
             addresses: state.servers.iter().map(|s| s.address).collect(),
             state: Mutex::new(state),
+            court: Court::with(kernel, views.tables(), judge, builtin),
             views,
             record,
+            violations: Violations::default(),
+            shadows: Shadows::default(),
             faults: Faults::default(),
             servers: Servers::default(),
             config_port,
@@ -213,6 +234,7 @@ impl Shared {
             user: String::new(),
             tenant: String::new(),
             is_proxy: false,
+            client_sid: String::new(),
             cut,
         };
         self.links().insert(id, handle);
@@ -227,6 +249,7 @@ impl Shared {
     }
 
     pub(crate) fn drop_link(&self, id: u64) {
+        self.shadows.end(id);
         self.links().remove(&id);
         self.link_gone.notify_waiters();
     }
@@ -278,6 +301,55 @@ impl Shared {
         // A kernel that cannot be asked holds no locks.
         let _ = timeout(CUT_TIME, self.views.sessions_gone(&peers)).await;
         ordered.len()
+    }
+
+    /// True if a link of another server has this kernel connection.
+    pub(crate) fn is_elsewhere(&self, kernel_id: u32, server: u32) -> bool {
+        let links = self.links();
+        let mut of_id = links.values().filter(|l| l.kernel_id == kernel_id);
+        of_id.any(|link| link.server != server)
+    }
+
+    /// The links with this client session id.
+    pub(crate) fn links_of(&self, client_sid: u32) -> Vec<u64> {
+        let sid = client_sid.to_string();
+        let links = self.links();
+        let of_id = links.iter().filter(|(_, link)| link.client_sid == sid);
+        of_id.map(|(id, _)| *id).collect()
+    }
+
+    /// Ends links whose common client session id was killed from link `own`, which may be one of
+    /// them and has its answer. One of them is the kernel's to end, with a last error perhaps.
+    pub(crate) async fn cut_killed(&self, before: &[u64], own: u64) {
+        let gone = async {
+            loop {
+                let rung = self.link_gone.notified();
+                tokio::pin!(rung);
+                rung.as_mut().enable();
+                let is_there = |id| self.links().contains_key(id);
+                if !before.iter().all(is_there) {
+                    return;
+                }
+                rung.await;
+            }
+        };
+        // The one may be gone already: then none of these will go by itself.
+        let _ = timeout(KILL_TIME, gone).await;
+        self.cut(|id, _| id != own && before.contains(&id)).await;
+    }
+
+    /// Notes broken rules with their request.
+    pub(crate) fn note_violations(&self, entry: &mut Entry, found: Vec<Violation>) {
+        if found.is_empty() {
+            return;
+        }
+        self.count(|c| {
+            for violation in &found {
+                *c.violations.entry(violation.kind).or_default() += 1;
+            }
+        });
+        self.violations.add(entry, &found);
+        entry.violations.extend(found);
     }
 
     /// Notes a call of the control interface or of the handle.
@@ -347,6 +419,7 @@ impl Shared {
     /// A port that cannot be opened again.
     pub(crate) async fn reset(self: &Arc<Self>) -> Result<Done, NoSuch> {
         self.faults.clear();
+        self.violations.clear();
         let done = self.set_config(Config::default()).await?;
         {
             let mut state = self.state();

@@ -41,6 +41,8 @@ pub enum Reason {
     TooLong,
     /// The target of INSERT ... SELECT.
     InsertSelect,
+    /// More rows are inserted than are asked about.
+    Rows,
     /// A value of an inserted row is DEFAULT, or left out where it is a key.
     Default,
     /// A value depends on the moment or on chance: now(), rand(), uuid().

@@ -6,14 +6,26 @@
 
 #[path = "cluster/client.rs"]
 mod client;
+#[path = "cluster/engines.rs"]
+mod engines;
 #[path = "cluster/faults.rs"]
 mod faults;
+#[path = "cluster/feedback.rs"]
+mod feedback;
+#[path = "cluster/judge.rs"]
+mod judge;
+#[path = "cluster/judge_sessions.rs"]
+mod judge_sessions;
 #[path = "cluster/logins.rs"]
 mod logins;
 #[path = "cluster/program.rs"]
 mod program;
+#[path = "cluster/rules.rs"]
+mod rules;
 #[path = "cluster/servers.rs"]
 mod servers;
+#[path = "cluster/shadow.rs"]
+mod shadow;
 #[path = "cluster/statements.rs"]
 mod statements;
 #[path = "cluster/views.rs"]

@@ -99,6 +99,9 @@ const FRAMINGS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Broken rules that are shown.
+const SHOWN_MAX: usize = 20;
+
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {
     for (name, bound, target, filter) in TESTS {
@@ -120,7 +123,17 @@ pub fn run(job: &Job, table: &mut Table) {
     for (n, (framing, settings)) in FRAMINGS.iter().enumerate() {
         // The differential scripts go through all framings by themselves.
         let without = if n == 0 { "" } else { "differential" };
-        foundation(job, table, &cluster, (framing, settings), without);
+        let lines = Foundation {
+            framing,
+            settings,
+            only: "",
+            without,
+        };
+        lines.run(job, table, &cluster);
+    }
+    let name = "rules of sessions";
+    if job.wants(name) {
+        table.judge(name, "0 broken in all of this", unbroken(&cluster));
     }
 }
 
@@ -143,50 +156,88 @@ fn model(job: &Job) -> Saw {
 }
 
 /// The lines of `accept foundation` about a running obring, in front of a server of the model.
-fn foundation(
-    job: &Job,
-    table: &mut Table,
-    cluster: &Cluster,
-    (framing, settings): (&str, &str),
-    without: &str,
-) {
-    let name = format!("foundation, {framing}");
-    if !job.wants(&name) {
-        return;
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Foundation<'a> {
+    /// Name of the framing of server links.
+    pub(super) framing: &'a str,
+    /// Settings that ask for it.
+    pub(super) settings: &'a str,
+    /// Lines that are run; empty: all.
+    pub(super) only: &'a str,
+    /// Lines that are left out; empty: none.
+    pub(super) without: &'a str,
+}
+
+impl Foundation<'_> {
+    /// Runs them.
+    pub(super) fn run(self, job: &Job, table: &mut Table, cluster: &Cluster) {
+        let Self {
+            framing,
+            settings,
+            only,
+            without,
+        } = self;
+        let name = format!("foundation, {framing}");
+        if !job.wants(&name) {
+            return;
+        }
+        let bound = "each line, through the model";
+        let Some(server) = cluster.address(1) else {
+            return table.judge(&name, bound, Err("there is no server 1".into()));
+        };
+        let program = match std::env::current_exe() {
+            Ok(program) => program,
+            Err(e) => return table.judge(&name, bound, Err(e.to_string())),
+        };
+        let mut command = Command::new(program);
+        command
+            .arg("serving")
+            .arg("--obring")
+            .arg(&job.setup.binary)
+            .arg("--root")
+            .arg(&job.root)
+            .args(option("--only", only))
+            .args(option("--without", without))
+            .env("OBRING_KERNEL", server.to_string())
+            .env("OBRING_SETTINGS", settings)
+            .current_dir(&job.root);
+        let lines = match output(command, 3_600) {
+            Ok((text, _)) => text,
+            Err(e) => return table.judge(&name, bound, Err(e)),
+        };
+        let told = told(&lines);
+        if told.is_empty() {
+            table.judge(&name, bound, Err(lines.clone()));
+        }
+        for (what, bound, saw) in told {
+            table.judge(&format!("{framing}: {what}"), bound, saw);
+        }
     }
-    let bound = "each line, through the model";
-    let Some(server) = cluster.address(1) else {
-        return table.judge(&name, bound, Err("there is no server 1".into()));
-    };
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(e) => return table.judge(&name, bound, Err(e.to_string())),
-    };
-    let mut command = Command::new(program);
-    command
-        .arg("serving")
-        .arg("--obring")
-        .arg(&job.setup.binary)
-        .arg("--root")
-        .arg(&job.root)
-        .args(if without.is_empty() {
-            vec![]
-        } else {
-            vec!["--without", without]
-        })
-        .env("OBRING_KERNEL", server.to_string())
-        .env("OBRING_SETTINGS", settings)
-        .current_dir(&job.root);
-    let lines = match output(command, 3_600) {
-        Ok((text, _)) => text,
-        Err(e) => return table.judge(&name, bound, Err(e)),
-    };
-    let told = told(&lines);
-    if told.is_empty() {
-        table.judge(&name, bound, Err(lines.clone()));
+}
+
+/// An argument with its value, if there is one.
+fn option<'a>(name: &'a str, value: &'a str) -> Vec<&'a str> {
+    match value {
+        "" => vec![],
+        value => vec![name, value],
     }
-    for (what, bound, saw) in told {
-        table.judge(&format!("{framing}: {what}"), bound, saw);
+}
+
+/// What the model has against the proxies that it has seen: nothing.
+pub(super) fn unbroken(cluster: &Cluster) -> Saw {
+    let requests: u64 = cluster.counters().requests.values().sum();
+    let broken = cluster.violations();
+    let shown = broken.iter().take(SHOWN_MAX).map(|b| {
+        format!(
+            "request {} on server {}: {}: {}",
+            b.seq, b.server_id, b.request, b.violation
+        )
+    });
+    let mut lines = vec![format!("{} in {requests} requests", broken.len())];
+    lines.extend(shown);
+    match broken.is_empty() && requests > 0 {
+        true => Ok(lines.join("\n")),
+        false => Err(lines.join("\n")),
     }
 }
 

@@ -3,9 +3,11 @@
 pub mod cluster;
 mod command;
 pub mod foundation;
+pub mod judge;
 pub mod mysql_test;
 pub mod operate;
 pub mod partition;
+pub mod session;
 
 use crate::checks::Setup;
 use std::fmt;
@@ -22,6 +24,8 @@ pub struct Job {
     pub mysql_test: Option<PathBuf>,
     /// A folder of partition vectors besides the repository's own.
     pub vectors: Option<PathBuf>,
+    /// Seeds of each sort of random sessions, per framing and mode.
+    pub seeds: u64,
     /// A relay to measure as the floor: a crate or a binary.
     pub relay: Option<PathBuf>,
     /// Everything at its full size.

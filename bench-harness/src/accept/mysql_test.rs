@@ -25,8 +25,15 @@ const SHOWN_MAX: usize = 10;
 /// # Errors
 /// When the tool or the files are missing, or outputs differ.
 pub fn run(setup: &Setup, dir: &Path) -> Saw {
+    run_through(setup, &setup.start()?, dir)
+}
+
+/// The same through an obring that runs already.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_through(setup: &Setup, proxy: &Obring, dir: &Path) -> Saw {
     let files = files(dir)?;
-    let proxy = setup.start()?;
     let (mut equal, mut differ, mut told) = (0, 0, String::new());
     let (mut ended_well, mut unstable) = (0, 0);
     for file in &files {
@@ -45,7 +52,7 @@ pub fn run(setup: &Setup, dir: &Path) -> Saw {
             }
             // Random numbers, times, and warnings that the kernel prints in some runs only: what
             // direct runs do not share cannot be judged.
-            if agrees_in_more_runs(setup, &proxy, dir, file, ps, (&direct, &through))? {
+            if agrees_in_more_runs(setup, proxy, dir, file, ps, (&direct, &through))? {
                 unstable += 1;
                 continue;
             }
@@ -56,7 +63,7 @@ pub fn run(setup: &Setup, dir: &Path) -> Saw {
                 let _ = write!(told, "\n{name}{form}: {at}");
             }
         }
-        alive(&proxy, &name)?;
+        alive(proxy, &name)?;
     }
     let figure = format!(
         "{} files, {equal} runs equal ({ended_well} of them without an error), \

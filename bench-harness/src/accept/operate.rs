@@ -3,7 +3,7 @@
 use super::command::{cargo_test, output};
 use super::{Job, Table};
 use crate::checks;
-use crate::field::{Field, Plan, Size, cases, fixture};
+use crate::field::{Field, Place, Plan, Size, cases, fixture};
 use std::process::Command;
 
 /// A line that is tests of the root package: name, bound, target, part of their names.
@@ -155,6 +155,7 @@ fn field(job: &Job, table: &mut Table) {
             true => Size::Full,
             false => Size::Small,
         },
+        place: Place::Kernel,
     };
     let mut made = None;
     for case in cases() {

@@ -3,9 +3,9 @@
 use super::cpu::{cpu_ns, tree};
 use super::load::{Load, Work};
 use super::peer::{Kind, Peer, Programs};
+use super::statement::Statement;
 use crate::clock::{Watch, pause};
 use crate::process::rss_kib;
-use obcluster::statement::Statement;
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! User-space instructions per statement of the session machine, counted by callgrind: the
+//! User-space instructions per statement of the session machine and of routing, by callgrind: the
 //! difference of two runs, so that start and login are not in it. They do not depend on how busy
 //! the machine is, so a record of one commit compares with that of another, given one compiler.
 
@@ -6,8 +6,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-/// Cases of `perf/session.rs`: name, statements of the two runs, rows per statement.
-const CASES: [(&str, [u64; 2], u64); 6] = [
+/// Cases of a benchmark: name, statements of the two runs, rows per statement.
+type Cases = &'static [(&'static str, [u64; 2], u64)];
+
+/// Cases of `perf/session.rs`.
+const SESSION: Cases = &[
     ("point_select", [1_000, 3_000], 1),
     ("large_reply", [20, 60], 1_024),
     ("point_select_ob20", [1_000, 3_000], 1),
@@ -16,20 +19,31 @@ const CASES: [(&str, [u64; 2], u64); 6] = [
     ("large_reply_adler", [20, 60], 1_024),
 ];
 
-/// Counts with a built `session` benchmark, and gives the record: a TSV.
+/// Cases of `perf/partition.rs`.
+const PARTITION: Cases = &[("scan", [1_000, 3_000], 1), ("hash_key", [1_000, 3_000], 1)];
+
+/// Cases of `perf/route.rs`.
+const ROUTE: Cases = &[
+    ("route", [1_000, 11_000], 1),
+    ("route_weak", [1_000, 11_000], 1),
+];
+
+/// Counts with the built benchmarks, and gives the record: a TSV.
 ///
 /// # Errors
 /// What valgrind said instead.
-pub fn record(session: &Path) -> Result<String, String> {
+pub fn record(session: &Path, partition: &Path, route: &Path) -> Result<String, String> {
     let mut out = format!(
         "# {}, {}, {}\ncase\tinstructions_per_statement\tinstructions_per_row\n",
         version("rustc")?,
         version("valgrind")?,
         std::env::consts::ARCH
     );
-    for (case, [few, many], rows) in CASES {
-        let each = per_statement(session, case, [few, many])?;
-        let _ = writeln!(out, "{case}\t{each}\t{}", each / rows);
+    for (binary, cases) in [(session, SESSION), (partition, PARTITION), (route, ROUTE)] {
+        for (case, runs, rows) in cases {
+            let each = per_statement(binary, case, *runs)?;
+            let _ = writeln!(out, "{case}\t{each}\t{}", each / rows);
+        }
     }
     Ok(out)
 }

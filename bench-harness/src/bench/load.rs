@@ -1,11 +1,10 @@
 //! Connections that ask one statement by a plan: one thread, one epoll.
 
 use super::plan::{Arrivals, Plan};
+use super::statement::Statement;
 use crate::clock::Watch;
 use crate::raw::{Conn, Got, Login};
 use hdrhistogram::Histogram;
-use obcluster::statement::Statement;
-use obring_wire::protocol::mysql::Command;
 use rustix::event::{Timespec, epoll};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -43,6 +42,8 @@ pub struct Load {
     epoll: OwnedFd,
     askers: Vec<Asker>,
     request: Vec<u8>,
+    /// What a prepare and a request are answered with.
+    prepared: Vec<u8>,
     reply: Vec<u8>,
     input: Vec<u8>,
 }
@@ -62,13 +63,15 @@ impl Load {
     pub fn new(to: SocketAddr, work: Work) -> Result<Self, String> {
         let epoll =
             epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|e| format!("epoll: {e}"))?;
+        let [prepared, reply] = work.statement.replies(work.is_prepared)?;
         Ok(Self {
             to,
             work,
             epoll,
             askers: vec![],
             request: work.statement.request(work.is_prepared),
-            reply: work.statement.reply(work.is_prepared, false),
+            prepared,
+            reply,
             input: vec![0; 256 << 10],
         })
     }
@@ -94,15 +97,9 @@ impl Load {
         let to = self.to;
         let mut conn = Conn::login(to, &Login::default())?;
         if self.work.is_prepared {
-            let mut prepare = vec![Command::STMT_PREPARE.0];
-            prepare.extend_from_slice(self.work.statement.prepared_text());
-            conn.send(&prepare, 0)
+            conn.send_bytes(&self.work.statement.prepare())
                 .map_err(|e| format!("prepare at {to}: {e}"))?;
-            expect(
-                &mut conn,
-                &self.work.statement.prepare_reply(false),
-                "prepare",
-            )?;
+            expect(&mut conn, &self.prepared, "prepare")?;
         }
         conn.send_bytes(&self.request)
             .map_err(|e| format!("first statement at {to}: {e}"))?;

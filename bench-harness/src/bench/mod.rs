@@ -1,6 +1,6 @@
 //! Measures what a proxy adds: peers in turn in one run, ratios inside each round.
 //!
-//! * [`plan`] says when statements are asked, [`load`] asks them;
+//! * [`statement`] is what is asked, [`plan`] says when, [`load`] asks;
 //! * [`peer`] starts what stands between, [`cpu`] reads what it used;
 //! * [`round`] measures a case on all peers, [`syscalls`] and [`idle`] what needs runs of its own;
 //! * [`spread`] makes quartiles, [`report`] the Markdown, [`run()`] the whole;
@@ -18,6 +18,7 @@ pub mod report;
 pub mod round;
 pub mod run;
 pub mod spread;
+pub mod statement;
 pub mod syscalls;
 
 pub use run::{Job, run};

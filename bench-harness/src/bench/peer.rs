@@ -49,6 +49,8 @@ pub struct Programs {
     pub haproxy: PathBuf,
     /// The relay, if there is one.
     pub relay: Option<PathBuf>,
+    /// The server grants plain packets only; else OceanBase 2.0.
+    pub is_plain: bool,
     /// Where files of a run go.
     pub folder: PathBuf,
     /// CPU of clients and server.
@@ -115,6 +117,9 @@ impl Server {
     pub fn start(programs: &Programs) -> Result<Self, String> {
         let mut command = launch(programs.load_cpu, &programs.bench);
         command.arg("serve").stdout(Stdio::piped());
+        if programs.is_plain {
+            command.arg("--plain");
+        }
         let mut running = start(command, &programs.bench)?;
         let mut line = String::new();
         if let Some(stdout) = running.0.stdout.take() {

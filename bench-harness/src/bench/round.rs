@@ -5,7 +5,7 @@ use super::load::{Load, Slice, Work};
 use super::peer::{Kind, Peer};
 use super::plan::Arrivals;
 use super::spread::Spread;
-use obcluster::statement::Statement;
+use super::statement::Statement;
 use std::fmt;
 use std::time::Duration;
 

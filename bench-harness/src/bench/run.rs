@@ -5,8 +5,8 @@ use super::load::Work;
 use super::peer::{Kind, Peer, Programs, Server};
 use super::report::Findings;
 use super::round::{Case, Effort, Outcome, PACED_CONNECTIONS, Pace, closed_rate, measure};
+use super::statement::Statement;
 use super::syscalls;
-use obcluster::statement::Statement;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity, set_current_timer_slack};
 use std::num::NonZeroU64;
@@ -189,6 +189,14 @@ fn setting(job: &Job) -> Vec<String> {
             slice.as_millis()
         ),
         format!("clients and server on CPU {load_cpu}, the proxy on CPU {peer_cpu}"),
+        format!(
+            "server connections of obring in {} framing",
+            if job.programs.is_plain {
+                "plain"
+            } else {
+                "OceanBase 2.0"
+            }
+        ),
         first_line(&job.programs.haproxy, "-v"),
     ];
     if job.programs.relay.is_none() {

@@ -1,15 +1,15 @@
 //! `accept SUITE`: runs every line of a suite and prints the table. scripts/accept builds
 //! what it needs and calls it.
 
-use bench_harness::accept::{Job, Table, cluster, foundation, operate, partition};
+use bench_harness::accept::{Job, Table, cluster, foundation, judge, operate, partition, session};
 use bench_harness::checks::Setup;
 use bench_harness::process::kernel;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "accept foundation|serving|operate|cluster-basics|partition --obring PATH \
-                     --root DIR [--mysql-test DIR] [--relay PATH] [--vectors DIR] [--long] \
-                     [--only TEXT] [--without TEXT]; \
+const USAGE: &str = "accept foundation|serving|operate|cluster-basics|partition|judge|session \
+                     --obring PATH --root DIR [--mysql-test DIR] [--relay PATH] [--vectors DIR] \
+                     [--seeds N] [--long] [--only TEXT] [--without TEXT]; \
                      OBRING_KERNEL=host:port names a running kernel";
 
 /// A suite: judges its lines.
@@ -23,6 +23,8 @@ fn job() -> Result<(Suite, Job), String> {
         Some("operate") => operate::run,
         Some("cluster-basics") => cluster::run,
         Some("partition") => partition::run,
+        Some("judge") => judge::run,
+        Some("session") => session::run,
         other => {
             let other = other.unwrap_or_default();
             return Err(format!("there is no suite {other:?}"));
@@ -31,7 +33,7 @@ fn job() -> Result<(Suite, Job), String> {
     let (mut obring, mut root) = (None, None);
     let (mut mysql_test, mut relay, mut is_long) = (None, None, false);
     let (mut only, mut without) = (None, None);
-    let mut vectors = None;
+    let (mut vectors, mut seeds) = (None, None);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
@@ -41,6 +43,7 @@ fn job() -> Result<(Suite, Job), String> {
             "--vectors" => vectors = Some(PathBuf::from(value()?)),
             "--only" => only = Some(value()?),
             "--without" => without = Some(value()?),
+            "--seeds" => seeds = Some(value()?.parse().map_err(|e| format!("--seeds: {e}"))?),
             "--relay" => relay = Some(PathBuf::from(value()?)),
             "--long" => is_long = true,
             _ => return Err(format!("unknown argument {word}")),
@@ -58,6 +61,7 @@ fn job() -> Result<(Suite, Job), String> {
         root: root.ok_or("--root is missing")?,
         mysql_test,
         vectors,
+        seeds: seeds.unwrap_or(if is_long { 2_000 } else { 150 }),
         relay,
         is_long,
         only,

@@ -2,21 +2,24 @@
 //! record` counts instructions. scripts/bench builds what it needs and calls it.
 
 use bench_harness::bench::peer::Programs;
+use bench_harness::bench::statement::layout;
 use bench_harness::bench::{Job, instructions, run};
-use obcluster::busy::Busy;
+use obcluster::builtin::Server;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "bench run --obring PATH --out DIR [--haproxy PATH] [--relay PATH] [--quick] \
-                     [--only TEXT] | bench record --session PATH --out FILE | bench serve";
+                     [--plain] [--only TEXT] | bench record --session PATH --partition PATH \
+                     --route PATH --out FILE | bench serve [--plain]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.split_first() {
         Some((word, rest)) if word == "run" => measure(rest),
         Some((word, rest)) if word == "record" => record(rest),
-        Some((word, [])) if word == "serve" => serve(),
+        Some((word, [])) if word == "serve" => serve(false),
+        Some((word, [plain])) if word == "serve" && plain == "--plain" => serve(true),
         _ => Err(format!("usage: {USAGE}")),
     };
     done.unwrap_or_else(|e| {
@@ -63,7 +66,7 @@ fn measure(words: &[String]) -> Result<ExitCode, String> {
     let words = Words(words);
     words.check(
         &["--obring", "--out", "--haproxy", "--relay", "--only"],
-        &["--quick"],
+        &["--quick", "--plain"],
     )?;
     let folder = PathBuf::from(words.value("--out").ok_or("--out is missing")?);
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -74,6 +77,7 @@ fn measure(words: &[String]) -> Result<ExitCode, String> {
             obring: words.file("--obring")?.ok_or("--obring is missing")?,
             haproxy: words.value("--haproxy").unwrap_or("haproxy").into(),
             relay: words.file("--relay")?,
+            is_plain: words.0.iter().any(|w| w == "--plain"),
             folder: folder.clone(),
             load_cpu,
             peer_cpu,
@@ -93,18 +97,22 @@ fn measure(words: &[String]) -> Result<ExitCode, String> {
 
 fn record(words: &[String]) -> Result<ExitCode, String> {
     let words = Words(words);
-    words.check(&["--session", "--out"], &[])?;
-    let session = words.file("--session")?.ok_or("--session is missing")?;
+    words.check(&["--session", "--partition", "--route", "--out"], &[])?;
+    let file = |name: &str| {
+        let path = words.file(name)?;
+        path.ok_or_else(|| format!("{name} is missing"))
+    };
+    let (session, partition, route) = (file("--session")?, file("--partition")?, file("--route")?);
     let out = PathBuf::from(words.value("--out").ok_or("--out is missing")?);
-    let text = instructions::record(&session)?;
+    let text = instructions::record(&session, &partition, &route)?;
     write(&out, &text)?;
     print!("{text}");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says where it listens, and serves until it is killed.
-fn serve() -> Result<ExitCode, String> {
-    let mut server = Busy::bind().map_err(|e| format!("listening: {e}"))?;
+fn serve(is_plain: bool) -> Result<ExitCode, String> {
+    let mut server = Server::bind_free(layout(is_plain)).map_err(|e| format!("listening: {e}"))?;
     let address = server.address().map_err(|e| format!("listening: {e}"))?;
     let mut stdout = std::io::stdout();
     let said = writeln!(stdout, "{address}").and_then(|()| stdout.flush());

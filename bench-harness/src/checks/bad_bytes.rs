@@ -1,10 +1,9 @@
 //! Clients that do not speak the protocol, or do not speak at all.
 
-use super::{Saw, Setup, ensure};
+use super::{Saw, Setup, ensure, plain_server};
 use crate::clock::{Deadline, Watch, wait_for};
 use crate::process::{Obring, Options};
 use crate::raw::{Conn, Got, Login, framed};
-use obcluster::canned::Canned;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -248,7 +247,7 @@ pub fn half_login(setup: &Setup) -> Saw {
 /// # Errors
 /// What was seen instead.
 pub fn probes(setup: &Setup) -> Saw {
-    let server = Canned::start(false).map_err(|e| e.to_string())?;
+    let server = plain_server(false)?;
     let proxy = Obring::start(&Options::new(&setup.binary, &[server.address()]))?;
     drop(Conn::login(proxy.address(), &Login::default())?);
     let (logins, lines) = (&server.counts().logins, proxy.log().len());

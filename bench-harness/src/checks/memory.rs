@@ -1,10 +1,9 @@
 //! Memory and descriptors: many logins one after another, many idle sessions.
 
-use super::{Saw, Setup, ensure};
+use super::{Saw, Setup, ensure, plain_server};
 use crate::clock::{Deadline, wait_for};
 use crate::process::{Obring, Options};
 use crate::raw::{Conn, Login};
-use obcluster::canned::Canned;
 use std::sync::atomic::Ordering;
 
 /// Growth of resident memory allowed from the middle to the end of the cycles.
@@ -58,15 +57,15 @@ fn settled(proxy: &Obring, want: Option<usize>) -> usize {
     proxy.descriptors()
 }
 
-/// 1,000 and then 3,000 idle sessions, each with a link to a canned server.
+/// 1,000 and then 3,000 idle sessions, each with a link to a server of few words.
 ///
 /// # Errors
 /// A failed login, or a figure over its bound.
 pub fn idle_sessions(setup: &Setup) -> Saw {
-    let server = Canned::start(false).map_err(|e| e.to_string())?;
-    let proxy = Obring::start(&Options::new(&setup.binary, &[server.address()]))?;
     // Both sides of 3,000 sessions: 6,000 descriptors here, 6,000 there.
     raise_descriptors();
+    let server = plain_server(false)?;
+    let proxy = Obring::start(&Options::new(&setup.binary, &[server.address()]))?;
     let base = proxy.rss_kib();
     let mut held = vec![];
     let mut fill = |n: usize| -> Result<u64, String> {

@@ -2,15 +2,18 @@
 //! was wrong. Used by the end-to-end tests and by the acceptance lines.
 
 mod bad_bytes;
+mod engine;
 mod life;
 mod load;
 mod memory;
 mod slow;
 mod stages;
 mod start;
+pub mod switching;
 mod versions;
 
 pub use bad_bytes::{bad_bytes, half_login, probes};
+pub use engine::engine_cost;
 pub use life::{drain_idle, drain_running, second_term, serving_cores};
 pub use load::{failing_prepares, idle_timeout_of_the_server, short_connections, split_executes};
 pub use memory::{idle_sessions, login_cycles};
@@ -23,6 +26,8 @@ pub use start::{
 pub use versions::versions;
 
 use crate::process::{Obring, Options};
+use obcluster::builtin::{Layout, Running, Server};
+use obring_wire::protocol::capability;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -52,6 +57,18 @@ impl Setup {
     pub fn start(&self) -> Result<Obring, String> {
         Obring::start(&self.options())
     }
+}
+
+/// A server that grants plain packets only: what a session costs is judged without the state that
+/// other framings bring. With `deny_proxyro` the user of proxies is not there.
+fn plain_server(deny_proxyro: bool) -> Result<Running, String> {
+    let mut layout = Layout {
+        granted: capability::PLAIN,
+        ..Layout::default()
+    };
+    layout.users.retain(|u| !deny_proxyro || u.name == "root");
+    let server = Server::bind_free(layout).and_then(Server::spawn);
+    server.map_err(|e| e.to_string())
 }
 
 /// `Err(text)` unless `claim` holds.

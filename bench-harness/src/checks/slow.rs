@@ -1,10 +1,11 @@
 //! Clients that ask for much and do not read.
 
-use super::{Setup, ensure};
+use super::{Setup, ensure, plain_server};
 use crate::clock::{Deadline, Watch, wait_for};
 use crate::process::{Obring, Options};
 use crate::raw::{Conn, Login, framed};
-use obcluster::canned::{Canned, ROW_LEN, row_text};
+use obcluster::builtin::{Running, row_text};
+use obring_wire::protocol::mysql::HEADER_LEN;
 use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
@@ -12,6 +13,9 @@ use std::time::Duration;
 
 /// Slow readers.
 const READERS: usize = 30;
+/// Text of a row, and the row with header and length.
+const ROW_TEXT: usize = 1_017;
+const ROW_LEN: usize = HEADER_LEN + 3 + ROW_TEXT;
 /// Rows each of them asks for: 64 MB.
 const ROWS: u64 = (64 << 20) / ROW_LEN as u64;
 /// Receive buffer of a slow reader.
@@ -34,12 +38,12 @@ pub struct SlowReaders {
     pub rows: Result<String, String>,
 }
 
-/// Runs the 30 slow readers against a canned server.
+/// Runs the 30 slow readers against a server that never tires.
 ///
 /// # Errors
 /// When they could not even be set up.
 pub fn slow_readers(setup: &Setup) -> Result<SlowReaders, String> {
-    let server = Canned::start(false).map_err(|e| e.to_string())?;
+    let server = plain_server(false)?;
     let proxy =
         Obring::start(&Options::new(&setup.binary, &[server.address()]).set("work_thread_num", 1))?;
     let mut probe = Conn::login(proxy.address(), &Login::default())?;
@@ -48,8 +52,11 @@ pub fn slow_readers(setup: &Setup) -> Result<SlowReaders, String> {
     let mut readers = vec![];
     for _ in 0..READERS {
         let mut r = small_reader(proxy.address())?;
-        r.send_bytes(&framed(format!("\x03rows {ROWS}").as_bytes(), 0))
-            .map_err(|e| e.to_string())?;
+        r.send_bytes(&framed(
+            format!("\x03select {ROWS} rows of {ROW_TEXT} bytes").as_bytes(),
+            0,
+        ))
+        .map_err(|e| e.to_string())?;
         readers.push(r);
     }
     let total = READERS as u64 * ROWS * ROW_LEN as u64;
@@ -77,8 +84,8 @@ pub fn slow_readers(setup: &Setup) -> Result<SlowReaders, String> {
 }
 
 /// The bytes that the server could send stop growing, far below the total.
-fn blocked(server: &Canned, total: u64) -> Result<String, String> {
-    let sent = || server.counts().row_bytes.load(Ordering::SeqCst);
+fn blocked(server: &Running, total: u64) -> Result<String, String> {
+    let sent = || server.counts().sent_bytes.load(Ordering::SeqCst);
     let (mut last, mut since) = (0, Watch::start());
     wait_for(Deadline::secs(60), "the server's sends to stop", || {
         let now = sent();
@@ -145,7 +152,7 @@ fn read_all(c: &mut Conn) -> Result<(), String> {
     for n in 0..ROWS {
         let got = c.receive();
         let is_right = got.packet().is_some_and(|p| {
-            p.payload.get(3..) == Some(&row_text(n)[..]) && p.seq == (n + 4) as u8
+            p.payload.get(3..) == Some(&row_text(n, ROW_TEXT)[..]) && p.seq == (n + 4) as u8
         });
         ensure(is_right, || format!("row {n}: {got:?}"))?;
     }

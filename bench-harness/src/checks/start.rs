@@ -1,11 +1,10 @@
 //! Starts that must fail with one clear line, and one that must not fail.
 
-use super::{Saw, Setup, complaints, ensure};
+use super::{Saw, Setup, complaints, ensure, plain_server};
 use crate::clock::{Deadline, Watch, wait_for};
 use crate::process::{Obring, Options, free_port};
 use crate::raw::{Conn, Login};
 use crate::relay::Relay;
-use obcluster::canned::Canned;
 use std::net::{SocketAddr, TcpListener};
 
 /// A start that fails: ends soon, not with 0, and says one line that contains `words`.
@@ -68,7 +67,7 @@ pub fn unreadable_config(setup: &Setup) -> Saw {
 /// # Errors
 /// When the line is missing, or repeated.
 pub fn wrong_proxyro_password(setup: &Setup) -> Saw {
-    let server = Canned::start(true).map_err(|e| e.to_string())?;
+    let server = plain_server(true)?;
     let address = server.address().to_string();
     let mut proxy = Obring::start(&Options::new(&setup.binary, &[server.address()]))?;
     proxy.wait_log(&address)?;

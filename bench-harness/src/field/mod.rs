@@ -2,7 +2,7 @@
 //!
 //! Source of the cases: `spec/field_cases.md`, F001 to F107. One list, [`cases`], holds each of
 //! them, with a check or with the reason why there is none yet. `tests/field_cases.rs` runs the
-//! checks at their small size.
+//! checks at their small size. [`needs_c1`] lists those that also have to hold on three servers.
 
 mod admin;
 mod fixture;
@@ -13,11 +13,13 @@ mod memory;
 mod prepared;
 mod protocol;
 mod same;
+mod several;
 mod single;
 mod state;
 
 pub use fixture::{DB, fixture};
 pub use same::same;
+pub use several::{Several, needs_c1};
 
 use crate::checks::{Saw, Setup};
 use crate::process::Obring;
@@ -38,6 +40,17 @@ pub struct Field {
     pub setup: Setup,
     /// How much of it.
     pub size: Size,
+    /// In front of what scripts are played.
+    pub place: Place,
+}
+
+/// In front of what obring stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The kernel alone.
+    Kernel,
+    /// Three servers of a model cluster on it; statements go to them at random.
+    Cluster,
 }
 
 impl Field {

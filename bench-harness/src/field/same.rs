@@ -1,10 +1,13 @@
 //! The same script directly and through obring.
 
-use super::{DB, Field};
+use super::{DB, Field, Place};
 use crate::checks::ensure;
+use crate::process::{Obring, Options};
+use crate::random::RANDOM;
 use crate::raw::{Got, Login};
 use crate::session::{Run, Session};
 use crate::transcript::compare;
+use obcluster::{Cluster, Topology};
 use std::fmt::Write as _;
 
 /// Runs a script directly and then through an obring of its own. The script says what is wrong with
@@ -13,7 +16,7 @@ use std::fmt::Write as _;
 /// # Errors
 /// The script's, or the packets that differ.
 pub fn same(field: &Field, script: impl Fn(&Run) -> Result<(), String>) -> Result<String, String> {
-    let proxy = field.start()?;
+    let (_cluster, proxy) = stand(field)?;
     let direct = Run::new(field.setup.kernel);
     script(&direct).map_err(|e| format!("directly: {e}"))?;
     let through = Run::new(proxy.address());
@@ -26,6 +29,21 @@ pub fn same(field: &Field, script: impl Fn(&Run) -> Result<(), String>) -> Resul
     }
     ensure(differences.is_empty(), || text)?;
     Ok(format!("{} replies, all as directly", direct.steps.len()))
+}
+
+/// obring where the case is to be played, and the cluster that must outlive it.
+fn stand(field: &Field) -> Result<(Option<Cluster>, Obring), String> {
+    if field.place == Place::Kernel {
+        return Ok((None, field.start()?));
+    }
+    let topology = Topology::default();
+    let cluster = Cluster::start(topology, field.setup.kernel).map_err(|e| e.to_string())?;
+    let options = Options::new(&field.setup.binary, &cluster.addresses())
+        .set("obproxy_sys_password", "")
+        .set(RANDOM.0, RANDOM.1);
+    let mut proxy = Obring::start(&options)?;
+    proxy.wait_log("event=metadata_ready")?;
+    Ok((Some(cluster), proxy))
 }
 
 /// A script of one connection: root, the cases' database, alive at its end.

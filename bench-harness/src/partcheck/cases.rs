@@ -173,9 +173,11 @@ fn judged(
 }
 
 /// A parameter as the protocol carries it.
-struct Param {
-    kind: u16,
-    bytes: Option<Vec<u8>>,
+pub(super) struct Param {
+    /// Its type, with the bit of unsigned integers.
+    pub(super) kind: u16,
+    /// Its value on the wire; none for NULL.
+    pub(super) bytes: Option<Vec<u8>>,
 }
 
 impl Param {
@@ -187,7 +189,8 @@ impl Param {
     }
 }
 
-fn params(row: &Row) -> Result<Vec<Param>, String> {
+/// The parameters of a prepared statement.
+pub(super) fn params(row: &Row) -> Result<Vec<Param>, String> {
     let json = row.json("params")?;
     let list = json.as_array().ok_or("params is no list")?;
     list.iter()

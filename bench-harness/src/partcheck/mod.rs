@@ -4,6 +4,7 @@
 //! server chose. `tests/partition/README.md` describes the format.
 
 mod cases;
+pub mod judged;
 pub mod live;
 mod tables;
 mod tsv;

@@ -23,6 +23,11 @@ impl Row {
         self.fields.get(name).map_or("", String::as_str)
     }
 
+    /// True for a column that is there and not NULL.
+    pub(super) fn is_there(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
     /// A field that is a number; 0 if it is none.
     pub(super) fn number<T: std::str::FromStr + Default>(&self, name: &str) -> T {
         self.text(name).parse().unwrap_or_default()

@@ -184,7 +184,7 @@ impl Parser<'_> {
     }
 
     fn interval(&mut self) -> NodeId {
-        let value = self.bits(0);
+        let value = self.value();
         if !matches!(self.now.tok, Tok::Word(_)) {
             return self.unknown();
         }
@@ -195,7 +195,7 @@ impl Parser<'_> {
     }
 
     /// The arguments of a call, behind the opening parenthesis.
-    fn call(&mut self, kw: Kw, name: Span) -> NodeId {
+    pub(super) fn call(&mut self, kw: Kw, name: Span) -> NodeId {
         self.note_word(kw);
         let mut list = List::default();
         let is_read = match kw {

@@ -4,18 +4,25 @@ use super::super::keyword::Kw;
 use super::super::lexer::Tok;
 use super::super::tree::{Expr, NodeId, Span};
 use super::table::Joined;
-use super::{List, Parser};
+use super::{List, Parser, WITHS_MAX};
 
 impl Parser<'_> {
     /// A query, WITH and UNION included. Stops in front of what does not belong to it.
     pub(super) fn query(&mut self, parent: Option<u16>) {
-        let seen = self.with_count;
+        if self.kw() == Kw::Select {
+            self.select(parent);
+            if self.now.tok != Tok::End {
+                self.query_tail(parent);
+            }
+            return;
+        }
+        let seen = self.out.withs.len();
         if self.kw() == Kw::With {
             self.with(parent);
         }
         self.query_body(parent);
         self.query_tail(parent);
-        self.with_count = seen;
+        self.out.withs.truncate(seen);
     }
 
     /// `WITH a AS (..), b AS (..)`
@@ -53,12 +60,10 @@ impl Parser<'_> {
 
     /// From here on this is the name of a WITH clause.
     fn see(&mut self, name: Span) {
-        match self.withs.get_mut(self.with_count) {
-            Some(place) => {
-                *place = name;
-                self.with_count += 1;
-            }
-            None => self.out.facts.is_cut = true,
+        if self.out.withs.len() < WITHS_MAX {
+            self.out.withs.push(name);
+        } else {
+            self.out.facts.is_cut = true;
         }
     }
 
@@ -163,25 +168,7 @@ impl Parser<'_> {
 
     /// WHERE, for these tables.
     pub(super) fn filter(&mut self, block: u16, tables: Joined) {
-        if !matches!(
-            self.kw(),
-            Kw::Where
-                | Kw::Group
-                | Kw::Having
-                | Kw::Order
-                | Kw::Limit
-                | Kw::For
-                | Kw::Lock
-                | Kw::Into
-                | Kw::Window
-                | Kw::Procedure
-                | Kw::Set
-                | Kw::On
-                | Kw::Returning
-                | Kw::Fetch
-        ) && !self.kw().joins_blocks()
-            && !matches!(self.now.tok, Tok::End | Tok::Punct(b')' | b';'))
-        {
+        if self.kw() != Kw::Where && !self.ends_tables() {
             // FROM goes on with something that is not understood; there may be tables in it, and
             // what is called an alias may be none.
             self.out.facts.is_cut = true;
@@ -192,26 +179,40 @@ impl Parser<'_> {
             return;
         }
         let root = self.expression();
-        let ends = matches!(self.now.tok, Tok::End | Tok::Punct(b')' | b';'))
-            || self.kw().joins_blocks()
-            || matches!(
-                self.kw(),
-                Kw::Group
-                    | Kw::Having
-                    | Kw::Order
-                    | Kw::Limit
-                    | Kw::For
-                    | Kw::Lock
-                    | Kw::Into
-                    | Kw::Window
-                    | Kw::Procedure
-                    | Kw::Returning
-                    | Kw::Fetch
-                    | Kw::On
-            );
-        if ends {
+        if self.ends_condition() {
             self.condition(block, root, tables);
         }
+    }
+
+    /// True where a condition may end.
+    fn ends_condition(&self) -> bool {
+        match self.now.tok {
+            Tok::End | Tok::Punct(b')' | b';') => true,
+            Tok::Word(kw) => {
+                kw.joins_blocks()
+                    || matches!(
+                        kw,
+                        Kw::Group
+                            | Kw::Having
+                            | Kw::Order
+                            | Kw::Limit
+                            | Kw::For
+                            | Kw::Lock
+                            | Kw::Into
+                            | Kw::Window
+                            | Kw::Procedure
+                            | Kw::Returning
+                            | Kw::Fetch
+                            | Kw::On
+                    )
+            }
+            _ => false,
+        }
+    }
+
+    /// True where the tables of FROM may end without a condition behind them.
+    fn ends_tables(&self) -> bool {
+        self.ends_condition() || self.kw() == Kw::Set
     }
 
     /// UPDATE, behind the verb.

@@ -53,7 +53,10 @@ impl Parser<'_> {
 
     fn joins(&mut self, block: u16) -> Joined {
         let first = self.factor(block);
-        self.joins_behind(block, first)
+        match self.now.tok {
+            Tok::Word(kw) if kw.begins_join() => self.joins_behind(block, first),
+            _ => first,
+        }
     }
 
     fn joins_behind(&mut self, block: u16, mut left: Joined) -> Joined {
@@ -205,17 +208,23 @@ impl Parser<'_> {
     /// A table behind its name: what may follow it.
     pub(super) fn named_table(&mut self, block: u16, name: Span) -> Joined {
         let text = self.lexer.text();
-        let is_with = self
-            .withs
-            .iter()
-            .take(self.with_count)
-            .any(|w| same_name(w.of(text), name.of(text)));
-        let is_dual = Kw::of(name.of(text)) == Kw::Dual;
+        let is_with = |w: &Span| same_name(w.of(text), name.of(text));
+        let is_with = self.out.withs.iter().any(is_with);
+        let is_dual = name.len() == 4 && name.of(text).eq_ignore_ascii_case(b"dual");
         let mut is_remote = false;
         if self.now.tok == Tok::UserVariable {
             // `t@link`
             is_remote = true;
             self.step();
+        }
+        let origin = match is_with || is_dual {
+            true => Origin::Derived,
+            false => Origin::Stored,
+        };
+        if matches!(self.now.tok, Tok::End | Tok::Word(Kw::Where)) {
+            // Nothing else belongs to most tables.
+            let joined = self.table(block, name, Span::default(), origin);
+            return joined;
         }
         let partitions = self.partitions();
         let alias = self.alias();
@@ -251,7 +260,7 @@ impl Parser<'_> {
         joined
     }
 
-    fn table(&mut self, block: u16, name: Span, alias: Span, origin: Origin) -> Joined {
+    pub(super) fn table(&mut self, block: u16, name: Span, alias: Span, origin: Origin) -> Joined {
         let index = self.out.tables.len();
         if index >= TABLES_MAX {
             self.out.facts.is_cut = true;

@@ -24,6 +24,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/state", get(state))
         .route("/counters", get(counters))
         .route("/links", get(links))
+        .route("/violations", get(violations))
         .route("/log", get(log))
         .route("/servers", post(add_server))
         .route("/servers/{server}/status", post(status))
@@ -95,6 +96,10 @@ async fn counters(State(shared): Cluster) -> Result<Json<Value>, Refused> {
 
 async fn links(State(shared): Cluster) -> Result<Json<Value>, Refused> {
     Ok(Json(serde_json::to_value(shared.link_list())?))
+}
+
+async fn violations(State(shared): Cluster) -> Result<Json<Value>, Refused> {
+    Ok(Json(serde_json::to_value(shared.violations.list())?))
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,6 +4,7 @@
 //! | call | body |
 //! |---|---|
 //! | `GET /state`, `/counters`, `/links` | |
+//! | `GET /violations` | answers a list of [`BrokenRule`](crate::violation::BrokenRule) |
 //! | `GET /log?from=SEQ` | answers JSON lines |
 //! | `POST /servers` | `{"zone":"z1","address":"127.0.1.9:2881"}`, the address optional |
 //! | `POST /servers/{server}/kill`, `start`, `stop`, `shutdown` | |
@@ -21,7 +22,7 @@
 //! | `POST /faults` | one of [`Fault`](crate::fault::Fault) or a list of them |
 //! | `POST /timing` | any of `election_ms`, `lease_ms`, `init_ms`, `stop_ms`, `location_lag_ms` |
 //! | `GET /config`, `POST /config` | [`Config`](crate::config::Config), all of it |
-//! | `POST /reset` | faults off, configuration service ok, servers and tenants as at the start |
+//! | `POST /reset` | faults and violations gone, configuration service ok, all as at the start |
 //!
 //! A server is named by its number or its address. What cannot be done answers 400 and
 //! `{"error":text}`.

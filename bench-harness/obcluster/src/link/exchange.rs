@@ -1,6 +1,7 @@
 //! One request and its reply.
 
 use super::End;
+use super::advice::{Advice, Told};
 use super::follow::{Follow, Seen};
 use super::frames::{RequestFrames, Wire};
 use super::login;
@@ -8,9 +9,11 @@ use super::made::refusals;
 use super::plan::{HELD_MAX, Plan, break_off};
 use super::request::Reading;
 use super::session::{Session, bad};
+use super::tail::Tail;
 use crate::clock::now_us;
 use crate::fault::{FaultKind, Moment, sqlstate};
 use crate::record::{Entry, Outcome};
+use crate::shadow::Asked;
 use crate::views::{self, Refusal, RowFault, Statement};
 use obring_wire::protocol::mysql::{ChangeUser, Command, Shape, put_packet, status};
 use std::io;
@@ -66,12 +69,19 @@ impl Session {
             }
             return Ok(turn);
         }
+        if self.has_lost_transaction(command, &request) {
+            self.roll_back(&request).await?;
+            self.answer_error(&request, &refusals::rolled_back())
+                .await?;
+            return Ok(Turn::Next);
+        }
         let can_answer = request.is_over() && self.who.tenant == "sys";
         if can_answer
             && matches!(command, Command::QUERY | Command::STMT_PREPARE)
             && let Some((statement, names)) = self.of_views(&request)
         {
             if command == Command::QUERY {
+                self.bring(&request).await?;
                 return self.answer(&request, &statement, &names).await;
             }
             let refusal = refusals::not_supported("Not supported feature or function");
@@ -114,7 +124,11 @@ impl Session {
     }
 
     /// Answers with an error of the model.
-    async fn answer_error(&mut self, request: &Reading, refusal: &Refusal) -> io::Result<()> {
+    pub(super) async fn answer_error(
+        &mut self,
+        request: &Reading,
+        refusal: &Refusal,
+    ) -> io::Result<()> {
         let packets = self.manner(request.seq()).error(refusal);
         let framed = request.frames().wrap_reply(&packets);
         self.say(refusal, &framed).await
@@ -203,16 +217,32 @@ impl Session {
             proxy_mode: self.who.is_proxy,
             statistics_ok: self.has_statistics_ok,
         };
+        let beside = request.frames().beside.clone();
+        let mut asked = Asked::read(command, request.body(), request.statement(), beside);
         let mut new_user = None;
         if command == Command::CHANGE_USER
             && let Ok(change) = ChangeUser::parse(request.payload())
         {
             let name = String::from_utf8_lossy(change.user).into_owned();
             let database = String::from_utf8_lossy(change.database).into_owned();
+            let (user, _) = login::split_user(&name);
+            asked.set_user(user.as_bytes(), change.database);
             request.raw = change_user(&request, &login::kernel_user(&name));
             new_user = Some((name, database));
         }
+        if let Some(turn) = self.watch(&asked, &request).await? {
+            return Ok(turn);
+        }
+        let kill = asked.kill();
+        self.asked = Some(asked);
         let new_database = new_database(command, request.body());
+        let mut advice = self.advise(command, &request);
+        if let Some(advice) = &mut advice
+            && !advice.await_leaders(&self.shared, &mut self.judge).await
+        {
+            self.answer_error(&request, &refusals::no_leader()).await?;
+            return Ok(Turn::Next);
+        }
         let raw = std::mem::take(&mut request.raw);
         self.kernel()?.write(&raw).await?;
         while !request.is_over() {
@@ -227,18 +257,35 @@ impl Session {
             if let Some(entry) = &mut self.running {
                 entry.outcome = Outcome::Ok;
             }
+            self.tell_judge(command, &request, &Seen::default());
             return Ok(match command {
                 Command::QUIT => Turn::End(End::Close),
                 _ => Turn::Next,
             });
         }
-        let plan = Plan::of(&self.faults(Moment::Reply));
+        let faults = self.faults(Moment::Reply);
         let seq = request.seq();
-        let told = self.relay(self.wire, shape, request.frames(), seq, plan);
+        let told = self.relay(
+            self.wire,
+            shape,
+            request.frames(),
+            seq,
+            &faults,
+            &mut advice,
+        );
         let seen = match told.await? {
             Relayed::Told(seen) => seen,
-            Relayed::Ended(end) => return Ok(Turn::End(end)),
+            Relayed::Ended(end) => {
+                // Of its own connection: the kernel ends it without an answer.
+                kill.inspect(|kill| self.killed(*kill, 0));
+                return Ok(Turn::End(end));
+            }
         };
+        self.tell_judge(command, &request, &seen);
+        if let Some(advice) = advice {
+            self.note_written(&advice, seen.errno == 0);
+        }
+        kill.inspect(|kill| self.killed(*kill, seen.errno));
         if seen.errno == 0 {
             if let Some((name, database)) = new_user {
                 self.changed_user(&name, database);
@@ -258,7 +305,8 @@ impl Session {
         shape: Shape,
         request: &RequestFrames,
         seq: u8,
-        mut plan: Plan,
+        faults: &[FaultKind],
+        advice: &mut Option<Advice>,
     ) -> io::Result<Relayed> {
         let manner = self.manner(seq);
         let Self {
@@ -267,15 +315,25 @@ impl Session {
             running,
             in_transaction,
             shared,
+            judge,
+            id,
+            asked,
             ..
         } = self;
         let kernel = kernel.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let mut plan = Plan::of(faults);
         let mut follow = Follow::new(wire, shape);
         follow.held = plan.is_held().then(Vec::new);
+        // A reply that is held for a fault has an end that nothing is said in.
+        let has_tail = advice.is_some() && !plan.is_held();
+        let mut tail = has_tail.then(|| Tail::new(wire));
         while !follow.is_done() {
             if follow.seen.turn.is_some() && !client.inbox.is_empty() {
                 let bytes = std::mem::take(&mut client.inbox);
                 follow.turn();
+                if let Some(tail) = &mut tail {
+                    tail.turn();
+                }
                 kernel.write(&bytes).await?;
             }
             tokio::select! {
@@ -308,6 +366,27 @@ impl Session {
                 }
                 bytes = wrap(request, &packets, &plan);
             }
+            let mut told = Told::default();
+            if is_done
+                && let Some(advice) = advice
+                && let Some(entry) = running
+            {
+                let errno = follow.seen.errno;
+                told = advice.settle(shared, judge, entry, errno, faults).await;
+            }
+            if let Some(tail) = &mut tail {
+                bytes = tail.feed(&bytes).map_err(bad)?;
+                if has_turn {
+                    bytes.extend(tail.release());
+                }
+                if is_done {
+                    bytes.extend(tail.finish(&told.feedback.variables()));
+                }
+            }
+            if told.is_remote {
+                let remote_us = shared.state().timing.remote_us;
+                sleep(Duration::from_micros(remote_us)).await;
+            }
             if let Some(entry) = running {
                 entry.bytes_out += bytes.len() as u64;
             }
@@ -317,7 +396,10 @@ impl Session {
                 if let Some(bits) = seen.status {
                     *in_transaction = bits & status::IN_TRANSACTION != 0;
                 }
+                let asked = asked.take();
+                let late = asked.and_then(|asked| shared.shadows.told(*id, &asked, &seen.told));
                 if let Some(entry) = running {
+                    shared.note_violations(entry, late.into_iter().collect());
                     note_reply(entry, seen, *in_transaction);
                     shared.record.update(entry);
                 }

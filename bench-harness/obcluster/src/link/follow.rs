@@ -2,6 +2,7 @@
 
 use super::frames::{BadFrame, ReplyFrames, Wire};
 use super::walk::Walk;
+use crate::shadow::Told;
 use obring_wire::protocol::mysql::{
     ClientTurn, Command, ErrPacket, OkPacket, Reply, ReplySink, Shape, TRACK_SCHEMA,
     TRACK_VARIABLES, status,
@@ -23,8 +24,12 @@ pub(super) struct Seen {
     pub(super) status: Option<u16>,
     /// The current database, if it was told.
     pub(super) database: Option<String>,
+    /// What was told of the session, to a proxy.
+    pub(super) told: Box<Told>,
     /// `ob_capability_flag` of a login.
     pub(super) capability: Option<u64>,
+    /// Number and parameters of a statement that was prepared.
+    pub(super) prepared: Option<(u32, u16)>,
     /// The server has asked for more.
     pub(super) turn: Option<ClientTurn>,
 }
@@ -36,6 +41,7 @@ impl Seen {
         };
         self.status = Some(ok.status);
         self.affected += ok.affected;
+        self.told.ok(&ok);
         for block in ok.blocks() {
             if block.kind == TRACK_SCHEMA {
                 let name = block.schema().map(String::from_utf8_lossy);
@@ -81,6 +87,8 @@ enum Part {
     Head,
     Columns,
     Rows,
+    /// The first packet of a prepare.
+    Prepare,
     /// A reply without rows.
     Other,
 }
@@ -94,6 +102,8 @@ pub(super) struct RowCount {
     /// Status bits of the last EOF.
     status: Option<u16>,
     sqlstate: String,
+    /// Number and parameters of a prepared statement.
+    prepared: Option<(u32, u16)>,
 }
 
 impl Default for RowCount {
@@ -108,6 +118,7 @@ impl RowCount {
         let part = match command {
             Command::QUERY | Command::STMT_EXECUTE | Command::PROCESS_INFO => Part::Head,
             Command::STMT_FETCH => Part::Rows,
+            Command::STMT_PREPARE | Command::STMT_PREPARE_EXECUTE => Part::Prepare,
             _ => Part::Other,
         };
         Self {
@@ -116,6 +127,7 @@ impl RowCount {
             rows: 0,
             status: None,
             sqlstate: String::new(),
+            prepared: None,
         }
     }
 
@@ -151,6 +163,13 @@ impl RowCount {
             Part::Columns if is_eof => self.part = Part::Rows,
             Part::Rows if is_eof => self.part = Part::Head,
             Part::Rows => self.rows += 1,
+            Part::Prepare => {
+                if let &[0, a, b, c, d, _, _, low, high, ..] = front {
+                    let number = u32::from_le_bytes([a, b, c, d]);
+                    self.prepared = Some((number, u16::from_le_bytes([low, high])));
+                }
+                self.part = Part::Other;
+            }
             _ => {}
         }
         Some(payload.seq)
@@ -204,6 +223,7 @@ impl Follow {
             // An EOF is the last to speak where there is no OK behind it.
             seen.status = count.status.take().or(seen.status);
             seen.rows = count.rows;
+            seen.prepared = count.prepared;
             match reply.feed(bytes, seen) {
                 Ok(n) if n == bytes.len() => {}
                 Ok(n) => wrong = Some(format!("{} bytes behind a reply", bytes.len() - n)),
@@ -211,6 +231,14 @@ impl Follow {
             }
         })?;
         self.seen.sqlstate.clone_from(&self.count.sqlstate);
+        if self.is_done() {
+            let told = &mut self.seen.told;
+            told.beside = std::mem::take(&mut self.frames.beside);
+            told.statement = self.count.prepared.map(|(number, _)| number);
+            told.is_error = self.seen.errno != 0;
+            let open = |bits: u16| bits & status::IN_TRANSACTION != 0;
+            told.in_transaction = self.seen.status.map(open);
+        }
         wrong.map_or(Ok(()), |text| Err(BadFrame(text)))
     }
 

@@ -1,5 +1,6 @@
 //! The framing of a link: frames in, MySQL bytes out, and back for what the model makes itself.
 
+use crate::shadow::Beside;
 use obring_wire::protocol::capability;
 use obring_wire::protocol::mysql::HEADER_LEN;
 use obring_wire::protocol::ob20::{
@@ -79,6 +80,10 @@ pub(super) struct RequestFrames {
     /// Extra info, and flags of the first packet, for a request that takes its place.
     extra: Vec<u8>,
     flags: u32,
+    /// What the extra info says.
+    pub(super) beside: Beside,
+    /// The connection that a packet named, where it was another one.
+    pub(super) foreign: Option<u32>,
 }
 
 impl RequestFrames {
@@ -90,6 +95,8 @@ impl RequestFrames {
             is_last: false,
             extra: vec![],
             flags: 0,
+            beside: Beside::default(),
+            foreign: None,
         }
     }
 
@@ -113,11 +120,18 @@ impl RequestFrames {
         };
         let mut at = 0;
         loop {
-            match self.reader.step(raw, &mut at, &mut self.inflated)? {
+            let step = self.reader.step(raw, &mut at, &mut self.inflated);
+            if let Err(FrameError::ConnectionId { got, .. }) = step {
+                self.foreign = Some(got);
+            }
+            match step? {
                 FrameStep::More => return Ok(at),
                 FrameStep::Body(range) => all(raw.get(range).unwrap_or_default())?,
                 FrameStep::Inflated(bytes) => all(bytes)?,
-                FrameStep::Extra(extra) => self.extra = extra.bytes.into_owned(),
+                FrameStep::Extra(extra) => {
+                    self.beside.take(&extra);
+                    self.extra = extra.bytes.into_owned();
+                }
                 FrameStep::End { is_last } => {
                     self.is_last |= is_last || !self.wire.framing.has_packets();
                     self.flags |= self.reader.header().map_or(0, |h| h.flags);
@@ -206,6 +220,8 @@ pub(super) struct ReplyFrames {
     reader: FrameReader,
     inflated: Vec<u8>,
     is_last: bool,
+    /// What the extra info says.
+    pub(super) beside: Beside,
 }
 
 impl ReplyFrames {
@@ -215,6 +231,7 @@ impl ReplyFrames {
             reader: FrameReader::new(wire.framing, wire.connection_id),
             inflated: vec![],
             is_last: !wire.framing.has_packets(),
+            beside: Beside::default(),
         }
     }
 
@@ -226,7 +243,7 @@ impl ReplyFrames {
                 FrameStep::More => return Ok(()),
                 FrameStep::Body(range) => read(raw.get(range).unwrap_or_default()),
                 FrameStep::Inflated(bytes) => read(bytes),
-                FrameStep::Extra(_) => {}
+                FrameStep::Extra(extra) => self.beside.take(&extra),
                 FrameStep::End { is_last } => {
                     self.is_last |= is_last;
                 }

@@ -8,7 +8,7 @@ use obring_wire::protocol::mysql::{Login, LoginError, client, put_attribute};
 /// The attribute that makes a client a proxy.
 const PROXY: (&[u8], &[u8]) = (b"__mysql_client_type", b"__ob_proxy");
 /// The user that proxies have for themselves.
-const PROXY_USER: &str = "proxyro";
+pub(super) const PROXY_USER: &str = "proxyro";
 const CLUSTER_NAME: &[u8] = b"__cluster_name";
 /// Bytes between the character set and the user name. They are kept as they came.
 const RESERVED: std::ops::Range<usize> = 9..32;
@@ -24,6 +24,7 @@ pub(super) struct Who {
     pub(super) database: String,
     pub(super) proxy_sid: String,
     pub(super) client_sid: String,
+    pub(super) connect_time: String,
     pub(super) proxy_version: String,
     /// `__proxy_capability_flag`.
     pub(super) asked: u64,
@@ -78,6 +79,7 @@ pub(super) fn who(payload: &[u8]) -> Result<Who, LoginError> {
         match key {
             b"__proxy_connection_id" => who.proxy_sid = text(value),
             b"__client_session_id" => who.client_sid = text(value),
+            b"__client_connect_time" => who.connect_time = text(value),
             b"__proxy_version" => who.proxy_version = text(value),
             b"__proxy_capability_flag" => who.asked = text(value).parse().unwrap_or(0),
             _ => {}

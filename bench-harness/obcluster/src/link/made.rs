@@ -77,6 +77,21 @@ pub(super) mod refusals {
         Refusal::new(5150, "HY000", "Tenant not in this server")
     }
 
+    /// What a server says when a transaction has written where the leader is lost. Source: the
+    /// error numbers of OceanBase wire facts.
+    pub(crate) fn rolled_back() -> Refusal {
+        Refusal::new(6002, "40000", "Transaction rollbacked")
+    }
+
+    /// What a server says when a leader was not found in time.
+    pub(crate) fn no_leader() -> Refusal {
+        Refusal::new(
+            4012,
+            "HY000",
+            "Timeout, query has reached the maximum query timeout",
+        )
+    }
+
     pub(crate) fn other_cluster(own: &str) -> Refusal {
         let text = format!("cluster name does not match to '{own}'");
         Refusal::new(4666, "HY000", &text)
@@ -88,6 +103,16 @@ pub(super) mod refusals {
         let text =
             format!("Access denied for user '{user}'@'xxx.xxx.xxx.xxx' (using password: {used})");
         Refusal::new(1045, "42000", &text)
+    }
+
+    /// Source: `14_client_session_id.hex` of the recorded vectors.
+    pub(crate) fn unknown_thread(id: u32) -> Refusal {
+        Refusal::new(1094, "HY000", &format!("Unknown thread id: {id}"))
+    }
+
+    /// What no server says: a rule is broken that one kernel would hide.
+    pub(crate) fn broken_rule(what: &str) -> Refusal {
+        Refusal::new(1105, "HY000", &format!("violation: {what}"))
     }
 
     pub(crate) fn not_supported(what: &str) -> Refusal {

@@ -8,6 +8,7 @@
 //!                                                                     └─ refused: answered here
 //! ```
 
+mod advice;
 mod exchange;
 mod follow;
 mod frames;
@@ -15,9 +16,11 @@ mod login;
 mod made;
 mod plan;
 mod request;
+mod rules;
 mod session;
 mod side;
 mod tail;
+mod transaction;
 mod walk;
 
 use crate::shared::{ServerView, Shared};

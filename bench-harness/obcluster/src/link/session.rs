@@ -3,14 +3,16 @@
 use super::End;
 use super::exchange::{Relayed, Turn, fault_error};
 use super::frames::{RequestFrames, Wire};
-use super::login::{self, Who};
+use super::login::{self, PROXY_USER, Who};
 use super::made::{Manner, refusals};
-use super::plan::Plan;
 use super::request::Reading;
+use super::rules;
 use super::side::Side;
 use crate::clock::now_us;
 use crate::fault::{FaultKind, Moment, Scope};
+use crate::judge::{Judge, JudgeState};
 use crate::record::{Entry, Kind, Outcome, excerpt};
+use crate::shadow::{Asked, LinkState};
 use crate::shared::{ServerView, Shared};
 use crate::state::Process;
 use crate::views::Refusal;
@@ -30,7 +32,7 @@ const LOGIN_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
-    id: u64,
+    pub(super) id: u64,
     pub(super) server: u32,
     view: watch::Receiver<ServerView>,
     pub(super) client: Side,
@@ -39,9 +41,22 @@ pub(super) struct Session {
     pub(super) who: Who,
     /// The framing of requests and their replies.
     pub(super) wire: Wire,
+    /// Capabilities that were asked for and granted.
+    pub(super) granted: u64,
     /// A terminal OK follows COM_STATISTICS.
     pub(super) has_statistics_ok: bool,
     pub(super) in_transaction: bool,
+    /// Log streams that the open transaction has written to, with how often each had lost its
+    /// leader by then.
+    pub(super) written: Vec<(u64, u64)>,
+    /// The judge of this link's statements; away while it is asked.
+    pub(super) judge: Option<Box<Judge>>,
+    /// The proxy takes feedback about weak reads (capability bit 17).
+    pub(super) has_weak_feedback: bool,
+    /// The connection that a request named, where it was another one.
+    foreign: Option<u32>,
+    /// What is being asked, for the shadow of the session.
+    pub(super) asked: Option<Asked>,
     /// What is being done, for the log.
     pub(super) running: Option<Entry>,
 }
@@ -69,8 +84,14 @@ impl Session {
             kernel_id: 0,
             who: Who::default(),
             wire: Wire::default(),
+            granted: 0,
             has_statistics_ok: false,
             in_transaction: false,
+            written: vec![],
+            judge: None,
+            has_weak_feedback: false,
+            foreign: None,
+            asked: None,
             running: None,
         })
     }
@@ -107,12 +128,13 @@ impl Session {
             return self.pass_through().await;
         }
         loop {
+            let came_early = !self.client.inbox.is_empty();
             let request = match self.request().await {
                 Ok(Some(request)) => request,
                 Ok(None) => return Ok(End::Close),
                 Err(e) => return Err(self.note_bad("bad_request", e)),
             };
-            self.begin_request(&request);
+            self.begin_request(&request, came_early);
             let turn = self.serve(request).await;
             self.end_entry();
             match turn {
@@ -129,6 +151,9 @@ impl Session {
             let text = e.to_string();
             let len = text.len() as u64;
             self.begin(Kind::Request, command, text, len);
+            if let Some(id) = self.foreign.take() {
+                self.watch_foreign(id);
+            }
             self.end_entry();
         }
         e
@@ -145,6 +170,25 @@ impl Session {
             sql: running.map_or("", |e| &e.sql),
         };
         self.shared.faults.at(moment, &scope)
+    }
+
+    /// What the session of the link looks like to its judge.
+    pub(super) fn judge_state(&self) -> JudgeState {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let of_link = |own: &LinkState| {
+            let variables = own.variables().map(|(n, v)| (text(n), v.to_vec()));
+            let user_variables = own.user_variables();
+            JudgeState {
+                database: text(own.database()),
+                block: own.variables_block().map(<[u8]>::to_vec),
+                variables: variables.collect(),
+                user_variables: user_variables
+                    .map(|(n, l)| (n.to_vec(), l.to_vec()))
+                    .collect(),
+            }
+        };
+        let known = self.shared.shadows.read(self.id, of_link);
+        known.unwrap_or_default()
     }
 
     /// Ends the log entry that is open, and the sockets in this way.
@@ -235,6 +279,7 @@ impl Session {
             link.user.clone_from(&self.who.user);
             link.tenant.clone_from(&self.who.tenant);
             link.is_proxy = self.who.is_proxy;
+            link.client_sid.clone_from(&self.who.client_sid);
         });
         self.begin(Kind::Login, "login", String::new(), 0);
         let kinds = self.faults(Moment::Login);
@@ -249,6 +294,15 @@ impl Session {
         let judged = match self.not_ready().or(by_fault) {
             Some(refusal) => Err(refusal),
             None => login::judge(&payload, &self.who, &self.shared.state(), self.server),
+        };
+        let watched = match &judged {
+            Ok(_) => self.watch_login().transpose(),
+            Err(_) => Ok(None),
+        };
+        let judged = match watched {
+            Ok(None) => judged,
+            Ok(Some(refusal)) => Err(refusal),
+            Err(end) => return Ok(Some(end)),
         };
         let payload = match judged {
             Ok(payload) => payload,
@@ -274,7 +328,8 @@ impl Session {
         };
         let plain = Wire::default();
         let frames = RequestFrames::new(plain);
-        let told = self.relay(plain, shape, &frames, seq, Plan::default());
+        let mut advice = None;
+        let told = self.relay(plain, shape, &frames, seq, &[], &mut advice);
         let told = told.await?;
         self.end_entry();
         let seen = match told {
@@ -286,8 +341,20 @@ impl Session {
         self.shared
             .count(|c| *c.logins.entry(server).or_default() += 1);
         let granted = seen.capability.unwrap_or(0);
+        self.granted = self.who.asked & granted;
         self.wire = Wire::agreed(self.kernel_id, self.who.asked, granted);
+        if self.who.is_proxy {
+            let has_blocks =
+                self.granted & capability::SESSION_VAR_SYNC != 0 && self.wire.framing.has_packets();
+            let login = rules::login(&self.who, has_blocks);
+            self.shared.shadows.login(self.id, &login, &seen.told);
+        }
         self.has_statistics_ok = granted & capability::EXTRA_OK_STATISTICS != 0;
+        if self.who.is_proxy && self.who.user != PROXY_USER {
+            self.judge = Some(Box::new(Judge::new(self.shared.court.clone())));
+        }
+        let both = granted & self.who.asked;
+        self.has_weak_feedback = both & capability::WEAK_STALE_FEEDBACK != 0;
         Ok(None)
     }
 
@@ -313,10 +380,17 @@ impl Session {
     /// Reads the next request, or the front of a long one. `None`: a side has ended.
     async fn request(&mut self) -> io::Result<Option<Reading>> {
         let mut reading = Reading::new(self.wire);
-        let Self { client, kernel, .. } = self;
+        let Self {
+            client,
+            kernel,
+            foreign,
+            ..
+        } = self;
         let kernel = kernel.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         loop {
-            reading.feed(&mut client.inbox).map_err(bad)?;
+            let fed = reading.feed(&mut client.inbox);
+            *foreign = reading.frames().foreign;
+            fed.map_err(bad)?;
             if reading.is_over() || reading.is_long() {
                 return Ok(Some(reading));
             }
@@ -366,7 +440,7 @@ impl Session {
         self.client.write(framed).await
     }
 
-    fn begin_request(&mut self, request: &Reading) {
+    fn begin_request(&mut self, request: &Reading, came_early: bool) {
         let command = request.command();
         let name = command.map_or_else(String::new, |c| c.to_string());
         let sql = match command {
@@ -382,6 +456,7 @@ impl Session {
         if let Some(entry) = &mut self.running {
             entry.statement = request.statement();
             entry.flags = request.frames().flags();
+            entry.came_early = came_early;
         }
     }
 
@@ -430,6 +505,11 @@ impl Session {
             entry.t_done_us = now_us();
             entry.tx_after = self.in_transaction;
             self.shared.record.end(&entry);
+            // What the model answers itself, and what clients ask without a proxy, is no proxy's
+            // choice.
+            if entry.kind == Kind::Request && !entry.direct && entry.meta.is_empty() {
+                self.shared.count(|c| c.verdicts.note(&entry));
+            }
         }
     }
 }

@@ -255,7 +255,7 @@ fn merged_from<'a>(
     new: &[(&str, String)],
 ) -> Vec<u8> {
     let mut out = vec![];
-    let mut put_new = |out: &mut Vec<u8>| {
+    let put_new = |out: &mut Vec<u8>| {
         for (name, value) in new {
             put_lenenc_bytes(out, name.as_bytes());
             put_lenenc_bytes(out, value.as_bytes());

@@ -85,6 +85,8 @@ impl Topology {
             spread_sys: file.spread_sys,
             param_rows_all: file.param_rows_all,
             build_version: file.build_version.unwrap_or(new.build_version),
+            judge: new.judge,
+            on_violation: new.on_violation,
         };
         topology.check()?;
         Ok(topology)
@@ -134,7 +136,8 @@ mod tests {
                 "server 3 is in no zone",
             ),
             (
-                r#"{"servers": 1, "zones": [{"name": "a", "servers": [1]}, {"name": "b", "servers": [1]}]}"#,
+                r#"{"servers": 1,
+                    "zones": [{"name": "a", "servers": [1]}, {"name": "b", "servers": [1]}]}"#,
                 "server 1 is in two zones",
             ),
             ("{", "line 1"),

@@ -2,6 +2,8 @@
 
 mod file;
 
+use crate::judge::JudgeMode;
+use crate::violation::OnViolation;
 use serde::Deserialize;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -40,8 +42,12 @@ pub struct Topology {
     pub spread_sys: bool,
     /// `V$OB_PARAMETERS` has a row per server for `cluster`, not one.
     pub param_rows_all: bool,
+    /// What follows when a proxy breaks a rule.
+    pub on_violation: OnViolation,
     /// What `BUILD_VERSION` of the servers says.
     pub build_version: String,
+    /// How many statements are judged.
+    pub judge: JudgeMode,
 }
 
 impl Default for Topology {
@@ -62,7 +68,9 @@ impl Default for Topology {
             places: vec![],
             spread_sys: false,
             param_rows_all: false,
+            on_violation: OnViolation::default(),
             build_version: "4.3.5.3_model".into(),
+            judge: JudgeMode::default(),
         }
     }
 }

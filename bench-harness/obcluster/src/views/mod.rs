@@ -9,14 +9,14 @@ mod store;
 mod text;
 
 pub use result::ResultSet;
-pub use text::{Bound, Statement};
+pub use text::{Bound, Statement, Token};
 
 use crate::clock::now_us;
 use crate::kernel::{Kernel, KernelError, Tables};
-use crate::state::State;
+use crate::state::{State, TableShape};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::{Store, Table};
 use tokio::time::sleep;
@@ -99,7 +99,7 @@ pub enum RowFault {
 pub struct Views {
     store: Mutex<Store>,
     kernel: Kernel,
-    tables: Tables,
+    tables: Arc<Tables>,
 }
 
 impl Views {
@@ -111,8 +111,14 @@ impl Views {
         Ok(Self {
             store: Mutex::new(Store::open()?),
             kernel,
-            tables: Tables::default(),
+            tables: Arc::default(),
         })
+    }
+
+    /// The tables that were located, to be shared with whoever locates some.
+    #[must_use]
+    pub fn tables(&self) -> Arc<Tables> {
+        self.tables.clone()
     }
 
     /// Answers a statement that names these views.
@@ -161,6 +167,12 @@ impl Views {
 }
 
 impl Views {
+    /// A table that was located before.
+    #[must_use]
+    pub fn known(&self, table_id: u64) -> Option<Arc<TableShape>> {
+        self.tables.known(table_id)
+    }
+
     /// Waits until the kernel has no session that came from one of these addresses.
     ///
     /// # Errors

@@ -1,15 +1,19 @@
 //! A client of the model: a proxy or a direct one, with blocking calls and deadlines.
 
+use obcluster::shadow::Told;
 use obring_wire::base::Cursor;
 use obring_wire::protocol::capability;
 use obring_wire::protocol::mysql::{
     Command, ErrPacket, Gather, Greeting, Login, OkPacket, SCRAMBLE_LEN, TRACK_VARIABLES, client,
-    put_attribute, put_packet,
+    put_attribute, put_packet, status,
 };
-use obring_wire::protocol::ob20::{Envelope, FrameReader, FrameStep, FrameWriter, Framing};
+use obring_wire::protocol::ob20::{
+    Envelope, FrameReader, FrameStep, FrameWriter, Framing, entry, put_old_pair, put_tlv,
+};
 use sha1::{Digest, Sha1};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// No answer takes longer.
@@ -19,6 +23,40 @@ pub(crate) const PROXYRO: [u8; 20] = [
     0xee, 0x0e, 0x51, 0x38, 0xc9, 0x12, 0xae, 0xd8, 0x0b, 0x68, 0x3c, 0x05, 0x30, 0x36, 0x84, 0xbe,
     0x34, 0x7c, 0xe8, 0x1d,
 ];
+
+/// The numbers that a proxy gives to one session of a client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ids {
+    /// `__proxy_connection_id`.
+    pub(crate) proxy: u64,
+    /// `__client_session_id`; none without one.
+    pub(crate) client: Option<u32>,
+    /// `__client_connect_time`.
+    pub(crate) time: u64,
+}
+
+impl Ids {
+    /// Of a session that nobody else has, without a client session id.
+    pub(crate) fn new() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self {
+            proxy: 77,
+            client: None,
+            time: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+        }
+    }
+
+    /// The same with a client session id.
+    pub(crate) fn with_client_id() -> Self {
+        let new = Self::new();
+        // Other tests have their own on the same kernel.
+        let id = std::process::id() % 0x1000 * 0x1_0000 + new.time as u32;
+        Self {
+            client: Some(0x1000_0000 + id),
+            ..new
+        }
+    }
+}
 
 /// Who logs in, and as what.
 #[derive(Clone, Debug)]
@@ -30,6 +68,8 @@ pub(crate) struct Credentials<'a> {
     pub(crate) proxy: Option<u64>,
     pub(crate) cluster: Option<&'a str>,
     pub(crate) database: Option<&'a str>,
+    /// The session that a proxy's connection is for; none: a new one.
+    pub(crate) ids: Option<Ids>,
 }
 
 impl<'a> Credentials<'a> {
@@ -40,6 +80,7 @@ impl<'a> Credentials<'a> {
             proxy: None,
             cluster: None,
             database: None,
+            ids: None,
         }
     }
 
@@ -100,6 +141,10 @@ pub(crate) struct Client {
     writer: FrameWriter,
     /// MySQL bytes that were read and not used.
     inbox: Vec<u8>,
+    /// Extra info is TLV.
+    is_new_extra: bool,
+    /// What was told of the session since the last request, or with the login.
+    pub(crate) told: Told,
 }
 
 /// Connects and reads what a server says first.
@@ -179,7 +224,15 @@ impl Client {
                 *x = p ^ s;
             }
             put_attribute(&mut attributes, b"__proxy_scramble", &xor);
-            put_attribute(&mut attributes, b"__proxy_connection_id", b"77");
+            let ids = who.ids.unwrap_or_else(Ids::new);
+            let mut put = |name: &str, value: String| {
+                put_attribute(&mut attributes, name.as_bytes(), value.as_bytes());
+            };
+            put("__proxy_connection_id", ids.proxy.to_string());
+            put("__client_connect_time", ids.time.to_string());
+            if let Some(id) = ids.client {
+                put("__client_session_id", id.to_string());
+            }
             put_attribute(&mut attributes, b"__proxy_version", b"4.3.3.0");
         }
         if let Some(cluster) = who.cluster {
@@ -216,6 +269,8 @@ impl Client {
             writer: FrameWriter::new(Framing::Plain, 0, false),
             greeting,
             inbox: vec![],
+            is_new_extra: false,
+            told: Told::default(),
         };
         let reply = new.packet()?;
         if let Some(said) = said(&reply) {
@@ -227,8 +282,38 @@ impl Client {
         let framing = Framing::agreed(who.proxy.unwrap_or(0), granted);
         let id = new.greeting.connection_id;
         new.reader = FrameReader::new(framing, id);
-        new.writer = FrameWriter::new(framing, id, granted & capability::NEW_EXTRA_INFO != 0);
+        new.is_new_extra = who.proxy.unwrap_or(0) & granted & capability::NEW_EXTRA_INFO != 0;
+        new.writer = FrameWriter::new(framing, id, new.is_new_extra);
+        if let Ok(ok) = OkPacket::parse(&reply) {
+            new.told.ok(&ok);
+        }
         Ok(Ok(new))
+    }
+
+    /// Names another connection from now on.
+    pub(crate) fn speak_as(&mut self, connection_id: u32) {
+        let framing = self.writer.framing();
+        self.writer = FrameWriter::new(framing, connection_id, self.is_new_extra);
+    }
+
+    /// The framing has room beside MySQL bytes.
+    pub(crate) const fn has_extra(&self) -> bool {
+        self.writer.framing().has_packets()
+    }
+
+    /// Sends the next request with these blocks of session state.
+    fn extra(&self, parts: &[(u16, Vec<u8>)]) -> Vec<u8> {
+        let mut session = vec![];
+        for (kind, bytes) in parts {
+            put_tlv(&mut session, *kind, bytes);
+        }
+        let mut extra = vec![];
+        if !parts.is_empty() && self.is_new_extra {
+            put_tlv(&mut extra, entry::SESSION, &session);
+        } else if !parts.is_empty() {
+            put_old_pair(&mut extra, b"sess_inf", &session);
+        }
+        extra
     }
 
     /// One that must get in.
@@ -258,7 +343,8 @@ impl Client {
                     FrameStep::More => break,
                     FrameStep::Body(range) => self.inbox.extend_from_slice(&bytes[range]),
                     FrameStep::Inflated(bytes) => self.inbox.extend_from_slice(bytes),
-                    FrameStep::Extra(_) | FrameStep::End { .. } => {}
+                    FrameStep::Extra(extra) => self.told.beside.take(&extra),
+                    FrameStep::End { .. } => {}
                 }
             }
         }
@@ -269,8 +355,42 @@ impl Client {
         if self.is_proxy {
             let payload = self.packet()?;
             assert_eq!(payload[0], 0, "a terminal OK");
+            self.take_ok(&payload);
         }
         Ok(())
+    }
+
+    /// Prepares a statement without columns or with some; its number and that of its parameters.
+    pub(crate) fn prepare(&mut self, sql: &str) -> (u32, u16) {
+        self.send(Command::STMT_PREPARE, sql.as_bytes()).unwrap();
+        let head = self.packet().unwrap();
+        assert_eq!(head[0], 0, "{sql}: {head:?}");
+        let id = u32::from_le_bytes(head[1..5].try_into().unwrap());
+        let number = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
+        for count in [number(7), number(5)] {
+            for _ in 0..if count == 0 { 0 } else { count + 1 } {
+                self.packet().unwrap();
+            }
+        }
+        self.terminal().unwrap();
+        (id, number(7))
+    }
+
+    /// The reply to an execute: the number of its rows.
+    pub(crate) fn binary_reply(&mut self) -> usize {
+        let first = self.packet().unwrap();
+        assert!(said(&first).is_none(), "{first:?}");
+        if first[0] == 0 {
+            self.take_ok(&first);
+            return 0;
+        }
+        while !is_eof(&self.packet().unwrap()) {}
+        let mut rows = 0;
+        while !is_eof(&self.packet().unwrap()) {
+            rows += 1;
+        }
+        self.terminal().unwrap();
+        rows
     }
 
     /// True when the server has closed, in either way.
@@ -289,25 +409,45 @@ impl Client {
         matches!(read, Err(e) if e.kind() == ErrorKind::WouldBlock)
     }
 
+    fn take_ok(&mut self, payload: &[u8]) {
+        if let Ok(ok) = OkPacket::parse(payload) {
+            self.told.ok(&ok);
+            self.told.in_transaction = Some(ok.status & status::IN_TRANSACTION != 0);
+        }
+    }
+
     pub(crate) fn send(&mut self, command: Command, body: &[u8]) -> io::Result<()> {
+        self.send_with(command, body, &[])
+    }
+
+    /// The same with blocks of session state beside it.
+    pub(crate) fn send_with(
+        &mut self,
+        command: Command,
+        body: &[u8],
+        parts: &[(u16, Vec<u8>)],
+    ) -> io::Result<()> {
+        self.told = Told::default();
+        let extra = self.extra(parts);
         let mut out = vec![];
         put_packet(&mut out, 0, |b| {
             b.push(command.0);
             b.extend_from_slice(body);
         });
         self.writer.begin_request();
-        self.put(&out)
+        self.put(&out, &extra)
     }
 
     /// What the server asks for inside a reply: each packet in a frame of its own.
     pub(crate) fn send_turn(&mut self, packets: &[&[u8]]) -> io::Result<()> {
         self.writer.begin_turn(self.reader.position());
-        packets.iter().try_for_each(|packet| self.put(packet))
+        packets.iter().try_for_each(|packet| self.put(packet, &[]))
     }
 
-    fn put(&mut self, packets: &[u8]) -> io::Result<()> {
+    fn put(&mut self, packets: &[u8], extra: &[u8]) -> io::Result<()> {
         let envelope = Envelope {
             is_last: true,
+            extra,
             ..Envelope::default()
         };
         let mut out = vec![];
@@ -325,6 +465,7 @@ impl Client {
         }
         let mut set = Set::default();
         if first[0] == 0 {
+            self.take_ok(&first);
             return Ok(Ok(set));
         }
         loop {

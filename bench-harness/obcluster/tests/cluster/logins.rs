@@ -68,7 +68,7 @@ fn two_hundred_log_in_at_once() {
 
 #[test]
 fn a_cluster_needs_a_kernel() {
-    let nobody = "127.0.0.1:1".parse().unwrap();
+    let nobody: std::net::SocketAddr = "127.0.0.1:1".parse().unwrap();
     let e = obcluster::Cluster::start(obcluster::Topology::default(), nobody);
     assert!(
         e.unwrap_err()

@@ -1,0 +1,294 @@
+//! One session: the newest of everything it has set, and its links.
+
+use super::asked::{Asked, Nature};
+use super::link::LinkState;
+use super::parts::{self, Newest, OTHER_VARIABLES, QUERY_INFO, SYSTEM_VARIABLES};
+use super::told::Told;
+use super::{
+    NAMES_MAX, OF_FIRST_REPLIES, OF_ONE_LINK, OF_THE_SERVER, STATEMENTS_MAX, Variables, shown,
+};
+use crate::violation::{Violation, ViolationKind};
+use std::collections::BTreeMap;
+
+/// Sub types of session state that are followed; further ones are not.
+const KINDS_MAX: usize = 64;
+/// The literal of a user variable that is not set.
+const NOT_SET: &[u8] = b"NULL";
+
+/// Values by name; `None`: as if it had never been set.
+type Values = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// What the links of one session have told together.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    /// `__client_session_id`; empty for none.
+    pub(super) client_sid: String,
+    pub(super) links: BTreeMap<u64, LinkState>,
+    /// System variables that a link reported as changed.
+    variables: Values,
+    user_variables: Values,
+    database: Option<Vec<u8>>,
+    user: Option<Vec<u8>>,
+    parts: BTreeMap<u16, Newest>,
+}
+
+impl Session {
+    /// A link has logged in.
+    pub(super) fn login(&mut self, link: u64, state: LinkState) {
+        if self.database.is_none() {
+            self.database = Some(state.database.clone());
+        }
+        if self.user.is_none() {
+            self.user = Some(state.user.clone());
+        }
+        self.links.insert(link, state);
+    }
+
+    /// A link has ended, and what only it could have.
+    pub(super) fn end(&mut self, link: u64) {
+        if self.links.remove(&link).is_some() {
+            for name in OF_ONE_LINK {
+                self.variables.remove(*name);
+            }
+        }
+    }
+
+    /// What is wrong with a request that comes to this link.
+    pub(super) fn check(&self, link: u64, asked: &Asked) -> Vec<Violation> {
+        let Some(own) = self.links.get(&link) else {
+            return vec![];
+        };
+        let mut found = vec![];
+        let mut add = |kind, names: Vec<String>| {
+            if !names.is_empty() {
+                found.push(Violation { kind, names });
+            }
+        };
+        let depends = asked.nature == Nature::Depends;
+        if depends {
+            add(ViolationKind::StaleState, self.stale(own, asked));
+        }
+        if depends || asked.nature == Nature::Begins {
+            let open = self.others(link, |other| other.in_transaction);
+            add(ViolationKind::TxEscape, open);
+        }
+        let runs = asked.runs.and_then(|id| own.statements.get(&id));
+        if asked.traits.uses_locks && depends || runs.is_some_and(|t| t.uses_locks) {
+            let holding = self.others(link, |other| other.holds_locks);
+            add(ViolationKind::LockEscape, holding);
+        }
+        found
+    }
+
+    /// The other links of which this is true, as names.
+    fn others(&self, link: u64, is_so: impl Fn(&LinkState) -> bool) -> Vec<String> {
+        let others = self.links.iter().filter(|(id, _)| **id != link);
+        let found = others.filter(|(_, other)| is_so(other));
+        found.map(|(id, _)| format!("link:{id}")).collect()
+    }
+
+    /// What the session has and the link has not.
+    fn stale(&self, own: &LinkState, asked: &Asked) -> Vec<String> {
+        let mut names = vec![];
+        for (name, value) in &self.variables {
+            let is_told = !own.has_variable_blocks && !OF_THE_SERVER.contains(&&**name);
+            let is_compared = is_told || OF_ONE_LINK.contains(&&**name);
+            if is_compared && own.variable(name) != value.as_ref() {
+                names.push(shown(name));
+            }
+        }
+        for (name, value) in &self.user_variables {
+            let is_set = |value: &&Vec<u8>| **value != NOT_SET;
+            let has = own.user_variables.get(name).filter(is_set);
+            if has != value.as_ref().filter(is_set) {
+                names.push(format!("@{}", shown(name)));
+            }
+        }
+        if self.database.as_ref().is_some_and(|d| *d != own.database) {
+            names.push("database".into());
+        }
+        if self.user.as_ref().is_some_and(|u| *u != own.user) {
+            names.push("user".into());
+        }
+        let runs = asked.runs.and_then(|id| own.statements.get(&id));
+        let looks_back = asked.traits.looks_back || runs.is_some_and(|t| t.looks_back);
+        for (kind, newest) in &self.parts {
+            let is_compared = match *kind {
+                SYSTEM_VARIABLES => own.has_variable_blocks,
+                OTHER_VARIABLES => false,
+                QUERY_INFO => looks_back,
+                _ => true,
+            };
+            // What is sent with the request counts.
+            let mut sent = asked.beside.parts.iter().rev();
+            let sent = sent.find(|(k, _)| k == kind);
+            let is_with = match sent {
+                Some((_, bytes)) => newest.is_sent_by(bytes),
+                None => newest.is_with(own.parts.get(kind)),
+            };
+            if is_compared && !is_with {
+                names.push(format!("session_info:{kind}"));
+            }
+        }
+        if let Some(id) = asked.runs
+            && !own.statements.contains_key(&id)
+            && own.statements.len() < STATEMENTS_MAX
+            && self.links.values().any(|l| l.statements.contains_key(&id))
+        {
+            names.push(format!("statement:{id}"));
+        }
+        for name in &asked.runs_named {
+            if !own.named.contains(name) && self.links.values().any(|l| l.named.contains(name)) {
+                names.push(format!("statement:{}", shown(name)));
+            }
+        }
+        names
+    }
+
+    /// A request goes to the kernel.
+    pub(super) fn sent(&mut self, link: u64, asked: &Asked) {
+        let Some(own) = self.links.get_mut(&link) else {
+            return;
+        };
+        if let Some(id) = asked.closes {
+            own.statements.remove(&id);
+        }
+        for (kind, bytes) in &asked.beside.parts {
+            if self.parts.len() >= KINDS_MAX && !self.parts.contains_key(kind) {
+                continue;
+            }
+            let newest = self.parts.entry(*kind).or_default();
+            let has = newest.sent(bytes);
+            if *kind == SYSTEM_VARIABLES && newest.is_with(Some(&has)) {
+                // Values that it is given; none that no link can be given.
+                let given = self.variables.iter();
+                let given = given.filter(|(name, _)| !OF_ONE_LINK.contains(&&***name));
+                for (name, value) in given {
+                    set(&mut own.variables, name, value.as_ref());
+                }
+            }
+            own.parts.insert(*kind, has);
+        }
+    }
+
+    /// A reply is whole. What it shows to have been wrong with its request.
+    pub(super) fn told(&mut self, link: u64, asked: &Asked, told: &Told) -> Option<Violation> {
+        let own = self.links.get_mut(&link)?;
+        own.in_transaction = told.in_transaction.unwrap_or(own.in_transaction);
+        if !told.is_error {
+            Self::done(own, asked, told);
+            match asked.nature {
+                Nature::Resets => self.reset(link),
+                Nature::ChangesUser => self.change_user(link, asked, told),
+                _ => {}
+            }
+        }
+        let own = self.links.get_mut(&link)?;
+        own.holds_locks = told.beside.holds_locks.unwrap_or(own.holds_locks);
+        let block = self.parts.get(&SYSTEM_VARIABLES);
+        let was_with = block.is_none_or(|b| b.is_with(own.parts.get(&SYSTEM_VARIABLES)));
+        let mut sets_variables = false;
+        if asked.nature != Nature::ChangesUser {
+            for (name, value) in &told.variables {
+                let is_new = own.variable(name) != Some(value);
+                let is_own = OF_THE_SERVER.contains(&&**name);
+                sets_variables |= is_new && !is_own && !OF_ONE_LINK.contains(&&**name);
+                let is_first = OF_FIRST_REPLIES.contains(&&**name);
+                if is_new || self.variables.contains_key(name) && !is_first {
+                    note(&mut self.variables, name, value);
+                }
+                set(&mut own.variables, name, Some(value));
+            }
+        }
+        for (name, literal) in &told.user_variables {
+            note(&mut self.user_variables, name, literal);
+            set(&mut own.user_variables, name, Some(literal));
+        }
+        let done = asked.database.as_ref().filter(|_| !told.is_error);
+        if let Some(database) = told.database.as_ref().or(done) {
+            own.database.clone_from(database);
+            self.database = Some(database.clone());
+        }
+        for (kind, bytes) in &told.beside.parts {
+            if self.parts.len() >= KINDS_MAX && !self.parts.contains_key(kind) {
+                continue;
+            }
+            let before = own.parts.get(kind);
+            let is_change = parts::is_change(*kind, before, sets_variables);
+            let newest = self.parts.entry(*kind).or_default();
+            let has = newest.told(*kind, before, bytes, is_change);
+            own.parts.insert(*kind, has);
+        }
+        // A statement that may bring state was not checked; one that sets a variable on top of old
+        // ones makes the old ones the newest.
+        let overwrites = sets_variables && own.has_variable_blocks && !was_with;
+        (overwrites && asked.nature == Nature::Brings).then(|| Violation {
+            kind: ViolationKind::StaleState,
+            names: vec![format!("session_info:{SYSTEM_VARIABLES}")],
+        })
+    }
+
+    /// What a request has done that no report tells.
+    fn done(own: &mut LinkState, asked: &Asked, told: &Told) {
+        if let Some(id) = told.statement
+            && own.statements.len() < STATEMENTS_MAX
+        {
+            own.statements.insert(id, asked.traits);
+        }
+        for name in &asked.makes_named {
+            if own.named.len() < STATEMENTS_MAX {
+                own.named.insert(name.clone());
+            }
+        }
+        for name in &asked.ends_named {
+            own.named.remove(name);
+        }
+    }
+
+    /// A link is as after its login, and with it the session: what it had set is blank again.
+    fn reset(&mut self, link: u64) {
+        let Some(own) = self.links.get_mut(&link) else {
+            return;
+        };
+        let open = own.in_transaction;
+        own.reset();
+        own.in_transaction = open;
+        for (name, value) in &mut self.variables {
+            *value = own.base.get(name).cloned();
+        }
+        self.user_variables.values_mut().for_each(|v| *v = None);
+        self.parts.values_mut().for_each(Newest::clear);
+    }
+
+    /// A link is another user's, and with it the session.
+    fn change_user(&mut self, link: u64, asked: &Asked, told: &Told) {
+        if let Some(own) = self.links.get_mut(&link) {
+            own.base = Variables::from_iter(told.variables.iter().cloned()).into();
+            own.user = asked.user.clone().unwrap_or_default();
+            self.user = asked.user.clone();
+        }
+        self.reset(link);
+    }
+}
+
+/// Gives a link a value, or takes it away.
+fn set(map: &mut Variables, name: &[u8], value: Option<&Vec<u8>>) {
+    let Some(value) = value else {
+        map.remove(name);
+        return;
+    };
+    if let Some(old) = map.get_mut(name) {
+        old.clone_from(value);
+    } else if map.len() < NAMES_MAX {
+        map.insert(name.to_vec(), value.clone());
+    }
+}
+
+/// Notes the newest value of a session.
+fn note(map: &mut Values, name: &[u8], value: &[u8]) {
+    if let Some(old) = map.get_mut(name) {
+        *old = Some(value.to_vec());
+    } else if map.len() < NAMES_MAX {
+        map.insert(name.to_vec(), Some(value.to_vec()));
+    }
+}

@@ -1,0 +1,224 @@
+//! The lines of `accept session`: "It must show" of issue C1. A session keeps its state,
+//! wherever its statements go.
+
+use super::cluster::{Foundation, unbroken};
+use super::command::cargo_test;
+use super::{Job, Table, mysql_test};
+use crate::checks::{Saw, Setup, switching};
+use crate::field::{Field, Place, Size, fixture, needs_c1};
+use crate::random::{FRAMINGS, Loss, RANDOM, ServerFraming, Sort, World};
+use obcluster::{Cluster, Topology};
+
+/// Scripts among which a planted fault must show.
+const ROBBED: u64 = 30;
+/// Figures of a line that counts requests and waits.
+type Figure = fn(&Setup, &ServerFraming) -> Saw;
+
+/// What is measured in the model's log: name, bound, how.
+const COUNTED: &[(&str, &str, Figure)] = &[
+    (
+        "switch, 10 variables, 3 statements",
+        "<= 1 extra round trip",
+        switching::switch_with_state,
+    ),
+    (
+        "switch, nothing changed",
+        "0 extra requests",
+        switching::switch_without_state,
+    ),
+    (
+        "50 open statements",
+        "no 5930; once per link; CLOSE on each; then 1243",
+        switching::open_statements,
+    ),
+    (
+        "memory of statements",
+        "<= 2 x text + 1 KiB each, counted",
+        switching::statement_memory,
+    ),
+];
+
+/// Why what needs random routing is not run.
+const NO_RANDOM: &str = "this obring has no server_routing_mode=random";
+
+/// Runs all lines.
+pub fn run(job: &Job, table: &mut Table) {
+    let has_random = match World::start(&job.setup, &[]).and_then(|w| w.has_random_mode()) {
+        Ok(has) => has,
+        Err(e) => return table.judge("a model cluster", "starts", Err(e)),
+    };
+    for framing in FRAMINGS {
+        random_sessions(job, table, framing, "as always", Some(framing.settings));
+        let settings = [framing.settings, &[RANDOM]].concat();
+        let settings = has_random.then_some(&settings[..]);
+        random_sessions(job, table, framing, "at random", settings);
+    }
+    planted(job, table, has_random);
+    counted(job, table, has_random);
+    elsewhere(job, table);
+    stacks(job, table, has_random);
+    if job.wants("frames") {
+        let saw = cargo_test(job, &["--test", "vectors"], "");
+        table.judge("frames", "equal to the vectors", saw);
+    }
+    field(job, table, has_random);
+}
+
+/// Random sessions in a framing; without settings they cannot be run.
+fn random_sessions(
+    job: &Job,
+    table: &mut Table,
+    framing: &ServerFraming,
+    mode: &str,
+    settings: Option<&[(&str, &str)]>,
+) {
+    let name = format!("random sessions, {}, {mode}", framing.name);
+    if !job.wants(&name) {
+        return;
+    }
+    let bound = "same visible results";
+    let rules = format!("{name}: rules");
+    let Some(settings) = settings else {
+        table.not_run(&name, bound, NO_RANDOM);
+        return table.not_run(&rules, "0 violations", NO_RANDOM);
+    };
+    let mut world = match World::start(&job.setup, settings) {
+        Ok(world) => world,
+        Err(e) => return table.judge(&name, bound, Err(e)),
+    };
+    for sort in [Sort::Single, Sort::Pair] {
+        let tally = world.hunt(sort, framing.has_locks, 0..job.seeds);
+        let saw = tally.and_then(|tally| {
+            let said = format!("seeds 0..{}: {tally}", job.seeds);
+            match tally.different.is_empty() {
+                true => Ok(said),
+                false => Err(said),
+            }
+        });
+        table.judge(&format!("{name}, {sort:?}"), bound, saw);
+    }
+    table.judge(&rules, "0 violations", unbroken(&world.cluster));
+}
+
+/// Faults planted between cluster and kernel, and whether the comparison sees them.
+fn planted(job: &Job, table: &mut Table, has_random: bool) {
+    let at_random = [FRAMINGS[2].settings, &[RANDOM]].concat();
+    for (what, settings, loss, is_random) in [
+        ("a SET", FRAMINGS[0].settings, Loss::Text("set @"), false),
+        ("system variables", &at_random[..], Loss::SubType(4), true),
+        ("user variables", &at_random[..], Loss::Text("SET @"), true),
+    ] {
+        let (name, bound) = (format!("planted: {what} lost"), "found");
+        if !job.wants(&name) {
+            continue;
+        }
+        if is_random && !has_random {
+            table.not_run(&name, bound, NO_RANDOM);
+            continue;
+        }
+        table.judge(&name, bound, robbed(&job.setup, settings, loss));
+    }
+}
+
+fn robbed(setup: &Setup, settings: &[(&str, &str)], loss: Loss) -> Saw {
+    let mut world = World::start_robbed(setup, settings, loss)?;
+    let tally = world.hunt(Sort::Single, false, 0..ROBBED)?;
+    let stolen = world.stolen();
+    let said = format!(
+        "{stolen} pieces lost, {} of {} scripts differ",
+        tally.different.len(),
+        tally.scripts
+    );
+    match stolen > 0 && !tally.different.is_empty() {
+        true => Ok(said),
+        false => Err(format!("{said}\n{}", tally.story)),
+    }
+}
+
+fn counted(job: &Job, table: &mut Table, has_random: bool) {
+    for (what, bound, figure) in COUNTED {
+        for framing in FRAMINGS {
+            let name = format!("{what}, {}", framing.name);
+            match (job.wants(&name), has_random) {
+                (false, _) => {}
+                (true, false) => table.not_run(&name, bound, NO_RANDOM),
+                (true, true) => table.judge(&name, bound, figure(&job.setup, framing)),
+            }
+        }
+    }
+}
+
+/// What the kernel does not have: temporary tables, XA, routing inside a transaction.
+fn elsewhere(job: &Job, table: &mut Table) {
+    for name in ["temporary tables", "XA", "routing inside a transaction"] {
+        if job.wants(name) {
+            let why = "the kernel refuses it; no test on builtin or in the simulator is named yet";
+            table.not_run(name, "the session stays, or the transaction is whole", why);
+        }
+    }
+}
+
+/// What is known to work on one server, through three.
+fn stacks(job: &Job, table: &mut Table, has_random: bool) {
+    let (clients, files) = ("client stacks", "mysql_test at random");
+    let bound = "as directly";
+    if !has_random {
+        for name in [clients, files] {
+            if job.wants(name) {
+                table.not_run(name, bound, NO_RANDOM);
+            }
+        }
+        return;
+    }
+    let cluster = match Cluster::start(Topology::default(), job.setup.kernel) {
+        Ok(cluster) => cluster,
+        Err(e) => return table.judge(clients, bound, Err(e.to_string())),
+    };
+    if job.wants(clients) {
+        // The scripts go through all framings by themselves.
+        for only in ["end to end", "differential"] {
+            let lines = Foundation {
+                framing: "at random",
+                settings: "server_routing_mode=random",
+                only,
+                without: "",
+            };
+            lines.run(job, table, &cluster);
+        }
+    }
+    if job.wants(files) {
+        match &job.mysql_test {
+            None => table.not_run(files, bound, "no --mysql-test DIR"),
+            Some(dir) => {
+                let saw = World::start(&job.setup, &[RANDOM])
+                    .and_then(|w| mysql_test::run_through(&job.setup, &w.proxy, dir));
+                table.judge(files, bound, saw);
+            }
+        }
+    }
+}
+
+/// The field cases that one server shows a part of, on three servers.
+fn field(job: &Job, table: &mut Table, has_random: bool) {
+    let cases = needs_c1();
+    let wanted = |id: &str| job.wants(&format!("{id}, three servers"));
+    if cases.iter().any(|c| wanted(c.id))
+        && let Err(e) = fixture(job.setup.kernel)
+    {
+        return table.judge("field cases", "tables", Err(e));
+    }
+    for case in cases.iter().filter(|c| wanted(c.id)) {
+        let name = format!("{}, three servers", case.id);
+        if !has_random {
+            table.not_run(&name, case.title, NO_RANDOM);
+            continue;
+        }
+        let size = if job.is_long { Size::Full } else { Size::Small };
+        let field = Field {
+            setup: job.setup.clone(),
+            size,
+            place: Place::Cluster,
+        };
+        table.judge(&name, case.title, (case.check)(&field));
+    }
+}

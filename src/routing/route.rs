@@ -1,0 +1,281 @@
+//! From a statement as it was read to its server: one look-up for each table, then the choice.
+
+use super::choose::{Asked, Target, Touched, View, choose};
+use super::{
+    Choice, Consistency, Found, Reason, Standing, TableEntry, TableKind, TableName, Tables, targets,
+};
+use crate::base::Tick;
+use crate::partition::{self, Certainty, Context};
+use crate::sql::{NameParts, NoteKey, Origin, Scan, Verb, bare_name};
+use smallvec::SmallVec;
+use std::net::SocketAddr;
+
+/// A statement on its way, and what its session knows of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Statement<'a> {
+    /// Its text.
+    pub text: &'a [u8],
+    /// What a scan of it found.
+    pub scan: &'a Scan,
+    /// The session, with the current database.
+    pub context: &'a Context<'a>,
+    /// The name of its cluster.
+    pub cluster: &'a str,
+    /// The name of its tenant.
+    pub tenant: &'a [u8],
+    /// Whether it must see the newest rows.
+    pub consistency: Consistency,
+    /// The transaction has written to a replicated table.
+    pub has_written_dup: bool,
+    /// The server that it must go to for a reason of the session: its transaction, a lock, a
+    /// cursor, a forced address.
+    pub pin: Option<(SocketAddr, Reason)>,
+    /// The server of the session's last statement.
+    pub current: Option<SocketAddr>,
+    /// Servers that were tried for it in vain.
+    pub tried: &'a [SocketAddr],
+    /// It has waited for locations as long as it may.
+    pub is_impatient: bool,
+    /// Another number for each statement: all randomness comes from it.
+    pub seed: u64,
+}
+
+/// What becomes of a statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Routed<'a> {
+    /// It goes there.
+    To(Choice),
+    /// It waits for what is known of a table.
+    Wait {
+        /// The table.
+        name: TableName<'a>,
+        /// Until when; `None`: it has to be asked for, and [`Tables::ask`] says until when.
+        until: Option<Tick>,
+    },
+    /// It cannot go anywhere, for this reason.
+    Nowhere(Reason),
+}
+
+/// Tables of a statement; more need memory of their own.
+const TABLES: usize = 8;
+
+/// The server of a statement. A session calls it again when an answer comes that it waits for, and
+/// with [`Statement::is_impatient`] when the time is over.
+#[must_use]
+pub fn route<'a>(
+    now: Tick,
+    tables: &Tables,
+    view: &View<'_>,
+    statement: &Statement<'a>,
+) -> Routed<'a> {
+    if let Some((server, reason)) = statement.pin {
+        return Routed::To(Choice::of(server, reason));
+    }
+    let known = first_table(now, tables, statement);
+    if let Some(entry) = known
+        && let Some(server) = leader(view, statement, entry)
+    {
+        return Routed::To(Choice::of(server, Reason::Leader));
+    }
+    let scan = statement.scan;
+    let mut without = match scan.is_whole() {
+        true => Reason::NoTable,
+        false => Reason::Unparsed,
+    };
+    let mut entries: SmallVec<[Option<&TableEntry>; TABLES]> = SmallVec::new();
+    let mut is_located = false;
+    for table in &scan.tables {
+        let name = match table.origin {
+            Origin::Stored if !table.is_remote => name(statement, table.name.of(statement.text)),
+            _ => None,
+        };
+        let entry = match name {
+            Some(_) if entries.is_empty() && known.is_some() => known,
+            Some(name) => match look_up(now, tables, statement, name, &mut without) {
+                Ok(entry) => entry,
+                Err(wait) => return wait,
+            },
+            None => None,
+        };
+        is_located |= entry.is_some();
+        entries.push(entry);
+    }
+    let mut touched: SmallVec<[Target<'_>; TABLES]> = SmallVec::new();
+    if is_located {
+        let described: SmallVec<[_; TABLES]> = entries
+            .iter()
+            .map(|e| e.and_then(|e| e.partitions.as_deref()))
+            .collect();
+        let request = partition::Request {
+            text: statement.text,
+            scan,
+            tables: &described,
+            context: statement.context,
+        };
+        for (index, entry) in entries.iter().enumerate() {
+            let Some(entry) = *entry else { continue };
+            let touched_leaves = match entry.locations.leaves().len() {
+                1 => Touched::Only(0),
+                _ => leaves(&request, index),
+            };
+            touched.push(Target {
+                entry,
+                touched: touched_leaves,
+            });
+        }
+    }
+    let forced = forced(statement);
+    let is_read = scan.verb == Verb::Select && !scan.facts.is_locking && !scan.facts.is_multi;
+    let asked = Asked {
+        is_weak: statement.consistency.is_weak(),
+        is_plain_read: is_read,
+        fits_readonly_zone: fits_readonly_zone(scan),
+        has_written_dup: statement.has_written_dup,
+        without_table: without,
+        targets: match forced.is_empty() {
+            true => &view.preferences.targets,
+            false => &forced,
+        },
+        current: statement.current,
+        tried: statement.tried,
+        seed: statement.seed,
+    };
+    match choose(view, &asked, &touched) {
+        Ok(choice) => Routed::To(choice),
+        Err(reason) => Routed::Nowhere(reason),
+    }
+}
+
+/// The only table of a statement that names nothing but it, if it is known and in doubt by nobody.
+fn first_table<'t>(
+    now: Tick,
+    tables: &'t Tables,
+    statement: &Statement<'_>,
+) -> Option<&'t TableEntry> {
+    let [table] = statement.scan.tables.as_slice() else {
+        return None;
+    };
+    if table.origin != Origin::Stored || table.is_remote {
+        return None;
+    }
+    let entry = tables.fresh(now, &name(statement, table.name.of(statement.text))?)?;
+    entry.is_located().then_some(entry)
+}
+
+/// The most frequent way, in short: a strong statement, one leaf, and its leader can be used. The
+/// long way gives the same.
+fn leader(view: &View<'_>, statement: &Statement<'_>, entry: &TableEntry) -> Option<SocketAddr> {
+    let prefers = view.preferences;
+    if statement.consistency.is_weak()
+        || entry.is_dup
+        || !prefers.targets.is_empty()
+        || !prefers.proxy_primary_zone.is_empty()
+        || !statement.scan.hints.notes.is_empty()
+    {
+        return None;
+    }
+    let leaf = match entry.locations.leaves().len() {
+        1 => 0,
+        _ => {
+            let tables = [entry.partitions.as_deref()];
+            let request = partition::Request {
+                text: statement.text,
+                scan: statement.scan,
+                tables: &tables,
+                context: statement.context,
+            };
+            partition::leaves(&request, 0)?.leaves.only()?
+        }
+    };
+    let server = entry.locations.leader(leaf)?;
+    let is_usable = view.blocks.of(server).is_none() && !statement.tried.contains(&server);
+    is_usable.then_some(server)
+}
+
+/// What is known of a table; `None` if it has no location that would help, and `without` says why.
+fn look_up<'t, 'a>(
+    now: Tick,
+    tables: &'t Tables,
+    statement: &Statement<'_>,
+    name: TableName<'a>,
+    without: &mut Reason,
+) -> Result<Option<&'t TableEntry>, Routed<'a>> {
+    let known = match tables.find(now, &name) {
+        Found::Fresh(entry) => Some(entry),
+        Found::Due(stale) if statement.is_impatient => stale,
+        Found::Asked { stale, until } if statement.is_impatient || until <= now => stale,
+        Found::Due(_) => return Err(Routed::Wait { name, until: None }),
+        Found::Asked { until, .. } => {
+            let until = Some(until);
+            return Err(Routed::Wait { name, until });
+        }
+    };
+    let Some(entry) = known else {
+        *without = Reason::LocationPending;
+        return Ok(None);
+    };
+    if entry.is_located() {
+        return Ok(Some(entry));
+    }
+    *without = match (&entry.standing, entry.kind) {
+        (_, TableKind::Everywhere) => Reason::NoLocation,
+        (Standing::Unanswered { .. }, _) => Reason::LocationFailed,
+        _ => Reason::TableAbsent,
+    };
+    Ok(None)
+}
+
+/// The whole name of a table; `None` without a database.
+fn name<'a>(statement: &Statement<'a>, written: &'a [u8]) -> Option<TableName<'a>> {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    let (database, name) = if written.iter().all(is_plain) {
+        (statement.context.database, written)
+    } else {
+        let parts = NameParts::of(written);
+        let database = match parts.qualifier() {
+            Some(database) => bare_name(database),
+            None => statement.context.database,
+        };
+        (database, bare_name(parts.last()))
+    };
+    (!database.is_empty()).then_some(TableName {
+        cluster: statement.cluster,
+        tenant: statement.tenant,
+        database,
+        name,
+    })
+}
+
+fn leaves(request: &partition::Request<'_>, index: usize) -> Touched {
+    let Some(answer) = partition::leaves(request, index) else {
+        return Touched::Unknown;
+    };
+    match (answer.certainty, answer.leaves.only()) {
+        (Certainty::Unknown, _) => Touched::Unknown,
+        (_, Some(only)) => Touched::Only(only),
+        _ if answer.leaves.is_all() => Touched::Unknown,
+        _ => Touched::Set(answer.leaves),
+    }
+}
+
+/// The servers that a comment of the statement names.
+fn forced(statement: &Statement<'_>) -> SmallVec<[SocketAddr; 4]> {
+    let note = statement.scan.hints.note(NoteKey::TargetServer);
+    let text = note.map(|span| span.of(statement.text));
+    let text = text.and_then(|text| std::str::from_utf8(text).ok());
+    text.into_iter().flat_map(targets).collect()
+}
+
+/// True for what can be answered without the leaders' zones: SELECT without tables, SET, USE, SHOW
+/// and the like.
+fn fits_readonly_zone(scan: &Scan) -> bool {
+    match scan.verb {
+        Verb::Select => scan.tables.is_empty(),
+        Verb::Set | Verb::Use | Verb::Show | Verb::Describe | Verb::Help | Verb::Empty => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;

@@ -1,0 +1,112 @@
+//! Random sessions through obring and a cluster whose leaders move, and directly on the kernel: a
+//! client sees the same (`bench_harness::random`).
+//!
+//! `OBRING_RANDOM_SEED=n` replays a seed, `OBRING_RANDOM_SEEDS=a..b` runs others.
+
+use super::{binary, kernel};
+use bench_harness::checks::Setup;
+use bench_harness::random::{FRAMINGS, Loss, RANDOM, ServerFraming, Sort, World, seeds};
+
+/// Scripts of one session per framing and mode; `accept session` plays more.
+const SINGLES: u64 = 8;
+/// Scripts of two sessions.
+const PAIRS: u64 = 3;
+/// Scripts in which a planted fault must show.
+const ROBBED: u64 = 30;
+
+fn setup() -> Setup {
+    Setup {
+        binary: binary(),
+        kernel: kernel(),
+    }
+}
+
+fn hunt(world: &mut World, has_locks: bool, first: u64) {
+    for (sort, count) in [(Sort::Single, SINGLES), (Sort::Pair, PAIRS)] {
+        let range = seeds(first..first + count);
+        let tally = world.hunt(sort, has_locks, range).expect("a hunt");
+        println!("{sort:?}: {tally}");
+        assert!(tally.different.is_empty(), "{tally}");
+        // Scripts that the kernel does not answer the same twice prove nothing.
+        assert!(tally.unsteady.len() as u64 * 4 <= tally.scripts, "{tally}");
+    }
+    let broken = world.cluster.violations();
+    assert!(broken.is_empty(), "{broken:?}");
+}
+
+/// The settings of a framing, with statements sent to servers at random; `None` if this obring
+/// cannot do that.
+fn at_random(world: &World, framing: usize) -> Option<Vec<(&'static str, &'static str)>> {
+    if !world.has_random_mode().expect("the administrator") {
+        println!("NOT RUN: server_routing_mode=random, which this obring does not have");
+        return None;
+    }
+    Some([FRAMINGS[framing].settings, &[RANDOM]].concat())
+}
+
+/// In one framing: sessions of both sorts, with servers chosen as always and at random.
+fn in_framing(framing: usize) {
+    let ServerFraming {
+        name,
+        settings,
+        has_locks,
+    } = FRAMINGS[framing];
+    let first = framing as u64 * 1_000;
+    let mut world = World::start(&setup(), settings).expect(name);
+    hunt(&mut world, has_locks, first);
+    let Some(settings) = at_random(&world, framing) else {
+        return;
+    };
+    drop(world);
+    let mut world = World::start(&setup(), &settings).expect(name);
+    hunt(&mut world, has_locks, first);
+}
+
+#[test]
+fn a_client_sees_the_same_in_plain_framing() {
+    in_framing(0);
+}
+
+#[test]
+fn a_client_sees_the_same_in_checksum_framing() {
+    in_framing(1);
+}
+
+#[test]
+fn a_client_sees_the_same_in_oceanbase_framing() {
+    in_framing(2);
+}
+
+#[test]
+fn a_client_sees_the_same_in_compressed_oceanbase_framing() {
+    in_framing(3);
+}
+
+/// The comparison sees that state is missing: a script differs, and few steps are left of it.
+fn finds(settings: &[(&str, &str)], loss: Loss) {
+    let mut world = World::start_robbed(&setup(), settings, loss).expect("a world");
+    let tally = world.hunt(Sort::Single, false, 0..ROBBED).expect("a hunt");
+    println!("{loss:?}: {tally}");
+    assert!(world.stolen() > 0, "{loss:?}: nothing was there to lose");
+    assert!(
+        !tally.different.is_empty(),
+        "{loss:?} is not found: {tally}"
+    );
+}
+
+#[test]
+fn a_set_that_is_lost_is_found() {
+    finds(FRAMINGS[0].settings, Loss::Text("set @"));
+}
+
+#[test]
+fn state_that_does_not_reach_another_server_is_found() {
+    let world = World::start(&setup(), FRAMINGS[2].settings).expect("a world");
+    let Some(settings) = at_random(&world, 2) else {
+        return;
+    };
+    drop(world);
+    // System variables, user variables.
+    finds(&settings, Loss::SubType(4));
+    finds(&settings, Loss::Text("SET @"));
+}

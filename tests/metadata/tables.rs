@@ -1,0 +1,255 @@
+//! Look-ups of tables: what is asked, what every core is sent, and what is not asked twice.
+
+use super::*;
+use obring::routing::{TableEntry, TableKey, TableKind};
+
+/// Name, tablet, id, number of partitions, version, server and role of a replica.
+type Replica<'a> = (&'a str, u64, u64, u64, u64, u8, u8);
+
+fn replicas(list: &[Replica<'_>]) -> Vec<u8> {
+    let columns = [
+        "table_name",
+        "tablet_id",
+        "table_id",
+        "part_num",
+        "schema_version",
+        "role",
+        "replica_type",
+        "dup_replica_type",
+        "svr_ip",
+        "sql_port",
+    ];
+    let row = |(name, tablet, id, parts, version, server, role): &Replica<'_>| {
+        let ip = at(*server).ip().to_string();
+        let numbers = [*tablet, *id, *parts, *version, u64::from(*role), 0, 0];
+        let numbers = numbers.iter().map(u64::to_string);
+        let front = std::iter::once((*name).to_owned()).chain(numbers);
+        front.chain([ip, "2881".to_owned()]).collect()
+    };
+    table(&columns, &list.iter().map(row).collect::<Vec<_>>())
+}
+
+/// The keys of table 7: HASH(id).
+fn info(version: u64) -> Vec<u8> {
+    let values = [
+        "7", "1", "0", "id", "0", "", "1", "id", "5", "0", "0", "63", "", "-1", "20", "0", "",
+    ];
+    let mut row: Vec<_> = values.map(str::to_owned).to_vec();
+    row.push(version.to_string());
+    table(&["c"; 18], &[row])
+}
+
+/// Two partitions with tablets 71 and 72.
+fn parts() -> Vec<u8> {
+    let row = |n: u64| {
+        vec![
+            n.to_string(),
+            format!("p{n}"),
+            (71 + n).to_string(),
+            String::new(),
+        ]
+    };
+    table(
+        &["part_id", "part_name", "tablet_id", "b"],
+        &[row(0), row(1)],
+    )
+}
+
+fn key(name: &str) -> Arc<TableKey> {
+    Arc::new(TableKey {
+        cluster: "ob1".into(),
+        tenant: b"t2".as_slice().into(),
+        database: b"d".as_slice().into(),
+        name: name.as_bytes().into(),
+    })
+}
+
+fn find(rig: &mut Rig, core: u16, name: &str, wrong: u64) {
+    let core = CoreId(core);
+    let key = key(name);
+    rig.mail(Mail::FindTable { core, key, wrong });
+}
+
+/// What the last letter about a table said, on every core.
+fn known(rig: &Rig, name: &str) -> Arc<TableEntry> {
+    let last = |mails: &Vec<Mail>| {
+        let is = |mail: &Mail| match mail {
+            Mail::Table(t) if *t.key.name == *name.as_bytes() => Some(t.clone()),
+            _ => None,
+        };
+        mails.iter().rev().find_map(is)
+    };
+    let known: Vec<_> = rig.sent.iter().map(last).collect();
+    let versions: Vec<_> = known
+        .iter()
+        .map(|k| k.as_ref().map(|k| k.version))
+        .collect();
+    assert!(versions.iter().all(|v| *v == versions[0]), "{versions:?}");
+    known[0].clone().expect("something is known")
+}
+
+fn questions(rig: &Rig, piece: &str) -> Vec<String> {
+    let is_one = |q: &&String| q.contains(piece);
+    rig.asked.iter().filter(is_one).cloned().collect()
+}
+
+const FIRST: &str = "tablet_id = 0";
+const TABLETS: &str = "table_name, tablet_id) IN";
+
+/// A cluster with tables `a` (one leaf, led by 1) and `h` (two leaves, led by 1 and 2).
+fn with_tables() -> Rig {
+    let mut rig = ready();
+    rig.answer(
+        "version_comment",
+        table(&["v"], &[vec!["OceanBase 4.3".into()]]),
+    );
+    rig.answer(
+        FIRST,
+        replicas(&[
+            ("a", 0, 6, 1, 10, 1, 1),
+            ("a", 0, 6, 1, 10, 2, 2),
+            ("h", 0, 7, 2, 20, 1, 1),
+        ]),
+    );
+    rig.answer("partition_info", info(20));
+    rig.answer("__all_virtual_proxy_partition ", parts());
+    rig.answer(
+        TABLETS,
+        replicas(&[("h", 71, 7, 2, 20, 1, 1), ("h", 72, 7, 2, 20, 2, 1)]),
+    );
+    rig
+}
+
+#[test]
+fn tables_of_a_database_are_looked_up_together_and_every_core_is_told() {
+    let mut rig = with_tables();
+    let answer = rig.take_answer("version_comment");
+    for n in 0..200 {
+        find(
+            &mut rig,
+            n % CORES,
+            ["a", "h", "n", "A"][usize::from(n % 4)],
+            0,
+        );
+    }
+    assert!(
+        questions(&rig, FIRST).is_empty(),
+        "the first question hangs"
+    );
+    let link = *rig.links.keys().last().unwrap();
+    rig.call(Input::Bytes(Side::Server(link), &answer));
+    // The first look-up was of `a` alone; the others waited, and were one.
+    let asked = questions(&rig, FIRST);
+    assert!(asked[0].contains("table_name IN ('a')"), "{asked:?}");
+    assert!(asked[1].contains("IN ('h', 'n', 'A')"), "{asked:?}");
+    assert_eq!(asked.len(), 2);
+    let a = known(&rig, "a");
+    assert_eq!(a.locations.leader(0), Some(at(1)));
+    assert_eq!(
+        (a.standing.clone(), a.locations.servers()),
+        (Standing::Known, &[at(1), at(2)][..])
+    );
+    let h = known(&rig, "h");
+    assert_eq!((h.id, h.schema_version), (7, 20));
+    assert_eq!(h.partitions.as_ref().map(|p| p.leaf_count()), Some(2));
+    let leaders = [0, 1].map(|leaf| h.locations.leader(leaf));
+    assert_eq!(leaders, [Some(at(1)), Some(at(2))]);
+    assert_eq!(known(&rig, "n").standing, Standing::Absent);
+    // Whoever asked before it had the answer gets it again, and nobody is asked.
+    let before = rig.asked.len();
+    find(&mut rig, 1, "h", 0);
+    assert_eq!(rig.asked.len(), before);
+}
+
+#[test]
+fn a_doubted_table_is_located_again_without_its_description() {
+    let mut rig = with_tables();
+    find(&mut rig, 0, "h", 0);
+    let first = known(&rig, "h");
+    find(&mut rig, 0, "h", first.version);
+    let same = known(&rig, "h");
+    assert!(same.version > first.version);
+    assert!(
+        Arc::ptr_eq(&same.locations, &first.locations),
+        "nothing moved"
+    );
+    assert_eq!(questions(&rig, "partition_info").len(), 1);
+    rig.answer(
+        TABLETS,
+        replicas(&[("h", 71, 7, 2, 20, 2, 1), ("h", 72, 7, 2, 20, 2, 1)]),
+    );
+    for core in 0..CORES {
+        find(&mut rig, core, "h", same.version);
+    }
+    let moved = known(&rig, "h");
+    assert_eq!(moved.locations.leader(0), Some(at(2)));
+    assert_eq!(
+        questions(&rig, TABLETS).len(),
+        3,
+        "one question for all cores"
+    );
+    assert_eq!(questions(&rig, "partition_info").len(), 1);
+}
+
+#[test]
+fn a_table_that_changes_meanwhile_is_read_again() {
+    let mut rig = with_tables();
+    rig.answer("partition_info", info(21));
+    find(&mut rig, 0, "h", 0);
+    let standing = known(&rig, "h").standing.clone();
+    assert!(
+        matches!(standing, Standing::Unanswered { .. }),
+        "{standing:?}"
+    );
+    rig.wait(1_100);
+    assert_eq!(known(&rig, "h").standing, Standing::Forgotten);
+    rig.answer("partition_info", info(20));
+    find(&mut rig, 0, "h", 0);
+    assert_eq!(known(&rig, "h").standing, Standing::Known);
+}
+
+#[test]
+fn absent_tables_are_remembered_for_a_short_time() {
+    let mut rig = with_tables();
+    for n in 0..20 {
+        find(&mut rig, n % CORES, "n", 0);
+    }
+    assert_eq!(questions(&rig, FIRST).len(), 1);
+    assert_eq!(known(&rig, "n").standing, Standing::Absent);
+    rig.wait(2_100);
+    assert_eq!(known(&rig, "n").standing, Standing::Forgotten);
+    find(&mut rig, 0, "n", 0);
+    assert_eq!(questions(&rig, FIRST).len(), 2);
+    // A name that no table can have is not asked for, and a quote is doubled.
+    find(&mut rig, 0, "a\0b", 0);
+    assert_eq!(known(&rig, "a\0b").standing, Standing::Absent);
+    find(&mut rig, 0, "it's", 0);
+    assert!(questions(&rig, FIRST)[2].contains("('it''s')"));
+    assert_eq!(questions(&rig, FIRST).len(), 3);
+}
+
+#[test]
+fn a_look_up_that_fails_keeps_what_was_known() {
+    let mut rig = with_tables();
+    find(&mut rig, 0, "a", 0);
+    let first = known(&rig, "a");
+    rig.answer(FIRST, error(4012));
+    find(&mut rig, 0, "a", first.version);
+    let kept = known(&rig, "a");
+    assert!(matches!(kept.standing, Standing::Unanswered { .. }));
+    assert_eq!(kept.locations.leader(0), Some(at(1)));
+    rig.wait(10_000);
+    assert_eq!(
+        known(&rig, "a").version,
+        kept.version,
+        "it is not forgotten"
+    );
+}
+
+#[test]
+fn a_kernel_that_does_not_tell_has_its_tables_everywhere() {
+    let mut rig = with_tables();
+    rig.answer(FIRST, error(1054));
+    find(&mut rig, 0, "a", 0);
+    assert_eq!(known(&rig, "a").kind, TableKind::Everywhere);
+}
