@@ -1,17 +1,17 @@
 //! What the client asks: where each request's bytes go.
 
-use super::moving::Kept;
-use super::server_login::HOME;
+use super::known::Missing;
+use super::pin::Outline;
+use super::route::{Kept, Place};
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ, put_error};
 use crate::auth::LoginName;
 use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side, Stage, Tick};
 use crate::config::COMPATIBILITY_VERSION;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
-    ChangeUser, ClientTurn, ColumnKind, Command, HEADER_LEN, Request, RequestStep, Shape, TextRows,
+    ChangeUser, ClientTurn, ColumnKind, Command, HEADER_LEN, Request, RequestStep, TextRows,
     client, put_packet, status,
 };
-use crate::protocol::ob20::ExtraInfo;
 use crate::routing::Mail;
 use crate::sql::{kill_target, proxy_version};
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,6 @@ const CHANGE_USER_MAX: usize = 64 << 10;
 
 /// A client that sends a request whose server is lost may pause this long.
 const BROKEN_PAUSE_MS: u64 = 10_000;
-
-/// Cursor types in the flags of COM_STMT_EXECUTE.
-const CURSOR_FLAGS: u8 = 0x07;
 
 /// Where the bytes of a request go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +47,10 @@ pub(super) enum Route {
 pub(super) struct Running {
     pub(super) command: Command,
     pub(super) route: Route,
+    /// What the request says of itself.
+    pub(super) outline: Outline,
+    /// An error is among its results.
+    pub(super) is_failed: bool,
     /// Sequence number that the next packet to the client has, once the request is whole.
     pub(super) next_seq: u8,
     /// The client has sent the whole request.
@@ -132,7 +133,6 @@ impl Session {
         {
             broken.deadline = ctx.now.after_ms(BROKEN_PAUSE_MS);
         }
-        let is_fresh = self.request.is_fresh();
         match self
             .request
             .step(bytes.data.get(at..).unwrap_or_default(), &mut at)
@@ -146,22 +146,25 @@ impl Session {
                 ..
             } => {
                 let packet = bytes.data.get(from..).unwrap_or_default();
+                let packet_len = HEADER_LEN + len as usize;
                 if let Phase::Running(r) = &mut self.phase {
                     // A packet of the client's turn.
                     r.is_last = len == 0 || r.turn == Some(ClientTurn::AuthAnswer);
                 } else {
-                    // A head in pieces is not looked at.
-                    let packet = if is_fresh { packet } else { &[] };
-                    if self.needs_server(ctx, command, statement(command, packet)) {
-                        self.request
-                            .take_held(|held| self.held.extend_from_slice(held));
-                        self.request = Request::default();
-                        self.hold(bytes.data.get(from..).unwrap_or_default(), out);
-                        self.leave(ctx, out);
+                    let is_whole = packet.len() >= packet_len;
+                    let packet = packet
+                        .get(..packet_len.min(packet.len()))
+                        .unwrap_or_default();
+                    // An empty packet has no command: the server answers it like an unknown one.
+                    let known = command.unwrap_or(Command::SLEEP);
+                    let text = packet.get(HEADER_LEN + 1..).unwrap_or_default();
+                    let outline = self.outline(ctx, known, text, is_whole);
+                    let place = self.place(ctx, known, &outline);
+                    if self.must_wait(ctx, place, bytes.data.get(from..).unwrap_or_default(), out) {
                         return bytes.data.len();
                     }
                     out.laps.now(Stage::Parse);
-                    self.begin_request(ctx, command, seq, flags, packet, out);
+                    self.begin_request(ctx, command, seq, flags, packet, (place, outline), out);
                 }
             }
             RequestStep::Body(n) => {
@@ -189,6 +192,32 @@ impl Session {
         at
     }
 
+    /// A request whose link is not ready waits, as bytes that were not read, until it is.
+    fn must_wait(
+        &mut self,
+        ctx: &Ctx<'_>,
+        place: Place,
+        bytes: &[u8],
+        out: &mut Out<'_, Mail>,
+    ) -> bool {
+        let missing = match place {
+            Place::Nowhere => return false,
+            Place::NewLink(_) => Missing::default(),
+            Place::Link(id) => match self.lacks(id) {
+                missing if missing.is_empty() => return false,
+                missing => missing,
+            },
+        };
+        self.request = Request::default();
+        self.hold(bytes, out);
+        match place {
+            Place::Link(id) => self.begin_sync(ctx, id, missing, out),
+            Place::NewLink(spread) => self.leave(ctx, spread, out),
+            Place::Nowhere => {}
+        }
+        true
+    }
+
     fn begin_request(
         &mut self,
         ctx: &Ctx<'_>,
@@ -196,43 +225,50 @@ impl Session {
         seq: u8,
         flags: u8,
         packet: &[u8],
+        (place, outline): (Place, Outline),
         out: &mut Out<'_, Mail>,
     ) {
         let reply_seq = seq.wrapping_add(1);
         if command == Some(Command::QUIT) {
-            self.say_quit(out);
+            for at in 0..self.links.len() {
+                self.say_quit(LinkId(at as u16), out);
+            }
             self.end(CloseReason::ClientQuit, Linger::Flush, out);
             return;
         }
         let mut broken = self.take_failure();
-        let text = statement(command, packet);
         // An empty packet has no command: the server answers it like an unknown one.
         let command = command.unwrap_or(Command::SLEEP);
-        if let Some(what) = self.misses_the_past(text) {
+        if place != Place::Nowhere
+            && let Some(what) = self.misses_the_past(&outline)
+        {
             let (fault, reason) = (Fault::LostBeforeReply, CloseReason::ServerLost);
             broken = Some(Box::new(Broken::new(ctx, fault, what, reason)));
         }
         let mut kept = None;
         let route = match command {
-            _ if broken.is_some() => Route::Local,
-            Command::PING => Route::Local,
-            Command::CHANGE_USER => Route::Collect(out.pool.take()),
+            _ if broken.is_some() || place == Place::Nowhere => Route::Local,
+            Command::CHANGE_USER => {
+                self.settle_on(place);
+                Route::Collect(out.pool.take())
+            }
             _ => 'route: {
                 if let Some(name) = version_column(command, packet) {
                     break 'route Route::Version(name);
                 }
                 out.laps.now(Stage::Route);
-                kept = self.keep(command, out);
-                let shape = self.shape(command, flags);
-                if let Some(link) = self.link_mut(HOME) {
-                    link.begin(shape);
-                }
-                Route::Forward(HOME)
+                kept = self.keep(out);
+                self.settle_on(place);
+                let id = self.binding.current;
+                self.begin_on(id, command, flags);
+                Route::Forward(id)
             }
         };
         self.phase = Phase::Running(Running {
             command,
             route,
+            outline,
+            is_failed: false,
             next_seq: reply_seq,
             is_asked: false,
             is_replied: !command.has_reply(),
@@ -244,25 +280,30 @@ impl Session {
         });
     }
 
-    /// Says good-bye to an idle server, so that it does not count an aborted connection.
-    pub(super) fn say_quit(&mut self, out: &mut Out<'_, Mail>) -> bool {
-        let shape = self.shape(Command::QUIT, 0);
-        let Some(link) = self.link_mut(HOME).filter(|link| link.is_idle()) else {
-            return false;
-        };
-        link.begin(shape);
-        self.send_packet(HOME, &[1, 0, 0, 0, Command::QUIT.0], out);
-        true
+    /// The request runs on the link of its place.
+    fn settle_on(&mut self, place: Place) {
+        if let Place::Link(id) = place {
+            self.binding.current = id;
+            self.facts.server = self.slot(id).map(|slot| slot.link.server);
+        }
     }
 
-    const fn shape(&self, command: Command, flags: u8) -> Shape {
-        let is_execute = command.0 == Command::STMT_EXECUTE.0;
-        Shape {
-            command,
-            cursor: is_execute && flags & CURSOR_FLAGS != 0,
-            proxy_mode: true,
-            statistics_ok: self.facts.has_statistics_ok,
+    /// A request goes out on a link.
+    pub(super) fn begin_on(&mut self, id: LinkId, command: Command, flags: u8) {
+        if let Some(slot) = self.slot_mut(id) {
+            let shape = slot.shape(command, flags);
+            slot.link.begin(shape);
         }
+    }
+
+    /// Says good-bye to an idle server, so that it does not count an aborted connection.
+    pub(super) fn say_quit(&mut self, id: LinkId, out: &mut Out<'_, Mail>) -> bool {
+        if !self.link_mut(id).is_some_and(|link| link.is_idle()) {
+            return false;
+        }
+        self.begin_on(id, Command::QUIT, 0);
+        self.send_packet(id, &[1, 0, 0, 0, Command::QUIT.0], out);
+        true
     }
 
     /// Moves request bytes `start..end` to where the request goes.
@@ -277,7 +318,6 @@ impl Session {
                     let more = bytes.data.get(start..end).unwrap_or_default();
                     let fits = kept.add(self.request.held()) && kept.add(more);
                     if !fits {
-                        self.moving.has_state |= kept.may_leave_state();
                         r.forget_kept(out);
                     }
                 }
@@ -351,9 +391,6 @@ impl Session {
             return;
         }
         r.is_asked = true;
-        if let Some(kept) = &r.kept {
-            self.moving.has_state |= kept.may_leave_state();
-        }
         out.count(Event::Request);
         match &mut r.route {
             Route::Forward(_) => out.laps.now(Stage::ServerWait),
@@ -446,30 +483,21 @@ impl Session {
         }
         let user = name.for_server();
         let plugin_auth = track & client::PLUGIN_AUTH != 0;
-        let shape = self.shape(Command::CHANGE_USER, 0);
         // The server begins anew; if it refuses, it closes the connection.
-        self.facts.extra = ExtraInfo::default();
+        let database = Some(packet.database).filter(|name| !name.is_empty());
+        self.known.set_database(database);
+        let id = self.binding.current;
         let Phase::Running(r) = &mut self.phase else {
             return;
         };
-        r.route = Route::Forward(HOME);
+        r.route = Route::Forward(id);
         r.new_user = Some(Box::new(name));
-        if let Some(link) = self.link_mut(HOME) {
-            link.begin(shape);
-        }
+        self.begin_on(id, Command::CHANGE_USER, 0);
         out.laps.now(Stage::ServerWait);
         let mut rewritten = out.pool.take();
         put_packet(&mut rewritten, seq, |b| packet.put(b, &user, plugin_auth));
-        self.send_packet(HOME, &rewritten, out);
+        self.send_packet(id, &rewritten, out);
         out.pool.give(rewritten);
-    }
-}
-
-/// The text of a statement, as far as it has come with its head.
-fn statement(command: Option<Command>, packet: &[u8]) -> Option<&[u8]> {
-    match command {
-        Some(Command::QUERY) => packet.get(HEADER_LEN + 1..),
-        _ => None,
     }
 }
 

@@ -282,7 +282,8 @@ impl Server {
     }
 }
 
-/// How a statement begins that leaves nothing in the session.
+/// How a statement begins that leaves nothing in the session; its seed follows in hex, so that it
+/// can be read.
 pub(super) const QUIET: &[u8] = b"select ";
 
 /// The command of the world and its seed, out of a request.
@@ -295,7 +296,11 @@ pub(super) fn statement(command: u8, rest: &[u8]) -> (u8, u64) {
     };
     let seed = |rest: &[u8]| Cursor::new(rest).u64().unwrap_or(1);
     match rest.strip_prefix(QUIET) {
-        Some(rest) if command == 0x03 => (0xF1, seed(rest)),
+        Some(rest) if command == 0x03 => {
+            let digits = rest.get(..16).and_then(|hex| std::str::from_utf8(hex).ok());
+            let seed = digits.and_then(|hex| u64::from_str_radix(hex, 16).ok());
+            (0xF1, seed.unwrap_or(1))
+        }
         _ => (command, seed(rest.get(at..).unwrap_or_default())),
     }
 }
