@@ -6,6 +6,7 @@
 //! * `state.rs`: the state and the entry point, timers, ends.
 //! * `client_login.rs`: greeting, login packet, auth switch.
 //! * `server_login.rs`: choosing a server, connecting, logging in.
+//! * `change_user.rs`: what begins the session anew.
 //! * `gather.rs`: waiting for a request to be whole; `request.rs`: where its bytes go.
 //! * `pin.rs`: whether a request is bound to a link, and why; `route.rs`: which link it runs on.
 //! * `known/`: what the session has and each link lacks; `sync.rs`: bringing it there.
@@ -17,6 +18,7 @@
 //! `LIFECYCLE.md` beside this file draws the states.
 
 mod admin;
+mod change_user;
 mod client_login;
 mod frames;
 mod gather;

@@ -1,10 +1,11 @@
 //! Whether a request is bound to the link of the statement before it, and why.
 
+use super::request::Head;
 use super::state::{Ctx, Session};
-use crate::base::Cursor;
+use crate::base::{Cursor, LinkId};
 use crate::protocol::mysql::{Command, OkPacket, TRACK_VARIABLES, client, status};
 use crate::protocol::ob20::{ExtraError, feedback};
-use crate::sql::{Scan, Syntax, Verb};
+use crate::sql::{Expr, Scan, Scope, Syntax, Verb};
 use serde::{Deserialize, Serialize};
 
 /// Why a request must go where the statement before it went. The first that holds is named.
@@ -33,10 +34,6 @@ pub(super) enum Pin {
     Handler,
     /// Statements were prepared.
     Prepared,
-    /// COM_SET_OPTION was used.
-    Options,
-    /// Another user has logged in by COM_CHANGE_USER.
-    ChangedUser,
     /// There is more state than is kept.
     TooMuchState,
     /// Not all of a request could be read.
@@ -58,8 +55,6 @@ impl Pin {
         Self::Procedure,
         Self::Handler,
         Self::Prepared,
-        Self::Options,
-        Self::ChangedUser,
         Self::TooMuchState,
         Self::Unread,
         Self::LooksBack,
@@ -110,6 +105,10 @@ impl Pins {
 pub(super) struct Outline {
     /// It asks for what the statement before has left: warnings, counts of rows, a trace.
     pub(super) looks_back: bool,
+    /// It may read or set user variables.
+    pub(super) has_user_variables: bool,
+    /// What it sets them to has a type that the reported literal does not tell.
+    pub(super) sets_vaguely: bool,
     /// Not all of it is here.
     pub(super) is_cut: bool,
     /// What binds the session after it.
@@ -156,6 +155,21 @@ fn has_word(text: &[u8], words: &[&[u8]]) -> bool {
     words.iter().any(is_at)
 }
 
+/// True if user variables are set to literals only, whose type the literal itself tells. (A float
+/// is reported as a decimal, a string loses its introducer.)
+fn sets_literals(scan: &Scan, text: &[u8]) -> bool {
+    let is_number = |expr| matches!(expr, Expr::Int(_) | Expr::Decimal(_));
+    scan.assignments.iter().all(|assignment| {
+        assignment.scope != Scope::User
+            || match scan.tree.get(assignment.value) {
+                Expr::Null | Expr::Hex(_) => true,
+                Expr::Text(span) => matches!(span.of(text).first(), Some(b'\'' | b'"')),
+                Expr::Negate(first) => is_number(scan.tree.get(first)),
+                expr => is_number(expr),
+            }
+    })
+}
+
 impl Outline {
     /// Of a COM_QUERY: `text` is the statement, or its front.
     pub(super) fn of_text(scan: &mut Scan, text: &[u8], syntax: Syntax, is_whole: bool) -> Self {
@@ -166,6 +180,9 @@ impl Outline {
             ..Self::default()
         };
         let is_simple = !facts.is_multi && !facts.is_broken && is_whole;
+        outline.has_user_variables = facts.has_user_variables || !is_simple;
+        outline.sets_vaguely = outline.has_user_variables
+            && !(is_simple && scan.verb == Verb::Set && sets_literals(scan, text));
         outline.looks_back = match scan.verb {
             _ if facts.asks_last_result || !is_simple => has_word(text, LOOKING_BACK),
             Verb::Insert | Verb::Replace | Verb::Update | Verb::Delete | Verb::Begin => false,
@@ -201,11 +218,12 @@ impl Outline {
     pub(super) const fn of_command(command: Command) -> Self {
         let leaves = match command {
             Command::STMT_PREPARE | Command::STMT_PREPARE_EXECUTE => Pins::of(Pin::Prepared),
-            Command::SET_OPTION => Pins::of(Pin::Options),
             _ => Pins::NONE,
         };
         Self {
             looks_back: false,
+            has_user_variables: false,
+            sets_vaguely: false,
             is_cut: false,
             leaves,
             leaves_always: Pins::NONE,
@@ -224,20 +242,14 @@ impl Outline {
 }
 
 impl Session {
-    /// What the request says of itself, which has this command; `packet` is its first packet as far
-    /// as it is here, `len` the length of its payload.
-    pub(super) fn outline(
-        &self,
-        ctx: &Ctx<'_>,
-        command: Command,
-        text: &[u8],
-        is_whole: bool,
-    ) -> Outline {
-        if command != Command::QUERY || !self.binding.is_routed {
-            return Outline::of_command(command);
+    /// What a request says of itself.
+    pub(super) fn outline(&self, ctx: &Ctx<'_>, head: &Head<'_>) -> Outline {
+        let is_whole = head.is_whole;
+        if head.command != Command::QUERY || !self.binding.is_routed {
+            return Outline::of_command(head.command);
         }
         let mut scan = ctx.scan.borrow_mut();
-        let mut outline = Outline::of_text(&mut scan, text, self.syntax(), is_whole);
+        let mut outline = Outline::of_text(&mut scan, head.body(), self.syntax(), is_whole);
         if !is_whole && self.facts.capabilities & client::MULTI_STATEMENTS != 0 {
             // What is not here may be another statement.
             outline.leaves_always.set(Pin::Unread, true);
@@ -250,6 +262,18 @@ impl Session {
             no_backslash_escapes: self.facts.status & status::NO_BACKSLASH_ESCAPES != 0,
             ..Syntax::default()
         }
+    }
+
+    /// The link that a request with user variables runs on, if it matters: there are variables of
+    /// which the other links would have the value but not the type.
+    pub(super) fn link_of_variables(&self, outline: &Outline) -> Option<LinkId> {
+        let id = self
+            .binding
+            .variables
+            .filter(|_| outline.has_user_variables)?;
+        self.slot(id)
+            .is_some_and(|slot| slot.link.is_idle())
+            .then_some(id)
     }
 
     /// Why a request is bound to the link of the statement before, if it is.

@@ -2,12 +2,11 @@
 //! connection means.
 
 use super::known::{Has, Known};
-use super::pin::{Pin, Pins, learn_pins};
+use super::pin::{Pins, learn_pins};
 use super::route::{Kept, RESET};
 use super::slot::Slot;
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, Untold, put_ok};
-use crate::auth::LoginName;
 use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Side, Stage, Tick};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ClientTurn, Command, OkPacket, ReplySink, TRACK_VARIABLES, status};
@@ -255,11 +254,17 @@ impl Session {
         running.is_replied = true;
         out.count(Event::Reply);
         let (command, is_failed) = (running.command, running.is_failed);
+        let sets_vaguely = running.outline.sets_vaguely;
         self.binding.pins = running.outline.after(self.binding.pins, is_failed);
         let new_user = running.new_user.take();
+        let option = running.option.filter(|_| !is_failed);
         if !is_failed && matches!(command, Command::CHANGE_USER | Command::RESET_CONNECTION) {
             self.began_anew(id, new_user, out);
         }
+        if let Some(option) = option {
+            self.known.set_option(option);
+        }
+        let is_vague = self.known.has_vague_variables(sets_vaguely);
         let (newest, in_database) = (self.known.newest(), self.known.database().is_some());
         if let Some(slot) = self.slot_mut(id) {
             // After an error a server may not have taken what went with the request.
@@ -272,28 +277,11 @@ impl Session {
             }
             slot.has = Has { info, ..newest };
             slot.used = ctx.now;
+            if is_vague {
+                self.binding.variables = Some(id);
+            }
         }
         self.finish_if_done(ctx, out);
-    }
-
-    /// COM_CHANGE_USER or COM_RESET_CONNECTION succeeded: nothing of before is left.
-    fn began_anew(
-        &mut self,
-        id: LinkId,
-        new_user: Option<Box<LoginName>>,
-        out: &mut Out<'_, Mail>,
-    ) {
-        self.drop_others(id, out);
-        self.binding.pins = Pins::NONE;
-        let database = self.known.database().map(<[u8]>::to_vec);
-        self.known.clear();
-        self.known.set_database(database.as_deref());
-        if let Some(name) = new_user {
-            self.name = Some(name);
-            // Other servers cannot be told the new user's password.
-            self.binding.pins.set(Pin::ChangedUser, true);
-            out.count(Event::ClientChangedUser);
-        }
     }
 
     /// The server sent what is not the protocol: nothing of it can be trusted any more.

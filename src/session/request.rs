@@ -1,23 +1,20 @@
 //! What the client asks: where each request's bytes go.
 
+use super::change_user::{self, NewUser};
 use super::known::Missing;
 use super::pin::Outline;
 use super::route::{Kept, Place};
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ, put_error};
-use crate::auth::LoginName;
 use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side, Stage, Tick};
 use crate::config::COMPATIBILITY_VERSION;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
-    ChangeUser, ClientTurn, ColumnKind, Command, HEADER_LEN, Request, RequestStep, TextRows,
-    client, put_packet, status,
+    ClientTurn, ColumnKind, Command, HEADER_LEN, Request, RequestStep, TextRows, client,
+    put_packet, status,
 };
 use crate::routing::Mail;
 use crate::sql::{kill_target, proxy_version};
 use serde::{Deserialize, Serialize};
-
-/// A COM_CHANGE_USER longer than this is refused: it must be seen whole.
-const CHANGE_USER_MAX: usize = 64 << 10;
 
 /// A client that sends a request whose server is lost may pause this long.
 const BROKEN_PAUSE_MS: u64 = 10_000;
@@ -62,7 +59,9 @@ pub(super) struct Running {
     /// The packet of a turn that is being read is the empty one that ends a file.
     is_last: bool,
     /// A COM_CHANGE_USER, until its reply.
-    pub(super) new_user: Option<Box<LoginName>>,
+    pub(super) new_user: Option<Box<NewUser>>,
+    /// The option that a COM_SET_OPTION sets.
+    pub(super) option: Option<u16>,
     /// The server was lost while the client still sends.
     pub(super) broken: Option<Box<Broken>>,
     /// What is kept of the request until its reply begins, if it may be sent again elsewhere.
@@ -88,6 +87,28 @@ impl Broken {
             reason,
             deadline: ctx.now.after_ms(BROKEN_PAUSE_MS),
         }
+    }
+}
+
+/// The front of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head<'a> {
+    pub(super) command: Command,
+    pub(super) seq: u8,
+    /// Of COM_STMT_EXECUTE.
+    pub(super) flags: u8,
+    /// The statement's id, for commands about one.
+    pub(super) statement: u32,
+    /// The first packet with its header, or as much of it as is here.
+    pub(super) packet: &'a [u8],
+    /// It is all of it.
+    pub(super) is_whole: bool,
+}
+
+impl<'a> Head<'a> {
+    /// What stands behind the command byte.
+    pub(super) fn body(&self) -> &'a [u8] {
+        self.packet.get(HEADER_LEN + 1..).unwrap_or_default()
     }
 }
 
@@ -143,7 +164,7 @@ impl Session {
                 len,
                 seq,
                 flags,
-                ..
+                statement,
             } => {
                 let packet = bytes.data.get(from..).unwrap_or_default();
                 let packet_len = HEADER_LEN + len as usize;
@@ -155,16 +176,23 @@ impl Session {
                     let packet = packet
                         .get(..packet_len.min(packet.len()))
                         .unwrap_or_default();
-                    // An empty packet has no command: the server answers it like an unknown one.
-                    let known = command.unwrap_or(Command::SLEEP);
-                    let text = packet.get(HEADER_LEN + 1..).unwrap_or_default();
-                    let outline = self.outline(ctx, known, text, is_whole);
-                    let place = self.place(ctx, known, &outline);
+                    let head = Head {
+                        // An empty packet has no command: the server answers it like an unknown
+                        // one.
+                        command: command.unwrap_or(Command::SLEEP),
+                        seq,
+                        flags,
+                        statement,
+                        packet,
+                        is_whole,
+                    };
+                    let outline = self.outline(ctx, &head);
+                    let place = self.place(ctx, &head, &outline);
                     if self.must_wait(ctx, place, bytes.data.get(from..).unwrap_or_default(), out) {
                         return bytes.data.len();
                     }
                     out.laps.now(Stage::Parse);
-                    self.begin_request(ctx, command, seq, flags, packet, (place, outline), out);
+                    self.begin_request(ctx, &head, place, outline, out);
                 }
             }
             RequestStep::Body(n) => {
@@ -221,15 +249,20 @@ impl Session {
     fn begin_request(
         &mut self,
         ctx: &Ctx<'_>,
-        command: Option<Command>,
-        seq: u8,
-        flags: u8,
-        packet: &[u8],
-        (place, outline): (Place, Outline),
+        head: &Head<'_>,
+        place: Place,
+        outline: Outline,
         out: &mut Out<'_, Mail>,
     ) {
+        let Head {
+            command,
+            seq,
+            flags,
+            packet,
+            ..
+        } = *head;
         let reply_seq = seq.wrapping_add(1);
-        if command == Some(Command::QUIT) {
+        if command == Command::QUIT {
             for at in 0..self.links.len() {
                 self.say_quit(LinkId(at as u16), out);
             }
@@ -237,8 +270,6 @@ impl Session {
             return;
         }
         let mut broken = self.take_failure();
-        // An empty packet has no command: the server answers it like an unknown one.
-        let command = command.unwrap_or(Command::SLEEP);
         if place != Place::Nowhere
             && let Some(what) = self.misses_the_past(&outline)
         {
@@ -275,6 +306,10 @@ impl Session {
             turn: None,
             is_last: false,
             new_user: None,
+            option: match (command, packet.get(HEADER_LEN + 1..)) {
+                (Command::SET_OPTION, Some(&[a, b])) => Some(u16::from_le_bytes([a, b])),
+                _ => None,
+            },
             broken,
             kept,
         });
@@ -298,9 +333,11 @@ impl Session {
 
     /// Says good-bye to an idle server, so that it does not count an aborted connection.
     pub(super) fn say_quit(&mut self, id: LinkId, out: &mut Out<'_, Mail>) -> bool {
-        if !self.link_mut(id).is_some_and(|link| link.is_idle()) {
+        let Some(slot) = self.slot_mut(id).filter(|slot| slot.link.is_idle()) else {
             return false;
-        }
+        };
+        // It needs nothing any more.
+        slot.was_told = true;
         self.begin_on(id, Command::QUIT, 0);
         self.send_packet(id, &[1, 0, 0, 0, Command::QUIT.0], out);
         true
@@ -314,6 +351,10 @@ impl Session {
         match &mut r.route {
             Route::Forward(id) => {
                 let id = *id;
+                if let Some(user) = &mut r.new_user {
+                    user.take(self.request.held());
+                    user.take(bytes.data.get(start..end).unwrap_or_default());
+                }
                 if let Some(kept) = &mut r.kept {
                     let more = bytes.data.get(start..end).unwrap_or_default();
                     let fits = kept.add(self.request.held()) && kept.add(more);
@@ -326,7 +367,7 @@ impl Session {
             Route::Collect(collected) => {
                 self.request
                     .take_held(|held| collected.extend_from_slice(held));
-                let room = (CHANGE_USER_MAX + 1).saturating_sub(collected.len());
+                let room = change_user::room(collected.len());
                 let end = end.min(start + room);
                 collected.extend_from_slice(bytes.data.get(start..end).unwrap_or_default());
             }
@@ -412,7 +453,7 @@ impl Session {
             }
             Route::Collect(collected) => {
                 let collected = std::mem::take(collected);
-                self.change_user(seq, &collected, out);
+                self.change_user(ctx, seq, &collected, out);
                 out.pool.give(collected);
             }
         }
@@ -441,63 +482,6 @@ impl Session {
         {
             self.fail(seq, broken.fault, &broken.text, broken.reason, out);
         }
-    }
-
-    /// Sends COM_CHANGE_USER on with the name that servers know.
-    fn change_user(&mut self, seq: u8, packet: &[u8], out: &mut Out<'_, Mail>) {
-        let next = seq.wrapping_add(1);
-        let refuse = |this: &mut Self, fault, text: &str, out: &mut Out<'_, Mail>| {
-            put_error(next, fault, text, out);
-            if let Phase::Running(r) = &mut this.phase {
-                r.is_replied = true;
-            }
-        };
-        if packet.len() > CHANGE_USER_MAX {
-            let text = format!("COM_CHANGE_USER is longer than {CHANGE_USER_MAX} bytes");
-            return refuse(self, Fault::PacketTooLarge, &text, out);
-        }
-        let payload = packet.get(HEADER_LEN..).unwrap_or_default();
-        let Ok(packet) = ChangeUser::parse(payload) else {
-            return refuse(
-                self,
-                Fault::MalformedPacket,
-                "malformed COM_CHANGE_USER packet",
-                out,
-            );
-        };
-        let (Some(current), track) = (self.name.as_deref(), self.facts.capabilities) else {
-            return;
-        };
-        let name = match LoginName::parse(packet.user, b":-.", &current.tenant) {
-            Ok(name) => name,
-            Err(e) => {
-                let user = String::from_utf8_lossy(packet.user).into_owned();
-                let text = format!("Access denied for user '{user}': {e}");
-                return refuse(self, Fault::AccessDenied, &text, out);
-            }
-        };
-        let same_cluster = name.cluster.is_none() || name.cluster == current.cluster;
-        if name.tenant != current.tenant || !same_cluster {
-            let text = "COM_CHANGE_USER cannot change the tenant or the cluster of a connection";
-            return refuse(self, Fault::NotSupported, text, out);
-        }
-        let user = name.for_server();
-        let plugin_auth = track & client::PLUGIN_AUTH != 0;
-        // The server begins anew; if it refuses, it closes the connection.
-        let database = Some(packet.database).filter(|name| !name.is_empty());
-        self.known.set_database(database);
-        let id = self.binding.current;
-        let Phase::Running(r) = &mut self.phase else {
-            return;
-        };
-        r.route = Route::Forward(id);
-        r.new_user = Some(Box::new(name));
-        self.begin_on(id, Command::CHANGE_USER, 0);
-        out.laps.now(Stage::ServerWait);
-        let mut rewritten = out.pool.take();
-        put_packet(&mut rewritten, seq, |b| packet.put(b, &user, plugin_auth));
-        self.send_packet(id, &rewritten, out);
-        out.pool.give(rewritten);
     }
 }
 

@@ -7,7 +7,7 @@
 //! session's state is brought there in front of the request (`sync.rs`).
 
 use super::pin::{Outline, Pins};
-use super::request::{Broken, Running};
+use super::request::{Broken, Head, Running};
 use super::server_login::{Purpose, ServerLogin};
 use super::slot::Slot;
 use super::state::{Ctx, Phase, Session};
@@ -56,6 +56,9 @@ pub(super) struct Binding {
     pub(super) current: LinkId,
     /// Why the session stays there.
     pub(super) pins: Pins,
+    /// Where statements with user variables run, once there are some with a type that no report
+    /// tells.
+    pub(super) variables: Option<LinkId>,
     /// There are other servers: the cluster has views.
     pub(super) is_routed: bool,
     /// Version of the tenant's entry that the server was taken from; 0: it is on all servers.
@@ -84,6 +87,7 @@ impl Binding {
         Self {
             current: LinkId(0),
             pins: Pins::NONE,
+            variables: None,
             is_routed: false,
             chosen_by: 0,
             ready: None,
@@ -168,8 +172,8 @@ impl Session {
     }
 
     /// A request begins: where it runs.
-    pub(super) fn place(&mut self, ctx: &Ctx<'_>, command: Command, outline: &Outline) -> Place {
-        if self.binding.failure.is_some() || matches!(command, Command::QUIT | Command::PING) {
+    pub(super) fn place(&mut self, ctx: &Ctx<'_>, head: &Head<'_>, outline: &Outline) -> Place {
+        if self.binding.failure.is_some() || matches!(head.command, Command::QUIT | Command::PING) {
             return Place::Nowhere;
         }
         if let Some(id) = self.binding.ready.take()
@@ -184,6 +188,9 @@ impl Session {
                 true => Place::Link(current),
                 false => Place::NewLink(self.id),
             };
+        }
+        if let Some(id) = self.link_of_variables(outline) {
+            return Place::Link(id);
         }
         if ctx.settings.routing == RoutingMode::Random {
             let spread = self.binding.dice.next_u64() as u32;
@@ -268,11 +275,11 @@ impl Session {
     /// Idle links besides the one of the last statement, and when they were used last.
     fn spare_links(&self) -> impl Iterator<Item = (LinkId, Tick)> {
         let current = usize::from(self.binding.current.0);
+        let variables = self.binding.variables;
         let links = self.links.iter().enumerate();
         links.filter_map(move |(at, slot)| {
-            let slot = slot
-                .as_ref()
-                .filter(|s| s.link.is_idle() && at != current)?;
+            let is_kept = at == current || variables == Some(LinkId(at as u16));
+            let slot = slot.as_ref().filter(|s| s.link.is_idle() && !is_kept)?;
             Some((LinkId(at as u16), slot.used))
         })
     }
@@ -328,6 +335,10 @@ impl Session {
             *slot = None;
         }
         self.binding.dropped = Some(id);
+        if self.binding.variables == Some(id) {
+            // What is left of them are their values.
+            self.binding.variables = None;
+        }
         self.binding.past_is_lost |= id == self.binding.current;
     }
 

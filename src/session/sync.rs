@@ -19,8 +19,10 @@ const BAD_DATABASE: u16 = 1049;
 /// A request of the session's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Step {
-    Variables,
+    SystemVariables,
+    UserVariables,
     Database,
+    Option,
 }
 
 /// Requests of the session's own that are under way on a link.
@@ -93,9 +95,17 @@ impl Session {
             self.send_step(id, Command::INIT_DB, &name, out);
             steps.push(Step::Database);
         }
-        if let Some(text) = missing.set {
+        if let Some(option) = missing.option {
+            self.send_step(id, Command::SET_OPTION, &option.to_le_bytes(), out);
+            steps.push(Step::Option);
+        }
+        if let Some(text) = missing.system {
             self.send_step(id, Command::QUERY, &text, out);
-            steps.push(Step::Variables);
+            steps.push(Step::SystemVariables);
+        }
+        if let Some(text) = missing.user {
+            self.send_step(id, Command::QUERY, &text, out);
+            steps.push(Step::UserVariables);
         }
         out.count(Event::LinkSynced);
         self.phase = Phase::Syncing(Box::new(Syncing {
@@ -177,9 +187,9 @@ impl Session {
                 slot.has.database = target.database;
                 slot.has_database = true;
             }
-            (Step::Variables, None) => {
-                (slot.has.system, slot.has.user) = (target.system, target.user);
-            }
+            (Step::SystemVariables, None) => slot.has.system = target.system,
+            (Step::Option, None) => slot.has.option = target.option,
+            (Step::UserVariables, None) => slot.has.user = target.user,
             (Step::Database, Some(BAD_DATABASE)) => {
                 // It is gone: a direct client would be in none by now.
                 self.known.set_database(None);

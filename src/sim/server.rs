@@ -253,6 +253,11 @@ impl Server {
                 self.state = State::File;
                 acts.push(Act::Send(script::packet(next, b"\xfbfile")));
             }
+            // A proxy brings the state of a session here.
+            0x03 if rest.starts_with(b"SET ") => {
+                let ok = script::proxy_ok(0, self.status, "", &[], &[], None);
+                acts.push(Act::Send(script::packet(next, &ok)));
+            }
             _ if !cluster.has(&self.tenant, self.address) => {
                 self.state = State::Ended;
                 acts.push(Act::Send(error_and_ok(next, 5150)));

@@ -11,6 +11,7 @@
 //! | system | OK packets | `SET @@a = ...`, unless its info carries them |
 //! | user | OK packets | `SET @a = ...` |
 //! | database | OK packets, logins | login, COM_INIT_DB |
+//! | option | COM_SET_OPTION that succeeded | COM_SET_OPTION |
 
 mod statement;
 #[cfg(test)]
@@ -66,6 +67,7 @@ pub(super) struct Has {
     pub(super) system: u64,
     pub(super) user: u64,
     pub(super) database: u64,
+    pub(super) option: u64,
 }
 
 /// What a session has.
@@ -75,21 +77,31 @@ pub(super) struct Known {
     /// The newest stamp of each class.
     newest: Has,
     database: Option<Vec<u8>>,
+    /// As set by COM_SET_OPTION; `None` if it never was.
+    option: Option<u16>,
     system: Vec<Variable>,
     user: Vec<Variable>,
     info: Vec<Part>,
     bytes: usize,
     /// Something could not be kept.
     is_cut: bool,
+    /// User variables were told of.
+    has_told_user: bool,
+    /// The character set of literals has changed since strings were set.
+    has_other_strings: bool,
 }
 
 /// What a link lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Missing {
-    /// A statement that sets variables.
-    pub(super) set: Option<Vec<u8>>,
+    /// A statement that sets system variables.
+    pub(super) system: Option<Vec<u8>>,
+    /// One that sets user variables: behind the other, because literals are read by what it sets.
+    pub(super) user: Option<Vec<u8>>,
     /// A database to change to.
     pub(super) database: Option<Vec<u8>>,
+    /// An option for COM_SET_OPTION.
+    pub(super) option: Option<u16>,
     /// The link has a database, and the session has none any more: no command says so.
     pub(super) is_beyond: bool,
 }
@@ -97,7 +109,8 @@ pub(super) struct Missing {
 impl Missing {
     /// True if the link needs no request of its own.
     pub(super) const fn is_empty(&self) -> bool {
-        self.set.is_none() && self.database.is_none() && !self.is_beyond
+        let is_told = self.system.is_none() && self.user.is_none() && self.option.is_none();
+        is_told && self.database.is_none() && !self.is_beyond
     }
 }
 
@@ -117,6 +130,15 @@ impl Known {
         self.is_cut
     }
 
+    /// True, once, if reports since the last call leave user variables that their literals do not
+    /// make again. `is_vague`: what set them may have given them another type. Strings are among
+    /// them when the character set of literals has changed since.
+    pub(super) const fn has_vague_variables(&mut self, is_vague: bool) -> bool {
+        let is_told = std::mem::replace(&mut self.has_told_user, false);
+        let is_other = std::mem::replace(&mut self.has_other_strings, false);
+        is_told && is_vague || is_other
+    }
+
     /// The session begins anew. What links have is older than anything that is learnt from now on.
     pub(super) fn clear(&mut self) {
         let counter = self.counter + 1;
@@ -127,6 +149,7 @@ impl Known {
                 system: counter,
                 user: counter,
                 database: counter,
+                option: counter,
             },
             ..Self::default()
         };
@@ -138,6 +161,15 @@ impl Known {
             self.database = name.map(<[u8]>::to_vec);
             self.counter += 1;
             self.newest.database = self.counter;
+        }
+    }
+
+    /// COM_SET_OPTION has set this option: multi-statements on (0) or off (1).
+    pub(super) fn set_option(&mut self, option: u16) {
+        if self.option != Some(option) {
+            self.option = Some(option);
+            self.counter += 1;
+            self.newest.option = self.counter;
         }
     }
 
@@ -159,9 +191,18 @@ impl Known {
         }
     }
 
+    fn value_of(&self, system: &[u8]) -> Option<&[u8]> {
+        let found = self.system.iter().find(|v| v.name == system);
+        found.map(|v| &*v.value)
+    }
+
     fn learn_variable(&mut self, name: &[u8], value: &[u8], is_user: bool) {
         if !is_user && (is_for_proxies(name) || OF_THE_SERVER.contains(&name)) {
             return;
+        }
+        self.has_told_user |= is_user;
+        if !is_user && name == b"collation_connection" && self.value_of(name) != Some(value) {
+            self.has_other_strings |= self.user.iter().any(|v| v.value.starts_with(b"'"));
         }
         let variables = if is_user {
             &mut self.user
@@ -265,14 +306,14 @@ impl Known {
             missing.is_beyond = self.database.is_none() && has_database;
             missing.database.clone_from(&self.database);
         }
-        let system_from = match carries_system {
-            true => u64::MAX,
-            false => has.system,
-        };
-        if has.user < self.newest.user || system_from < self.newest.system {
-            let system = newer(&self.system, system_from);
-            let user = newer(&self.user, has.user);
-            missing.set = statement::set(&system, &user, no_backslash);
+        if has.system < self.newest.system && !carries_system {
+            missing.system = statement::set_system(&newer(&self.system, has.system), no_backslash);
+        }
+        if has.option < self.newest.option {
+            missing.option = self.option;
+        }
+        if has.user < self.newest.user {
+            missing.user = statement::set_user(&newer(&self.user, has.user), no_backslash);
         }
         missing
     }

@@ -1,40 +1,43 @@
-//! The statement that sets variables on a link.
+//! The statements that set variables on a link.
 
 use super::Variable;
 
-/// `SET @@a = ..., @u = ...;` in that order; `None` if there is nothing to set.
+/// `SET @@a = ..., @@b = ...` in that order; `None` if there is nothing to set.
 ///
 /// Values of system variables are reported as bare text: a number is written as it is, anything
 /// else as a string. That is what every session variable of seekdb 1.3.0.post5 accepts, and none
 /// accepts both.
-pub(super) fn set(system: &[&Variable], user: &[&Variable], no_backslash: bool) -> Option<Vec<u8>> {
-    let mut out = b"SET ".to_vec();
-    let begin = out.len();
-    for variable in system {
-        separate(&mut out, begin);
+pub(super) fn set_system(variables: &[&Variable], no_backslash: bool) -> Option<Vec<u8>> {
+    set(variables, |out, variable| {
         out.extend_from_slice(b"@@");
         out.extend_from_slice(&variable.name);
         out.extend_from_slice(b" = ");
         if is_number(&variable.value) {
             out.extend_from_slice(&variable.value);
         } else {
-            put_text(&mut out, &variable.value, no_backslash);
+            put_text(out, &variable.value, no_backslash);
         }
-    }
-    for variable in user {
-        separate(&mut out, begin);
-        out.push(b'@');
-        put_name(&mut out, &variable.name);
-        out.extend_from_slice(b" = ");
-        put_literal(&mut out, &variable.value, no_backslash);
-    }
-    (out.len() > begin).then_some(out)
+    })
 }
 
-fn separate(out: &mut Vec<u8>, begin: usize) {
-    if out.len() > begin {
-        out.extend_from_slice(b", ");
+/// `SET @a = ..., @b = ...` in that order; `None` if there is nothing to set.
+pub(super) fn set_user(variables: &[&Variable], no_backslash: bool) -> Option<Vec<u8>> {
+    set(variables, |out, variable| {
+        out.push(b'@');
+        put_name(out, &variable.name);
+        out.extend_from_slice(b" = ");
+        put_literal(out, &variable.value, no_backslash);
+    })
+}
+
+fn set(variables: &[&Variable], put: impl Fn(&mut Vec<u8>, &Variable)) -> Option<Vec<u8>> {
+    let mut out = vec![];
+    for variable in variables {
+        let before: &[u8] = if out.is_empty() { b"SET " } else { b", " };
+        out.extend_from_slice(before);
+        put(&mut out, variable);
     }
+    (!out.is_empty()).then_some(out)
 }
 
 /// Digits with a sign and a point at most.

@@ -31,8 +31,14 @@ fn learn(known: &mut Known, state: &[u8]) {
 }
 
 fn set(known: &Known, has: Has, carries: bool) -> String {
-    let missing = known.missing(has, carries, true, false);
-    String::from_utf8(missing.set.unwrap_or_default()).expect("text")
+    both(&known.missing(has, carries, true, false))
+}
+
+/// The statements, one after the other.
+fn both(missing: &Missing) -> String {
+    let all = [&missing.system, &missing.user].into_iter().flatten();
+    let all: Vec<_> = all.map(|text| String::from_utf8_lossy(text)).collect();
+    all.join("; ")
 }
 
 #[test]
@@ -42,7 +48,7 @@ fn only_what_a_link_lacks_is_missing() {
     assert!(known.missing(nothing, false, true, false).is_empty());
     let first = [("autocommit", "OFF"), ("ob_query_timeout", "100")];
     learn(&mut known, &state(&first, &[("a", "'x'")], Some("d")));
-    let all = "SET @@autocommit = 'OFF', @@ob_query_timeout = 100, @`a` = 'x'";
+    let all = "SET @@autocommit = 'OFF', @@ob_query_timeout = 100; SET @`a` = 'x'";
     assert_eq!(set(&known, nothing, false), all);
     assert_eq!(set(&known, nothing, true), "SET @`a` = 'x'");
     let database = known.missing(nothing, true, true, false).database;
@@ -54,7 +60,7 @@ fn only_what_a_link_lacks_is_missing() {
     assert_eq!(known.newest(), before);
     learn(&mut known, &state(&[("autocommit", "ON")], &[], None));
     assert_eq!(set(&known, before, false), "SET @@autocommit = 'ON'");
-    let both = "SET @@ob_query_timeout = 100, @@autocommit = 'ON', @`a` = 'x'";
+    let both = "SET @@ob_query_timeout = 100, @@autocommit = 'ON'; SET @`a` = 'x'";
     assert_eq!(set(&known, nothing, false), both);
 }
 
@@ -83,6 +89,20 @@ fn a_dropped_database_cannot_be_told_to_a_link_that_has_one() {
     learn(&mut known, &state(&[], &[], Some("")));
     assert!(known.missing(has, true, true, false).is_beyond);
     assert!(known.missing(has, true, false, false).is_empty());
+}
+
+#[test]
+fn an_option_goes_to_links_that_have_another() {
+    let mut known = Known::default();
+    let nothing = Has::default();
+    assert_eq!(known.missing(nothing, true, true, false).option, None);
+    known.set_option(1);
+    assert_eq!(known.missing(nothing, true, true, false).option, Some(1));
+    let has = known.newest();
+    known.set_option(1);
+    assert!(known.missing(has, true, true, false).is_empty());
+    known.clear();
+    assert_eq!(known.missing(has, true, true, false).option, None);
 }
 
 #[test]
@@ -116,17 +136,33 @@ fn info_is_kept_by_sub_type_and_sent_in_either_form() {
 }
 
 #[test]
+fn variables_that_no_literal_makes_again_are_told_once() {
+    let mut known = Known::default();
+    learn(&mut known, &state(&[], &[("n", "1")], None));
+    assert!(known.has_vague_variables(true) && !known.has_vague_variables(true));
+    learn(&mut known, &state(&[], &[("n", "1")], None));
+    assert!(
+        known.has_vague_variables(true),
+        "the same value, perhaps another type"
+    );
+    learn(&mut known, &state(&[], &[("s", "'x'")], None));
+    assert!(!known.has_vague_variables(false));
+    let collation = [("collation_connection", "gbk_bin")];
+    learn(&mut known, &state(&collation, &[], None));
+    assert!(known.has_vague_variables(false));
+    learn(&mut known, &state(&collation, &[], None));
+    assert!(!known.has_vague_variables(false), "nothing changed");
+}
+
+#[test]
 fn strings_and_names_are_written_so_that_they_are_read_the_same() {
     let mut known = Known::default();
     let user = [("we``ird", r"'a\'b\\c'"), ("b`", "NULL"), ("n", "-1.50")];
     learn(&mut known, &state(&[("sql_mode", "A,'B")], &user, None));
-    let text = |no_backslash| {
-        let missing = known.missing(Has::default(), false, true, no_backslash);
-        String::from_utf8(missing.set.expect("a set")).expect("text")
-    };
-    let want = r"SET @@sql_mode = 'A,''B', @`we``ird` = 'a\'b\\c', @'b`' = NULL, @`n` = -1.50";
+    let text = |no_backslash| both(&known.missing(Has::default(), false, true, no_backslash));
+    let want = r"SET @@sql_mode = 'A,''B'; SET @`we``ird` = 'a\'b\\c', @'b`' = NULL, @`n` = -1.50";
     assert_eq!(text(false), want);
-    let want = r"SET @@sql_mode = 'A,''B', @`we``ird` = 'a''b\c', @'b`' = NULL, @`n` = -1.50";
+    let want = r"SET @@sql_mode = 'A,''B'; SET @`we``ird` = 'a''b\c', @'b`' = NULL, @`n` = -1.50";
     assert_eq!(text(true), want);
 }
 
