@@ -26,8 +26,10 @@ enum Rule {
 pub struct Collation {
     rule: Rule,
     charset: TextCharset,
-    /// Blanks at the end do not count.
+    /// Blanks at the end do not count in comparisons.
     pads: bool,
+    /// Blanks at the end do not count in hashes.
+    trims: bool,
 }
 
 impl Collation {
@@ -36,11 +38,10 @@ impl Collation {
     pub const fn of(id: u32) -> Option<Self> {
         let (rule, pads) = match id {
             45 | 54 => (Rule::GeneralCi, true),
-            // Observed on seekdb 1.3.0: utf8mb4_0900_bin is trimmed too.
-            46 | 47 | 55 | 65 | 87 | 249 | 309 => (Rule::Bytes, true),
+            46 | 47 | 55 | 65 | 87 | 249 => (Rule::Bytes, true),
             // The _bin collations of sets that are known as far as they have ASCII.
             53 | 69 | 72 | 80 | 84..=86 | 88 | 89 | 91 | 96 | 98 | 216 => (Rule::Bytes, true),
-            63 => (Rule::Bytes, false),
+            63 | 309 => (Rule::Bytes, false),
             224 => (Rule::UnicodeCi, true),
             255 => (Rule::Uca0900, false),
             28 => (Rule::GbkChineseCi, true),
@@ -56,6 +57,9 @@ impl Collation {
             rule,
             charset,
             pads,
+            // Observed on seekdb 1.3.0: utf8mb4_0900_bin hashes without blanks at the end, and
+            // compares with them.
+            trims: pads || id == 309,
         })
     }
 
@@ -65,8 +69,8 @@ impl Collation {
         self.charset
     }
 
-    fn trim(self, mut text: &[u8]) -> &[u8] {
-        if self.pads {
+    fn trim(self, is_needed: bool, mut text: &[u8]) -> &[u8] {
+        if is_needed {
             while let Some(rest) = text.strip_suffix(self.charset.blank()) {
                 text = rest;
             }
@@ -76,7 +80,7 @@ impl Collation {
 
     /// The hash of a string, continuing from `seed`. `None` if the bytes are no text of the set.
     pub(super) fn hash(self, text: &[u8], seed: u64) -> Option<u64> {
-        let text = self.trim(text);
+        let text = self.trim(self.trims, text);
         match self.rule {
             Rule::Bytes => Some(murmur(text, seed)),
             Rule::Uca0900 => {
@@ -184,7 +188,7 @@ impl Collation {
 
     /// Which of two strings is smaller. `None` if that is not known.
     pub(super) fn compare(self, a: &[u8], b: &[u8]) -> Option<Ordering> {
-        let (a, b) = (self.trim(a), self.trim(b));
+        let (a, b) = (self.trim(self.pads, a), self.trim(self.pads, b));
         if a == b {
             return Some(Ordering::Equal);
         }
@@ -405,7 +409,7 @@ mod tests {
             (224, "a  ", "a", true),
             (255, "é", "E", true),
             (255, "a ", "a", false),
-            (309, "a ", "a", true),
+            (309, "a", "A", false),
             (8, "abc", "ABC", true),
             (11, "abc", "ABD", false),
             (28, "~", "y", true),
@@ -424,6 +428,10 @@ mod tests {
         let it = Collation::of(45).unwrap();
         assert_eq!(it.compare(b"a\t", b"a"), Some(Ordering::Less));
         assert_eq!(it.compare(b"a", b"b"), Some(Ordering::Less));
+        let bin = Collation::of(309).unwrap();
+        assert_eq!(bin.compare(b"B", b"B "), Some(Ordering::Less));
+        assert_eq!(bin.compare(b"B\t", b"B"), Some(Ordering::Greater));
+        assert_eq!(bin.hash(b"B  ", 0), bin.hash(b"B", 0));
         let gbk = Collation::of(28).unwrap();
         assert_eq!(gbk.compare(b"d", b"M"), Some(Ordering::Less));
         assert_eq!(gbk.compare(b"\xca\xfd", b"M"), Some(Ordering::Greater));

@@ -103,37 +103,37 @@ const TYPES: &[(&str, Literals, bool)] = &[
     ),
     (
         "varchar(20) character set big5 collate big5_bin",
-        Literals::Text,
+        Literals::Ascii,
         false,
     ),
     (
         "varchar(20) character set sjis collate sjis_bin",
-        Literals::Text,
+        Literals::Ascii,
         false,
     ),
     (
         "varchar(20) character set euckr collate euckr_bin",
-        Literals::Text,
+        Literals::Ascii,
         false,
     ),
     (
         "varchar(20) character set gb2312 collate gb2312_bin",
-        Literals::Text,
+        Literals::Ascii,
         false,
     ),
     (
         "varchar(20) character set ujis collate ujis_bin",
-        Literals::Text,
+        Literals::Ascii,
         false,
     ),
     (
         "varchar(20) character set cp850 collate cp850_bin",
-        Literals::Text,
+        Literals::Ascii,
         false,
     ),
     (
         "varchar(20) character set tis620 collate tis620_bin",
-        Literals::Text,
+        Literals::Ascii,
         false,
     ),
 ];
@@ -148,6 +148,8 @@ enum Literals {
     Moment,
     Time,
     Text,
+    /// Text that has the same bytes in all character sets.
+    Ascii,
 }
 
 /// Makes `count` random tables and judges statements on them.
@@ -394,6 +396,11 @@ impl Live {
                     (_, 2) => format!("timestamp'{date} {time}'"),
                     _ => format!("'{date} {time}'"),
                 }
+            }
+            Literals::Ascii => {
+                const PARTS: &[&str] = &["a", "B", "b", "Z", "1", " ", "_", "-", "ab", "!", "''"];
+                let text: String = (0..self.below(6)).map(|_| self.pick(PARTS)).collect();
+                format!("'{text}'")
             }
             Literals::Text => {
                 const PARTS: &[&str] = &[
