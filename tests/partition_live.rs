@@ -8,6 +8,9 @@
 use bench_harness::partcheck::live::run;
 use bench_harness::process::kernel;
 
+/// The seed of a run that names none: each run of the suite is the same.
+const SEED: u64 = 24_649;
+
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name)
         .ok()
@@ -17,7 +20,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn rows_are_where_the_calculation_says() {
-    let seed = setting("OBRING_SEED", u64::from(std::process::id()));
+    let seed = setting("OBRING_SEED", SEED);
     println!("OBRING_SEED={seed}");
     let seen = run(kernel(), seed, setting("OBRING_TABLES", 60)).expect("a kernel");
     println!("{seen}");
