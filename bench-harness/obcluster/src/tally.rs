@@ -93,7 +93,7 @@ impl Tally {
     }
 }
 
-/// Counters by class: `all`, and the names of [`Class::names`].
+/// Counters by class: `all`, and the names of [`Class::names`](crate::judge::Class::names).
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Tallies(pub BTreeMap<String, Tally>);
 
