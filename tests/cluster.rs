@@ -8,6 +8,8 @@
 
 #[path = "cluster/framing.rs"]
 mod framing;
+#[path = "cluster/routing.rs"]
+mod routing;
 #[path = "cluster/servers.rs"]
 mod servers;
 #[path = "cluster/session.rs"]

@@ -14,7 +14,7 @@ use obring::base::{
 };
 use obring::protocol::mysql::{Login, NATIVE_PASSWORD, client};
 use obring::protocol::ob20::Framing;
-use obring::routing::{Mail, Replica};
+use obring::routing::{Mail, Replica, Traffic};
 use obring::session::{Ctx, Session, SessionIds, Settings};
 use obring::sql::Scan;
 use std::cell::RefCell;
@@ -69,6 +69,7 @@ struct World {
     settings: Settings,
     ids: SessionIds,
     scan: RefCell<Scan>,
+    traffic: RefCell<Traffic>,
     framing: Framing,
 }
 
@@ -83,6 +84,7 @@ impl World {
             },
             ids: SessionIds::new(1, 0, 1),
             scan: RefCell::default(),
+            traffic: RefCell::default(),
             framing,
         }
     }
@@ -93,6 +95,7 @@ impl World {
             now: Tick(1),
             key: Key::default(),
             view: &self.view,
+            traffic: &self.traffic,
             settings: &self.settings,
             ids: &self.ids,
             scan: &self.scan,

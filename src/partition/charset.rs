@@ -1,10 +1,11 @@
 //! Character sets of columns and connections, and the way from one to the other.
 
 use encoding_rs::{EncoderResult, Encoding, GB18030, GBK};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// A character set that values can be converted from and to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named as on the server")]
 pub enum TextCharset {
     Utf8mb4,

@@ -3,9 +3,10 @@
 use super::temporal::{Moment, SECOND_US};
 use chrono::{DateTime, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
 /// The value of `time_zone`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Zone {
     /// `+08:00`, in seconds east of Greenwich.
     Fixed(i32),

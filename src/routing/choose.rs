@@ -79,6 +79,8 @@ struct Tally {
 
 /// Servers of a statement's tables; more need memory of their own.
 type Tallies = SmallVec<[Tally; 8]>;
+/// Servers of one table; more need memory of their own.
+type Shares = SmallVec<[(SocketAddr, Share); 4]>;
 
 /// Chooses the server of a statement. `Err`: none, for this reason.
 ///
@@ -479,45 +481,62 @@ impl Choice {
     }
 }
 
+impl Target<'_> {
+    /// How many leaves the statement touches, as far as it is known.
+    pub(super) fn leaf_count(&self) -> u32 {
+        match &self.touched {
+            Touched::Only(_) => 1,
+            Touched::Set(set) if !set.is_all() => set.len(),
+            Touched::Set(_) | Touched::Unknown => self.entry.locations.leaves().len() as u32,
+        }
+    }
+
+    /// What servers have of the touched leaves.
+    pub(super) fn shares(&self) -> Shares {
+        let mut shares = Shares::new();
+        self.add_to(&mut |server, share| match shares.iter_mut().find(|(s, _)| *s == server) {
+            Some((_, sum)) => sum.merge(share),
+            None => shares.push((server, share)),
+        });
+        shares
+    }
+
+    /// Calls with servers and what they have of the touched leaves, a leaf at a time or all at once.
+    fn add_to(&self, add: &mut dyn FnMut(SocketAddr, Share)) {
+        let places = &self.entry.locations;
+        let mut leaf = |number: u32| {
+            let replicas = places.leaves().get(number as usize).map(|l| &l.replicas);
+            for held in replicas.into_iter().flatten() {
+                let mut share = Share::default();
+                share.add(*held);
+                if let Some(server) = places.server(held.server) {
+                    add(server, share);
+                }
+            }
+        };
+        match &self.touched {
+            Touched::Only(number) => leaf(*number),
+            Touched::Set(set) if !set.is_all() => set.iter().for_each(leaf),
+            Touched::Set(_) | Touched::Unknown => {
+                for (server, share) in places.servers().iter().zip(places.shares()) {
+                    add(*server, *share);
+                }
+            }
+        }
+    }
+}
+
 /// Adds what servers have of a table's leaves; returns how many leaves.
 fn add_target(tallies: &mut Tallies, target: &Target<'_>) -> u32 {
-    let places = &target.entry.locations;
-    let mut add = |server: SocketAddr, share: Share| {
+    target.add_to(&mut |server, share| {
         let known = tallies.iter_mut().find(|t| t.server == server);
         if let Some(tally) = known {
-            tally.share.leads += share.leads;
-            tally.share.holds += share.holds;
-            tally.share.is_dup |= share.is_dup;
+            tally.share.merge(share);
         } else if share.holds > 0 || share.leads > 0 {
             tallies.push(Tally { server, share });
         }
-    };
-    let mut leaf = |number: u32| {
-        let replicas = places.leaves().get(number as usize).map(|l| &l.replicas);
-        for held in replicas.into_iter().flatten() {
-            let mut share = Share::default();
-            share.add(*held);
-            if let Some(server) = places.server(held.server) {
-                add(server, share);
-            }
-        }
-    };
-    match &target.touched {
-        Touched::Only(number) => {
-            leaf(*number);
-            1
-        }
-        Touched::Set(set) if !set.is_all() => {
-            set.iter().for_each(leaf);
-            set.len()
-        }
-        Touched::Set(_) | Touched::Unknown => {
-            for (server, share) in places.servers().iter().zip(places.shares()) {
-                add(*server, *share);
-            }
-            places.leaves().len() as u32
-        }
-    }
+    });
+    target.leaf_count()
 }
 
 fn policy_facts(view: &View<'_>, asked: &Asked<'_>, is_dup: bool) -> PolicyFacts {

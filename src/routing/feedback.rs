@@ -2,6 +2,7 @@
 
 use super::{Reason, TableName, Tables};
 use crate::base::Tick;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 /// The partition-hit flag of a reply, `ob_proxy_partition_hit`. A reply without it is of a server
@@ -17,7 +18,7 @@ pub enum Hit {
 }
 
 /// `_ob_proxy_weakread_feedback`, as far as it says something.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum WeakFeedback {
     /// 2: all of the leaves are led by the server.
     AllLed,

@@ -34,6 +34,7 @@ mod route;
 mod table;
 mod tables;
 mod tenant;
+mod traffic;
 
 pub use blocks::{Block, Blocks};
 pub use choice::Choice;
@@ -54,9 +55,10 @@ pub use policy::{Policy, PolicyFacts, SaidConsistency, policy, weak_policy, zone
 pub use preferences::{Preferences, ZoneList, targets};
 pub use reason::Reason;
 pub use replica::Replica;
-pub use route::{Routed, Statement, route};
+pub use route::{Located, Routed, Statement, route};
 pub use table::{
     Held, LeafPlace, Locations, ReplicaKind, Row, Share, TableEntry, TableKey, TableKind, TableName,
 };
 pub use tables::{COLD_WAIT_MS, Found, STALE_WAIT_MS, TableCounts, Tables};
 pub use tenant::{SYS, Standing, Tenant};
+pub use traffic::Traffic;

@@ -6,6 +6,7 @@
 //! **D** replica of a replicated table, or leader. A letter that is missing means: any. `|` is for
 //! reading only. The compiler reads them into tables.
 
+use serde::{Deserialize, Serialize};
 use super::class::{Class, Hold, Near};
 
 /// The place of a class in no order.
@@ -156,7 +157,7 @@ const fn fits(wanted: Option<bool>, is: bool) -> bool {
 macro_rules! orders {
     ($( $(#[doc = $doc:literal])+ $name:ident = $text:literal; )+) => {
         /// The policies that have an order of classes.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
         pub enum Ordered {
             $( $(#[doc = $doc])+ $name, )+
         }

@@ -1,6 +1,7 @@
 //! Which policy chooses the server of a statement.
 
 use super::Ordered;
+use serde::{Deserialize, Serialize};
 
 /// How servers are put in order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -68,7 +69,7 @@ pub const fn zone_policy(number: u64) -> Ordered {
 }
 
 /// What the session's `ob_read_consistency` was set to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum SaidConsistency {
     /// It was never set.
     #[default]

@@ -2,13 +2,14 @@
 
 use super::policy::{SaidConsistency, weak_policy, zone_policy};
 use super::{Ordered, class};
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 /// Most servers of a `target_db_server` list; more are left out.
 const TARGETS_MAX: usize = 16;
 
 /// Zones in groups: `z1,z2;z3` tries z1 and z2 alike, then z3. Source: routing facts, section 6.10.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneList {
     zones: Vec<(u8, Box<str>)>,
 }
@@ -58,7 +59,7 @@ pub fn targets(text: &str) -> impl Iterator<Item = SocketAddr> + Clone + '_ {
 
 /// What the choice of a server goes by besides the statement and the cluster. Made when a setting
 /// or a variable changes, not for each statement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preferences {
     /// The data centre of this proxy: `@proxy_idc_name` of the session, else `proxy_idc_name`;
     /// empty: not known.

@@ -3,10 +3,14 @@
 //! EXPLAIN ROUTE, SHOW PROXYROUTE, counters and logs all read this list, so that a person who sees
 //! a name in one of them finds it in the others.
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! reasons {
     ($( $(#[doc = $doc:literal])+ $variant:ident = $name:literal, $sentence:literal; )+) => {
         /// Why a server was chosen, or none.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize,
+        )]
         pub enum Reason {
             $( $(#[doc = $doc])+ $variant, )+
         }
@@ -42,6 +46,12 @@ reasons! {
     NextAfterFailure = "next_after_failure",
         "the servers before it could not be reached, or refused";
 
+    /// Nothing says which servers of the cluster are equal.
+    OneServer = "one_server",
+        "the cluster has no views that would tell where tables are";
+    /// State of the session is there that cannot be taken to another server.
+    SessionState = "session_state",
+        "this server has state of the session that cannot be taken to another";
     /// The transaction's coordinator has it.
     Coordinator = "coordinator",
         "the transaction runs on this server";

@@ -3,6 +3,7 @@
 use super::{Cluster, Stamp, Standing, TableEntry, Tables, Tenant};
 use crate::base::{CoreId, Tick};
 use hashbrown::HashMap;
+use std::cell::{Ref, RefCell, RefMut};
 use std::sync::Arc;
 
 /// One cluster and the tenants of it that this core was told of.
@@ -24,7 +25,7 @@ struct Placed {
 #[derive(Debug, Default)]
 pub struct Replica {
     clusters: HashMap<Arc<str>, Slot>,
-    tables: Tables,
+    tables: RefCell<Tables>,
     /// The cluster of logins that name none: the first configured one.
     default: Option<Arc<str>>,
     is_primed: bool,
@@ -79,18 +80,19 @@ impl Replica {
 
     /// Installs what is known of a table; false if it is older than what is there.
     pub fn install_table(&mut self, now: Tick, entry: Arc<TableEntry>) -> bool {
-        self.tables.install(now, entry)
+        self.tables.get_mut().install(now, entry)
     }
 
     /// The tables that this core knows.
     #[must_use]
-    pub const fn tables(&self) -> &Tables {
-        &self.tables
+    pub fn tables(&self) -> Ref<'_, Tables> {
+        self.tables.borrow()
     }
 
-    /// The same, to ask for them and to doubt them.
-    pub const fn tables_mut(&mut self) -> &mut Tables {
-        &mut self.tables
+    /// The same, to ask for them and to doubt them: sessions do, one after another.
+    #[must_use]
+    pub fn tables_mut(&self) -> RefMut<'_, Tables> {
+        self.tables.borrow_mut()
     }
 
     /// Every configured cluster has been installed once.

@@ -40,11 +40,24 @@ pub struct Statement<'a> {
     pub seed: u64,
 }
 
+/// The entry that a statement went by, and where its server stands in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Located<'a> {
+    /// The entry: of the first located table.
+    pub entry: &'a TableEntry,
+    /// The server leads all touched leaves.
+    pub is_to_leader: bool,
+    /// Some of them have a leader.
+    pub has_leader: bool,
+    /// The server holds all of them.
+    pub is_to_holder: bool,
+}
+
 /// What becomes of a statement.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Routed<'a> {
     /// It goes there.
-    To(Choice),
+    To(Choice, Option<Located<'a>>),
     /// It waits for what is known of a table.
     Wait {
         /// The table.
@@ -64,18 +77,24 @@ const TABLES: usize = 8;
 #[must_use]
 pub fn route<'a>(
     now: Tick,
-    tables: &Tables,
+    tables: &'a Tables,
     view: &View<'_>,
     statement: &Statement<'a>,
 ) -> Routed<'a> {
     if let Some((server, reason)) = statement.pin {
-        return Routed::To(Choice::of(server, reason));
+        return Routed::To(Choice::of(server, reason), None);
     }
     let known = first_table(now, tables, statement);
     if let Some(entry) = known
         && let Some(server) = leader(view, statement, entry)
     {
-        return Routed::To(Choice::of(server, Reason::Leader));
+        let located = Located {
+            entry,
+            is_to_leader: true,
+            has_leader: true,
+            is_to_holder: true,
+        };
+        return Routed::To(Choice::of(server, Reason::Leader), Some(located));
     }
     let scan = statement.scan;
     let mut without = match scan.is_whole() {
@@ -141,8 +160,25 @@ pub fn route<'a>(
         seed: statement.seed,
     };
     match choose(view, &asked, &touched) {
-        Ok(choice) => Routed::To(choice),
+        Ok(choice) => {
+            let first = touched.first();
+            Routed::To(choice, first.map(|target| located(target, choice.server)))
+        }
         Err(reason) => Routed::Nowhere(reason),
+    }
+}
+
+/// Where a server stands in the entry of a target.
+fn located<'a>(target: &Target<'a>, server: SocketAddr) -> Located<'a> {
+    let shares = target.shares();
+    let own = shares.iter().find(|(s, _)| *s == server);
+    let share = own.map(|(_, share)| *share).unwrap_or_default();
+    let leaves = target.leaf_count();
+    Located {
+        entry: target.entry,
+        is_to_leader: share.leads == leaves,
+        has_leader: shares.iter().any(|(_, share)| share.leads > 0),
+        is_to_holder: share.holds == leaves,
     }
 }
 

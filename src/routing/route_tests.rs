@@ -112,7 +112,7 @@ impl World {
     /// Server and reason, or the name that is waited for.
     fn route(&self, text: &str) -> Result<(SocketAddr, Reason), (String, Option<Tick>)> {
         self.with(text, |routed| match routed {
-            Routed::To(choice) => Ok((choice.server, choice.reason)),
+            Routed::To(choice, _) => Ok((choice.server, choice.reason)),
             Routed::Wait { name, until } => {
                 Err((String::from_utf8_lossy(name.name).into_owned(), until))
             }

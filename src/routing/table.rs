@@ -148,6 +148,13 @@ impl Share {
         self.holds += u32::from(held.kind != ReplicaKind::Silent);
         self.is_dup |= held.is_dup;
     }
+
+    /// Counts what the server has of other leaves, too.
+    pub(super) const fn merge(&mut self, other: Self) {
+        self.leads += other.leads;
+        self.holds += other.holds;
+        self.is_dup |= other.is_dup;
+    }
 }
 
 /// A row of an answer: a replica of a leaf.

@@ -4,6 +4,7 @@ use super::client_login::Parsed;
 use super::pin::Pins;
 use super::request::Route;
 use super::state::{Ctx, Phase, Session, put_error};
+use super::wishes::Wishes;
 use crate::auth::LoginName;
 use crate::base::{Event, LinkId, Out, Stage};
 use crate::link::{Credentials, Proof};
@@ -135,8 +136,11 @@ impl Session {
         self.known.clear();
         self.known.set_database(database.as_deref());
         let Some(user) = new_user else {
+            self.wishes = Wishes::default();
+            self.dialect.clone_from(&self.first_dialect);
             return;
         };
+        self.first_dialect.clone_from(&self.dialect);
         let NewUser {
             name,
             mut credentials,

@@ -8,7 +8,9 @@
 //! * `server_login.rs`: choosing a server, connecting, logging in.
 //! * `change_user.rs`: what begins the session anew.
 //! * `gather.rs`: waiting for a request to be whole; `request.rs`: where its bytes go.
+//! * `dialect.rs`, `wishes.rs`: what variables say about reading statements, and about routing them.
 //! * `pin.rs`: whether a request is bound to a link, and why; `route.rs`: which link it runs on.
+//! * `aim.rs`: the server of a statement that is not bound, and what its reply says about that.
 //! * `known/`: what the session has and each link lacks; `sync.rs`: bringing it there.
 //! * `slot.rs`: one link of the session; `frames.rs`: the framing of links.
 //! * `reply.rs`: what the server answers; `track.rs`: what the client is told of session state.
@@ -18,8 +20,10 @@
 //! `LIFECYCLE.md` beside this file draws the states.
 
 mod admin;
+mod aim;
 mod change_user;
 mod client_login;
+mod dialect;
 mod frames;
 mod gather;
 mod ids;
@@ -34,9 +38,11 @@ mod state;
 mod sync;
 mod table;
 mod track;
+mod wishes;
 
 use crate::config::{self, RoutingMode, ServerProtocol};
 use crate::protocol::capability;
+use crate::routing::Preferences;
 
 pub use ids::SessionIds;
 pub use state::{Ctx, Session};
@@ -61,6 +67,10 @@ pub struct Settings {
     pub capability: u64,
     /// Where a statement goes that may run anywhere.
     pub routing: RoutingMode,
+    /// What routing goes by.
+    pub preferences: Preferences,
+    /// Rises with each change of the settings; not 0.
+    pub number: u64,
     /// Separators of login names without `@` and `#`, in order.
     pub separators: Vec<u8>,
     /// The administrator's login.
@@ -109,6 +119,8 @@ impl Settings {
             server_login_timeout_ms: millis(settings.server_login_timeout),
             capability: asked(settings.server_protocol, settings.compression_algorithm),
             routing: settings.server_routing_mode,
+            preferences: Preferences::default(),
+            number: 1,
             separators: NAME_SEPARATORS.to_vec(),
             admin: AdminLogin {
                 password,
@@ -131,6 +143,8 @@ impl Default for Settings {
             server_login_timeout_ms: 5_000,
             capability: asked(ServerProtocol::Auto, None),
             routing: RoutingMode::default(),
+            preferences: Preferences::default(),
+            number: 1,
             separators: NAME_SEPARATORS.to_vec(),
             admin: AdminLogin::default(),
         }

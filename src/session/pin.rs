@@ -5,6 +5,7 @@ use super::state::{Ctx, Session};
 use crate::base::{Cursor, LinkId};
 use crate::protocol::mysql::{Command, OkPacket, TRACK_VARIABLES, client, status};
 use crate::protocol::ob20::{ExtraError, feedback};
+use crate::routing::Reason;
 use crate::sql::{Expr, Scan, Scope, Syntax, Verb};
 use serde::{Deserialize, Serialize};
 
@@ -40,9 +41,31 @@ pub(super) enum Pin {
     Unread,
     /// It asks for what the statement before has left.
     LooksBack,
+    /// User variables have a type there that no report tells.
+    Variables,
 }
 
 impl Pin {
+    /// The reason of routing.
+    pub(super) const fn reason(self) -> Reason {
+        match self {
+            Self::OneServer => Reason::OneServer,
+            Self::Transaction => Reason::Coordinator,
+            Self::NextTransaction => Reason::TransactionCharacteristics,
+            Self::TemporaryTables => Reason::TemporaryTable,
+            Self::UserLocks | Self::TableLocks => Reason::UserLock,
+            Self::LooksBack => Reason::LastResult,
+            Self::Xa
+            | Self::Role
+            | Self::Procedure
+            | Self::Handler
+            | Self::Prepared
+            | Self::TooMuchState
+            | Self::Variables
+            | Self::Unread => Reason::SessionState,
+        }
+    }
+
     const ALL: &'static [Self] = &[
         Self::OneServer,
         Self::Transaction,
@@ -58,6 +81,7 @@ impl Pin {
         Self::TooMuchState,
         Self::Unread,
         Self::LooksBack,
+        Self::Variables,
     ];
 }
 
@@ -257,11 +281,8 @@ impl Session {
         outline
     }
 
-    fn syntax(&self) -> Syntax {
-        Syntax {
-            no_backslash_escapes: self.facts.status & status::NO_BACKSLASH_ESCAPES != 0,
-            ..Syntax::default()
-        }
+    const fn syntax(&self) -> Syntax {
+        self.dialect.syntax(self.facts.status)
     }
 
     /// The link that a request with user variables runs on, if it matters: there are variables of

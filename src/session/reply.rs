@@ -1,12 +1,15 @@
 //! What the server answers: what passes, what is rebuilt, what is learnt, and what a lost
 //! connection means.
 
+use super::aim::Aim;
+use super::dialect::Dialect;
 use super::known::{Has, Known};
 use super::pin::{Pins, learn_pins};
 use super::route::{Kept, RESET};
 use super::slot::Slot;
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, Untold, put_ok};
+use super::wishes::Wishes;
 use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Side, Stage, Tick};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ClientTurn, Command, OkPacket, ReplySink, TRACK_VARIABLES, status};
@@ -66,6 +69,25 @@ impl Facts {
     }
 }
 
+/// Takes what an OK says about reading and routing statements. `is_set`: a statement has set it.
+pub(super) fn learn_variables(
+    dialect: &mut Dialect,
+    wishes: &mut Wishes,
+    ok: &OkPacket<'_>,
+    is_set: bool,
+) {
+    for block in ok.blocks().filter(|block| block.kind == TRACK_VARIABLES) {
+        for (name, value, is_user) in block.variables() {
+            if is_user {
+                wishes.learn_user(name, value);
+            } else {
+                dialect.learn(name, value);
+                wishes.learn(name, value, is_set);
+            }
+        }
+    }
+}
+
 /// Receives one call's worth of a reply.
 struct Relay<'r, 'o, 'b> {
     out: &'r mut Out<'o, Mail>,
@@ -85,6 +107,9 @@ struct Relay<'r, 'o, 'b> {
     kept: Option<&'r mut Kept>,
     known: &'r mut Known,
     pins: &'r mut Pins,
+    aim: &'r mut Aim,
+    dialect: &'r mut Dialect,
+    wishes: &'r mut Wishes,
 }
 
 impl Relay<'_, '_, '_> {
@@ -93,6 +118,12 @@ impl Relay<'_, '_, '_> {
         if !ok.state.is_empty() {
             self.known.learn(ok);
             learn_pins(self.pins, ok);
+            self.aim.learn(ok);
+            let is_set = self.occasion == Occasion::Statement;
+            if !is_set {
+                *self.wishes = Wishes::default();
+            }
+            learn_variables(self.dialect, self.wishes, ok, is_set);
         }
     }
 }
@@ -165,6 +196,9 @@ impl Session {
             phase,
             known,
             binding,
+            aim,
+            dialect,
+            wishes,
             ..
         } = self;
         let (Some(Some(Slot { link, .. })), Phase::Running(running)) =
@@ -195,6 +229,9 @@ impl Session {
             kept: running.kept.as_mut().filter(|_| running.is_asked),
             known,
             pins: &mut binding.pins,
+            aim,
+            dialect,
+            wishes,
         };
         let fed = reply.feed(data.get(at..).unwrap_or_default(), &mut relay);
         let Relay {
@@ -211,7 +248,7 @@ impl Session {
         }
         if let Some(code) = error {
             out.count(Event::ReplyError);
-            running.is_failed = true;
+            running.error = Some(code);
             running.new_user = None;
             if running.command == Command::CHANGE_USER || LAST_WORDS.contains(&code) {
                 self.farewell = Some(ctx.now.after_ms(FAREWELL_MS));
@@ -248,12 +285,20 @@ impl Session {
         let Phase::Running(running) = &mut self.phase else {
             return;
         };
-        if running.is_refused() {
+        let error = running.error;
+        let is_refused = running.is_refused();
+        if let Some(server) = self.slot(id).map(|slot| slot.link.server) {
+            self.judge_place(ctx, server, error, out);
+        }
+        if is_refused {
             return self.send_elsewhere(ctx, out);
         }
+        let Phase::Running(running) = &mut self.phase else {
+            return;
+        };
         running.is_replied = true;
         out.count(Event::Reply);
-        let (command, is_failed) = (running.command, running.is_failed);
+        let (command, is_failed) = (running.command, error.is_some());
         let sets_vaguely = running.outline.sets_vaguely;
         self.binding.pins = running.outline.after(self.binding.pins, is_failed);
         let new_user = running.new_user.take();

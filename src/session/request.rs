@@ -46,8 +46,8 @@ pub(super) struct Running {
     pub(super) route: Route,
     /// What the request says of itself.
     pub(super) outline: Outline,
-    /// An error is among its results.
-    pub(super) is_failed: bool,
+    /// The last error among its results.
+    pub(super) error: Option<u16>,
     /// Sequence number that the next packet to the client has, once the request is whole.
     pub(super) next_seq: u8,
     /// The client has sent the whole request.
@@ -187,7 +187,7 @@ impl Session {
                         is_whole,
                     };
                     let outline = self.outline(ctx, &head);
-                    let place = self.place(ctx, &head, &outline);
+                    let place = self.place(ctx, &head, &outline, out);
                     if self.must_wait(ctx, place, bytes.data.get(from..).unwrap_or_default(), out) {
                         return bytes.data.len();
                     }
@@ -229,8 +229,8 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) -> bool {
         let missing = match place {
-            Place::Nowhere => return false,
-            Place::NewLink(_) => Missing::default(),
+            Place::Nowhere | Place::Without(_) => return false,
+            Place::NewLink(_) | Place::Server(_) | Place::Locating(_) => Missing::default(),
             Place::Link(id) => match self.lacks(id) {
                 missing if missing.is_empty() => return false,
                 missing => missing,
@@ -241,7 +241,9 @@ impl Session {
         match place {
             Place::Link(id) => self.begin_sync(ctx, id, missing, out),
             Place::NewLink(spread) => self.leave(ctx, spread, out),
-            Place::Nowhere => {}
+            Place::Server(server) => self.connect_to(ctx, server, out),
+            Place::Locating(until) => self.phase = Phase::Locating(until),
+            Place::Nowhere | Place::Without(_) => {}
         }
         true
     }
@@ -270,6 +272,10 @@ impl Session {
             return;
         }
         let mut broken = self.take_failure();
+        if let Place::Without(reason) = place {
+            broken = Some(Box::new(self.without_server(ctx, reason)));
+        }
+        self.aimed(ctx);
         if place != Place::Nowhere
             && let Some(what) = self.misses_the_past(&outline)
         {
@@ -299,7 +305,7 @@ impl Session {
             command,
             route,
             outline,
-            is_failed: false,
+            error: None,
             next_seq: reply_seq,
             is_asked: false,
             is_replied: !command.has_reply(),

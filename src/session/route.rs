@@ -6,7 +6,7 @@
 //! bytes that were not read yet, and is read again when the link stands. What the link lacks of the
 //! session's state is brought there in front of the request (`sync.rs`).
 
-use super::pin::{Outline, Pins};
+use super::pin::{Outline, Pin, Pins};
 use super::request::{Broken, Head, Running};
 use super::server_login::{Purpose, ServerLogin};
 use super::slot::Slot;
@@ -15,7 +15,7 @@ use crate::base::{CloseReason, Errno, Event, Linger, LinkId, Out, Output, Rng, T
 use crate::config::RoutingMode;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{Command, Request};
-use crate::routing::{Mail, SYS, Tenant, pick, should_leave};
+use crate::routing::{Mail, Reason, SYS, Tenant, pick};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,10 +67,6 @@ pub(super) struct Binding {
     pub(super) ready: Option<LinkId>,
     /// What the statement before has left is lost with its link.
     pub(super) past_is_lost: bool,
-    /// The replica's generation that `should_leave` was found with.
-    seen: u64,
-    /// The server is out of service, and another one is in.
-    should_leave: bool,
     /// The running request was sent so often.
     sent: u8,
     /// No server could be had: the next request is answered with this.
@@ -92,8 +88,6 @@ impl Binding {
             chosen_by: 0,
             ready: None,
             past_is_lost: false,
-            seen: 0,
-            should_leave: false,
             sent: 0,
             failure: None,
             dice: Rng::new(seed),
@@ -106,12 +100,10 @@ impl Binding {
         self.sent = 0;
     }
 
-    /// A server is chosen: by what, and what had been seen of the replica.
-    pub(super) const fn chosen(&mut self, is_routed: bool, by: u64, seen: u64) {
+    /// A server is chosen, by this version of the tenant's entry.
+    pub(super) const fn chosen(&mut self, is_routed: bool, by: u64) {
         self.is_routed = is_routed;
         self.chosen_by = by;
-        self.should_leave = false;
-        self.seen = seen;
     }
 
     /// One more attempt at the request; false if there were too many.
@@ -157,6 +149,12 @@ pub(super) enum Place {
     Link(LinkId),
     /// On a link that is to be made; the number spreads sessions over servers.
     NewLink(u32),
+    /// On a link that is to be made to this server.
+    Server(SocketAddr),
+    /// Not known until something is known of its table: it waits, until then at most.
+    Locating(Tick),
+    /// On no server, for this reason.
+    Without(Reason),
     /// Nowhere: the proxy answers.
     Nowhere,
 }
@@ -172,7 +170,13 @@ impl Session {
     }
 
     /// A request begins: where it runs.
-    pub(super) fn place(&mut self, ctx: &Ctx<'_>, head: &Head<'_>, outline: &Outline) -> Place {
+    pub(super) fn place(
+        &mut self,
+        ctx: &Ctx<'_>,
+        head: &Head<'_>,
+        outline: &Outline,
+        out: &mut Out<'_, Mail>,
+    ) -> Place {
         if self.binding.failure.is_some() || matches!(head.command, Command::QUIT | Command::PING) {
             return Place::Nowhere;
         }
@@ -183,13 +187,15 @@ impl Session {
         }
         let current = self.binding.current;
         let is_there = self.slot(current).is_some();
-        if self.pin(outline).is_some() {
+        if let Some(pin) = self.pin(outline) {
+            self.aim.bound(pin);
             return match is_there {
                 true => Place::Link(current),
                 false => Place::NewLink(self.id),
             };
         }
         if let Some(id) = self.link_of_variables(outline) {
+            self.aim.bound(Pin::Variables);
             return Place::Link(id);
         }
         if ctx.settings.routing == RoutingMode::Random {
@@ -199,14 +205,10 @@ impl Session {
                 None => Place::NewLink(spread),
             };
         }
-        if self.binding.seen != ctx.view.generation() {
-            self.binding.seen = ctx.view.generation();
-            self.binding.should_leave = self.has_reason_to_leave(ctx);
-        }
-        match is_there && !self.binding.should_leave {
-            true => Place::Link(current),
-            false => Place::NewLink(self.id),
-        }
+        let mut dice = self.binding.dice.clone();
+        let place = self.aim(ctx, head, &mut dice, out);
+        self.binding.dice = dice;
+        place
     }
 
     /// The link to the server that routing would choose now, if there is one.
@@ -232,25 +234,14 @@ impl Session {
         u16::try_from(at).ok().map(LinkId)
     }
 
-    fn has_reason_to_leave(&self, ctx: &Ctx<'_>) -> bool {
-        let cluster = self.name.as_deref().and_then(|n| n.cluster.as_deref());
-        let server = self.slot(self.binding.current).map(|s| s.link.server);
-        let (Some(server), Some(cluster)) = (server, ctx.view.cluster(cluster)) else {
-            return false;
-        };
-        let tenant = self.tenant(ctx);
-        let is_sys = self.name.as_deref().is_some_and(|n| &*n.tenant == SYS);
-        // A tenant that is being looked up again: its servers are not known just now.
-        let is_known = is_sys || tenant.is_some_and(|t| !t.servers.is_empty());
-        cluster.has_views && is_known && should_leave(cluster, tenant.map(|t| &**t), server)
-    }
-
     /// Looks for a server of a request that waits.
     pub(super) fn leave(&mut self, ctx: &Ctx<'_>, spread: u32, out: &mut Out<'_, Mail>) {
-        if self.binding.should_leave {
-            self.close_idle(self.binding.current, out);
-        }
         self.look_for_server(ctx, spread, vec![], 0, out);
+    }
+
+    /// Makes a link to this server for a request that waits.
+    pub(super) fn connect_to(&mut self, ctx: &Ctx<'_>, server: SocketAddr, out: &mut Out<'_, Mail>) {
+        self.begin_search(ctx, self.id, vec![], 0, Some(server), out);
     }
 
     /// A place for one more link. Not that of the last one: bytes of it may be being read.
@@ -411,13 +402,26 @@ impl Session {
         wrong: u64,
         out: &mut Out<'_, Mail>,
     ) {
+        self.begin_search(ctx, spread, tried, wrong, None, out);
+    }
+
+    fn begin_search(
+        &mut self,
+        ctx: &Ctx<'_>,
+        spread: u32,
+        tried: Vec<SocketAddr>,
+        wrong: u64,
+        wish: Option<SocketAddr>,
+        out: &mut Out<'_, Mail>,
+    ) {
         if let Some(login) = &mut self.login {
             login.credentials.database = self.known.database().map(<[u8]>::to_vec);
         }
-        let deadline = ctx.now.after_ms(ctx.settings.login_timeout_ms);
-        self.login_deadline = Some(deadline);
+        if self.aim.tried.is_empty() || self.login_deadline.is_none() {
+            self.login_deadline = Some(ctx.now.after_ms(ctx.settings.login_timeout_ms));
+        }
         let search = ServerLogin::new(ctx, Purpose::Statement, spread, tried, wrong);
-        self.phase = Phase::ServerLogin(Box::new(search));
+        self.phase = Phase::ServerLogin(Box::new(search.wishing(wish)));
         self.try_next_server(ctx, out);
     }
 

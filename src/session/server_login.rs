@@ -5,6 +5,7 @@
 
 use super::admin;
 use super::client_login::Parsed;
+use super::reply::learn_variables;
 use super::route::TENANT_NOT_IN_SERVER;
 use super::slot::Slot;
 use super::state::{Ctx, Phase, Session, UNASKED_SEQ};
@@ -60,6 +61,8 @@ pub(super) struct ServerLogin {
     link: LinkId,
     /// Spreads sessions, or statements, over servers.
     spread: u32,
+    /// The server that routing has chosen. If it does not work, routing chooses again.
+    wish: Option<SocketAddr>,
     /// When the running attempt is given up; `None` while something is not known yet.
     attempt_deadline: Option<Tick>,
     /// While something is not known: when to look, or to ask, again.
@@ -95,6 +98,7 @@ impl ServerLogin {
             purpose,
             link: LinkId(0),
             spread,
+            wish: None,
             attempt_deadline: None,
             look_again: ctx.now.after_ms(ASK_AGAIN_MS),
             tried,
@@ -103,6 +107,12 @@ impl ServerLogin {
             causes: vec![],
             refusal: None,
         }
+    }
+
+    /// The same for the server that routing has chosen, if it has chosen one.
+    pub(super) const fn wishing(mut self, server: Option<SocketAddr>) -> Self {
+        self.wish = server;
+        self
     }
 
     /// Sequence number of what the client gets next.
@@ -232,11 +242,12 @@ impl Session {
             }
         }
         let own = tenant.filter(|_| !is_everywhere).map(|t| &**t);
-        let Some(choice) = pick(cluster, own, l.spread, &l.tried) else {
+        let picked = || pick(cluster, own, l.spread, &l.tried).map(|choice| choice.server);
+        let Some(server) = l.wish.or_else(picked) else {
             let cluster = cluster.clone();
             return self.all_failed(ctx, &cluster, own, out);
         };
-        if let Some(id) = self.link_to(choice.server) {
+        if let Some(id) = self.link_to(server) {
             return self.link_found(id);
         }
         let id = self.free_place(out);
@@ -247,13 +258,12 @@ impl Session {
         let connect = ctx.now.after_ms(ctx.settings.connect_timeout_ms);
         l.attempt_deadline = Some(connect.after_ms(ctx.settings.server_login_timeout_ms));
         let by = own.map_or(0, |tenant| tenant.version);
-        let seen = ctx.view.generation();
-        self.binding.chosen(cluster.has_views, by, seen);
+        self.binding.chosen(cluster.has_views, by);
         if let Some(place) = self.links.get_mut(usize::from(id.0)) {
-            *place = Some(Slot::connecting(choice.server, ctx.now));
+            *place = Some(Slot::connecting(server, ctx.now));
         }
-        self.facts.server = Some(choice.server);
-        out.list.push(Output::Connect(id, choice.server, connect));
+        self.facts.server = Some(server);
+        out.list.push(Output::Connect(id, server, connect));
     }
 
     /// The cluster does not know the tenant: the client is told what a server tells it, the log is
@@ -359,6 +369,7 @@ impl Session {
             return;
         };
         out.count(Event::LinkConnectFailed);
+        self.doubt_server(ctx, server);
         self.report_unreachable(ctx, server, errno, out);
         let what = self.attempt_text(&errno.to_string());
         self.link_gone(id);
@@ -420,9 +431,16 @@ impl Session {
             return;
         };
         if let Some((server, cause)) = failed {
+            if l.wish.is_some() && l.wrong == 0 {
+                // The request is read again, and goes elsewhere.
+                self.aim_elsewhere(server, cause);
+                self.phase = Phase::Idle;
+                return;
+            }
             l.tried.push(server);
             l.causes.push(cause);
         }
+        l.wish = None;
         self.try_next_server(ctx, out);
     }
 
@@ -455,6 +473,9 @@ impl Session {
             facts,
             login,
             known,
+            dialect,
+            first_dialect,
+            wishes,
             ..
         } = self;
         let (Some(Some(slot)), Phase::ServerLogin(l), Some(login)) =
@@ -515,6 +536,8 @@ impl Session {
                     let is_statement = match l.purpose {
                         Purpose::Login(seq) => {
                             facts.learn(&ok);
+                            learn_variables(dialect, wishes, &ok, false);
+                            first_dialect.clone_from(dialect);
                             known.set_database(login.credentials.database.as_deref());
                             let untold = facts.untold.as_deref_mut();
                             out.own(Side::Client, |b| {

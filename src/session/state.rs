@@ -1,7 +1,9 @@
 //! The session's state, its entry point, and its ends.
 
 use super::admin::Admin;
+use super::aim::Aim;
 use super::client_login::{ClientLogin, Parsed};
+use super::dialect::Dialect;
 use super::known::Known;
 use super::reply::Facts;
 use super::request::Running;
@@ -9,6 +11,7 @@ use super::route::Binding;
 use super::server_login::proxy_connection_id;
 use super::slot::Slot;
 use super::sync::Syncing;
+use super::wishes::Wishes;
 use super::{SessionIds, Settings};
 use crate::auth::{LoginName, Scramble};
 use crate::base::{
@@ -17,7 +20,7 @@ use crate::base::{
 use crate::link::Link;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ErrPacket, Request, status};
-use crate::routing::{Mail, Replica, SessionRow, SessionState};
+use crate::routing::{Mail, Replica, SessionRow, SessionState, Traffic};
 use crate::sql::Scan;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -32,6 +35,8 @@ pub struct Ctx<'a> {
     pub key: Key,
     /// The core's replica of cluster knowledge.
     pub view: &'a Replica,
+    /// The core's own traffic.
+    pub traffic: &'a RefCell<Traffic>,
     /// Settings.
     pub settings: &'a Settings,
     /// Whose connection ids are whose.
@@ -59,6 +64,8 @@ pub(super) enum Phase {
     ServerLogin(Box<super::server_login::ServerLogin>),
     /// Logged in, nothing runs.
     Idle,
+    /// A request waits for what is known of its table, until then at most.
+    Locating(Tick),
     /// A link gets the session's state, for the request that waits.
     Syncing(Box<Syncing>),
     /// A request runs.
@@ -93,6 +100,11 @@ pub struct Session {
     /// What servers are told at a login.
     pub(super) login: Option<Box<Parsed>>,
     pub(super) binding: Binding,
+    pub(super) aim: Aim,
+    pub(super) dialect: Dialect,
+    /// As it was at the login: what COM_RESET_CONNECTION goes back to.
+    pub(super) first_dialect: Dialect,
+    pub(super) wishes: Wishes,
     pub(super) known: Known,
     pub(super) facts: Facts,
     /// The end of the client's login time, until it is logged in.
@@ -128,6 +140,10 @@ impl Session {
             name: None,
             login: None,
             binding: Binding::new(u64::from(id)),
+            aim: Aim::default(),
+            dialect: Dialect::default(),
+            first_dialect: Dialect::default(),
+            wishes: Wishes::default(),
             known: Known::default(),
             facts: Facts::default(),
             login_deadline: Some(now.after_ms(settings.login_timeout_ms)),
@@ -162,7 +178,9 @@ impl Session {
             Input::Bytes(Side::Server(id), data) => self.server_bytes(ctx, id, data, out),
             Input::Eof(Side::Client) => {
                 let reason = match &self.phase {
-                    Phase::Running(_) | Phase::Syncing(_) => CloseReason::ClientGone,
+                    Phase::Running(_) | Phase::Syncing(_) | Phase::Locating(_) => {
+                        CloseReason::ClientGone
+                    }
                     Phase::Idle if !self.gathered.is_empty() => CloseReason::ClientGone,
                     Phase::ClientLogin(l) if l.is_untouched() => CloseReason::Probe,
                     Phase::New => CloseReason::Probe,
@@ -194,6 +212,8 @@ impl Session {
                 Phase::New => self.greet(ctx, out),
                 Phase::ServerLogin(_) => self.server_login_woken(ctx, out),
                 Phase::Admin(_) => self.admin_woken(ctx, out),
+                // The request is read again, now that more is known.
+                Phase::Locating(_) => self.phase = Phase::Idle,
                 _ => {}
             },
             Input::Timer => self.timer(ctx, out),
@@ -215,6 +235,7 @@ impl Session {
             Phase::ServerLogin(l) => Some(l.due()),
             Phase::Running(r) => r.broken.as_ref().map(|b| b.deadline),
             Phase::Syncing(s) => Some(s.deadline),
+            Phase::Locating(until) => Some(*until),
             Phase::Admin(a) => a.deadline(),
             _ => None,
         };
@@ -264,6 +285,11 @@ impl Session {
                 }
             }
             Phase::Admin(_) => self.admin_timer(ctx, out),
+            Phase::Locating(until) => {
+                if *until <= ctx.now {
+                    self.locate_no_longer();
+                }
+            }
             Phase::Syncing(s) if s.deadline <= ctx.now => {
                 self.sync_failed(ctx, "did not answer in time", out);
             }
@@ -342,6 +368,7 @@ impl Session {
                 }
                 Phase::New
                 | Phase::ServerLogin(_)
+                | Phase::Locating(_)
                 | Phase::Syncing(_)
                 | Phase::Running(_)
                 | Phase::Admin(_) => {
@@ -350,6 +377,17 @@ impl Session {
                 }
                 Phase::Over => return,
             }
+        }
+    }
+
+    /// The server whose reply is awaited.
+    pub(super) fn outstanding(&self) -> Option<SocketAddr> {
+        match &self.phase {
+            Phase::Running(Running {
+                route: super::request::Route::Forward(id),
+                ..
+            }) => self.slot(*id).map(|slot| slot.link.server),
+            _ => None,
         }
     }
 
@@ -378,7 +416,7 @@ impl Session {
             Phase::ClientLogin(l) => l.reply_seq(),
             Phase::ServerLogin(l) => l.reply_seq(),
             Phase::Idle | Phase::Admin(_) => UNASKED_SEQ,
-            Phase::Syncing(_) => UNASKED_SEQ,
+            Phase::Syncing(_) | Phase::Locating(_) => UNASKED_SEQ,
             Phase::Running(r) if r.is_asked && r.turn.is_none() && !r.is_replied => {
                 let seq = r.next_seq;
                 let id = self.binding.current;
@@ -408,7 +446,7 @@ impl Session {
             transactions: self.facts.transactions,
             links: self.links.iter().flatten().count() as u64,
             state: match &self.phase {
-                Phase::Running(_) | Phase::Syncing(_) => SessionState::Active,
+                Phase::Running(_) | Phase::Syncing(_) | Phase::Locating(_) => SessionState::Active,
                 Phase::Admin(a) if a.is_busy() => SessionState::Active,
                 Phase::Idle | Phase::Admin(_) => SessionState::KeepAlive,
                 _ => SessionState::Init,

@@ -4,7 +4,7 @@ use super::ids::SESSIONS_MAX;
 use super::server_login::Wanted;
 use super::{Ctx, Session, SessionIds, Settings};
 use crate::base::{Accepted, CoreId, Input, Key, Machines, Out, Output, Slab, Tick};
-use crate::routing::{Listed, Mail, Replica};
+use crate::routing::{Listed, Mail, Replica, TableEntry, Traffic};
 use crate::sql::Scan;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -16,10 +16,13 @@ pub struct Sessions {
     /// Where all sessions of the core read statements.
     scan: RefCell<Scan>,
     replica: Replica,
+    traffic: RefCell<Traffic>,
     table: Slab<Entry>,
     ids: SessionIds,
     /// Sessions that wait for the replica to know something.
     waiting: Vec<Key>,
+    /// Sessions whose statements wait for what is known of a table.
+    locating: Vec<Key>,
     /// Tenants that the metadata core was asked for, and when.
     asked: Vec<Asked>,
 }
@@ -42,6 +45,7 @@ const ASKED_MAX: usize = 256;
 struct Entry {
     session: Session,
     is_waiting: bool,
+    is_locating: bool,
 }
 
 impl Sessions {
@@ -52,9 +56,11 @@ impl Sessions {
             settings,
             scan: RefCell::default(),
             replica,
+            traffic: RefCell::default(),
             table: Slab::with_limit(SESSIONS_MAX),
             ids,
             waiting: Vec::new(),
+            locating: Vec::new(),
             asked: Vec::new(),
         }
     }
@@ -77,6 +83,22 @@ impl Sessions {
     pub const fn replica(&self) -> &Replica {
         &self.replica
     }
+
+    /// Installs what is known of a table, and wakes the sessions whose statements wait for it.
+    fn install_table(&mut self, now: Tick, known: Arc<TableEntry>, wake: &mut Vec<Key>) {
+        let Self { table, locating, .. } = self;
+        locating.retain(|key| {
+            let Some(entry) = table.get_mut(*key) else {
+                return false;
+            };
+            if entry.session.awaits(Some(&known.key)) {
+                wake.push(*key);
+            }
+            entry.is_locating = entry.session.awaits(None) && wake.last() != Some(key);
+            entry.is_locating
+        });
+        self.replica.install_table(now, known);
+    }
 }
 
 impl Machines for Sessions {
@@ -89,6 +111,7 @@ impl Machines for Sessions {
             .insert(Entry {
                 session,
                 is_waiting: false,
+                is_locating: false,
             })
             .ok()?;
         let Some(id) = self.ids.claim(key) else {
@@ -109,8 +132,10 @@ impl Machines for Sessions {
         let Self {
             table,
             replica,
+            traffic,
             settings,
             waiting,
+            locating,
             ids,
             asked,
             scan,
@@ -121,11 +146,13 @@ impl Machines for Sessions {
         if matches!(input, Input::Wake) {
             entry.is_waiting = false;
         }
+        let before = entry.session.outstanding();
         entry.session.handle(
             &Ctx {
                 now,
                 key: id,
                 view: replica,
+                traffic,
                 settings,
                 ids,
                 scan,
@@ -133,6 +160,16 @@ impl Machines for Sessions {
             input,
             out,
         );
+        let after = entry.session.outstanding();
+        if before != after {
+            let loads = &mut traffic.get_mut().loads;
+            before.into_iter().for_each(|server| loads.end(server));
+            after.into_iter().for_each(|server| loads.begin(server));
+        }
+        if entry.session.awaits(None) && !entry.is_locating {
+            entry.is_locating = true;
+            locating.push(id);
+        }
         if entry.session.is_waiting_for_view() && !entry.is_waiting {
             entry.is_waiting = true;
             waiting.push(id);
@@ -210,10 +247,12 @@ impl Machines for Sessions {
                 let was_found = found.is_some();
                 post.push((CoreId::METADATA, Mail::Killed { inquiry, was_found }));
             }
-            Mail::Settings(settings) => self.settings = Settings::of(&settings),
-            Mail::Table(entry) => {
-                self.replica.install_table(now, entry);
+            Mail::Settings(settings) => {
+                let number = self.settings.number + 1;
+                self.settings = Settings::of(&settings);
+                self.settings.number = number;
             }
+            Mail::Table(entry) => self.install_table(now, entry, wake),
             // For the metadata core.
             Mail::Unreachable { .. }
             | Mail::FindTenant { .. }
@@ -227,6 +266,9 @@ impl Machines for Sessions {
     fn ended(&mut self, id: Key) {
         if let Some(entry) = self.table.remove(id) {
             self.ids.release(entry.session.id);
+            if let Some(server) = entry.session.outstanding() {
+                self.traffic.get_mut().loads.end(server);
+            }
         }
     }
 

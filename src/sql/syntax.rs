@@ -1,11 +1,13 @@
 //! What decides how the bytes of a statement are read, besides the bytes.
 
+use serde::{Deserialize, Serialize};
+
 /// How many bytes a character has, as far as a scan needs to know.
 ///
 /// In these sets the second byte of a character may be 0x5C, 0x60 or 0x7C, so that a scan byte by
 /// byte would see a backslash, a back-tick or a bar where there is none. In all other sets that a
 /// client may use (utf8mb4, the 8-bit sets, ujis, euckr, gb2312, eucjpms) it may not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Charset {
     /// Bytes below 0x80 are always characters of their own.
     #[default]
@@ -19,6 +21,22 @@ pub enum Charset {
 }
 
 impl Charset {
+    /// By the name of a character set, in any case.
+    #[must_use]
+    pub fn of_name(name: &[u8]) -> Self {
+        const NAMES: &[(&str, Charset)] = &[
+            ("gbk", Charset::Gbk),
+            ("gb18030", Charset::Gbk),
+            ("gb18030_2022", Charset::Gbk),
+            ("big5", Charset::Big5),
+            ("sjis", Charset::Sjis),
+            ("cp932", Charset::Sjis),
+        ];
+        let named = |(n, _): &&(&str, Self)| name.eq_ignore_ascii_case(n.as_bytes());
+        let found = NAMES.iter().find(named);
+        found.map_or(Self::Plain, |(_, charset)| *charset)
+    }
+
     /// Bytes of the character that begins with `first`, if `second` follows.
     #[must_use]
     pub const fn char_len(self, first: u8, second: u8) -> usize {

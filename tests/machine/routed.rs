@@ -161,7 +161,7 @@ impl Core {
                 seed,
             };
             let statement = std::hint::black_box(&statement);
-            let Routed::To(choice) = route(NOW, &self.tables, &view, statement) else {
+            let Routed::To(choice, _) = route(NOW, &self.tables, &view, statement) else {
                 panic!("no server");
             };
             last = std::hint::black_box(choice.server);

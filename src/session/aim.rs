@@ -1,0 +1,404 @@
+//! Where a statement goes that is bound to no link, and what its reply says about that.
+//!
+//! ```text
+//! read ── known ──────────────────────────> a server, by the tables of the statement
+//!   └── asked for ──> Locating ── mail ──> read again
+//!                        └── too long ──> read again, with what there is
+//! ```
+
+use super::pin::Pin;
+use super::request::{Broken, Head};
+use super::route::Place;
+use super::state::{Ctx, Phase, Session};
+use crate::base::{CloseReason, CoreId, Out, Output, Rng, Tick};
+use crate::protocol::error::Fault;
+use crate::protocol::mysql::{Command, OkPacket, TRACK_VARIABLES, status};
+use crate::routing::{
+    Choice, ConsistencyFacts, Fault as Said, Hit, Level, Located, Mail, Reason, Reply, Routed,
+    SYS, SaidConsistency, Statement, TableKey, TableName, Verdict, View, WeakFeedback, consistency,
+    forces_master, judge, route, take_fault,
+};
+use crate::sql::{Scan, Syntax, Verb};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// What the request at hand was sent by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Aim {
+    /// Why its server was chosen; `None` if none was.
+    reason: Option<Reason>,
+    /// Version of the table's entry that it went by; 0: by none.
+    version: u64,
+    /// The table of the entry, or the one that is waited for.
+    database: Vec<u8>,
+    table: Vec<u8>,
+    is_to_leader: bool,
+    has_leader: bool,
+    is_to_holder: bool,
+    is_weak: bool,
+    /// Reads behind it in the same transaction are strong.
+    writes: bool,
+    /// A statement before it in the transaction was such.
+    has_written: bool,
+    /// It has waited long enough.
+    is_impatient: bool,
+    /// Servers that were tried for it in vain, and what they said.
+    pub(super) tried: Vec<SocketAddr>,
+    pub(super) causes: Vec<String>,
+    /// What the reply says about the place.
+    hit: Option<bool>,
+    weak: Option<WeakFeedback>,
+}
+
+impl Aim {
+    fn set(&mut self, choice: Choice, located: Option<Located<'_>>, level: Level) {
+        self.reason = Some(choice.reason);
+        self.is_weak = level.consistency.is_weak();
+        self.writes = level.writes;
+        self.version = 0;
+        if let Some(located) = located {
+            self.version = located.entry.version;
+            self.is_to_leader = located.is_to_leader;
+            self.has_leader = located.has_leader;
+            self.is_to_holder = located.is_to_holder;
+            self.name(&located.entry.key.as_name());
+        }
+    }
+
+    fn name(&mut self, name: &TableName<'_>) {
+        self.database.clear();
+        self.database.extend_from_slice(name.database);
+        self.table.clear();
+        self.table.extend_from_slice(name.name);
+    }
+
+    /// The request goes where it is bound to.
+    pub(super) const fn bound(&mut self, pin: Pin) {
+        self.reason = Some(pin.reason());
+        self.version = 0;
+        self.is_weak = false;
+        self.writes = true;
+    }
+
+    /// What the variables of an OK say about the place of its statement.
+    pub(super) fn learn(&mut self, ok: &OkPacket<'_>) {
+        for block in ok.blocks().filter(|block| block.kind == TRACK_VARIABLES) {
+            for (name, value, is_user) in block.variables() {
+                match name {
+                    _ if is_user => break,
+                    b"ob_proxy_partition_hit" => {
+                        self.hit = Some(!matches!(value, b"OFF" | b"0"));
+                    }
+                    b"_ob_proxy_weakread_feedback" => {
+                        self.weak = match value {
+                            b"2" => Some(WeakFeedback::AllLed),
+                            b"3" => Some(WeakFeedback::SomeLed),
+                            _ => None,
+                        };
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    const fn hit(&self) -> Hit {
+        match self.hit {
+            None => Hit::Unknown,
+            Some(true) => Hit::Yes,
+            Some(false) => Hit::No,
+        }
+    }
+
+    fn table_of<'a>(&'a self, cluster: &'a str, tenant: &'a [u8]) -> TableName<'a> {
+        TableName {
+            cluster,
+            tenant,
+            database: &self.database,
+            name: &self.table,
+        }
+    }
+}
+
+/// What decides whether a statement must see the newest rows.
+struct Moment {
+    status: u16,
+    said: SaidConsistency,
+    has_written: bool,
+}
+
+fn level(scan: &Scan, text: &[u8], at: &Moment) -> Level {
+    consistency(&ConsistencyFacts {
+        is_multi: scan.facts.is_multi,
+        is_read: scan.verb == Verb::Select,
+        is_locking: scan.facts.is_locking,
+        hint: scan.hints.consistency,
+        forces_master: forces_master(text),
+        session_is_weak: at.said == SaidConsistency::Weak,
+        is_in_transaction: at.status & status::IN_TRANSACTION != 0,
+        has_written: at.has_written,
+        is_autocommit_off: at.status & status::AUTOCOMMIT == 0,
+        splits_reads: false,
+        splits_transactions: false,
+        server_can_be_weak: true,
+    })
+}
+
+/// What a decision was.
+enum Decision {
+    To(SocketAddr),
+    /// It is asked for already, and waited for until then.
+    Wait(Tick),
+    /// It has to be asked for.
+    Ask,
+    Nowhere(Reason),
+}
+
+impl Session {
+    /// The place of a request that is bound to no link.
+    pub(super) fn aim(
+        &mut self,
+        ctx: &Ctx<'_>,
+        head: &Head<'_>,
+        dice: &mut Rng,
+        out: &mut Out<'_, Mail>,
+    ) -> Place {
+        if let Some(server) = self.wishes.address {
+            self.aim.reason = Some(Reason::RouteAddress);
+            self.aim.version = 0;
+            return self.place_at(server);
+        }
+        let text = match head.command {
+            Command::QUERY => head.body(),
+            _ => {
+                // Other commands name no table; what the scan holds is of another statement.
+                ctx.scan.borrow_mut().read(b"", Syntax::default(), true);
+                b""
+            }
+        };
+        let seed = dice.next_u64();
+        let mut aim = std::mem::take(&mut self.aim);
+        let decision = match self.decide(ctx, &mut aim, text, seed) {
+            Some(Decision::Ask) => {
+                let until = self.ask_for_table(ctx, &aim, out);
+                match until > ctx.now {
+                    true => Some(Decision::Wait(until)),
+                    false => {
+                        aim.is_impatient = true;
+                        self.decide(ctx, &mut aim, text, seed)
+                    }
+                }
+            }
+            decision => decision,
+        };
+        self.aim = aim;
+        match decision {
+            Some(Decision::To(server)) => self.place_at(server),
+            Some(Decision::Wait(until)) => Place::Locating(until),
+            Some(Decision::Nowhere(reason)) => Place::Without(reason),
+            // The servers of the tenant are looked up first.
+            None | Some(Decision::Ask) => Place::NewLink(self.id),
+        }
+    }
+
+    fn place_at(&self, server: SocketAddr) -> Place {
+        match self.link_to(server) {
+            Some(id) => Place::Link(id),
+            None => Place::Server(server),
+        }
+    }
+
+    /// `None` if it is not known yet where the tenant is.
+    fn decide(
+        &mut self,
+        ctx: &Ctx<'_>,
+        aim: &mut Aim,
+        text: &[u8],
+        seed: u64,
+    ) -> Option<Decision> {
+        let settings = ctx.settings;
+        self.wishes.refresh(&settings.preferences, settings.number);
+        let name = self.name.as_deref()?;
+        let cluster = ctx.view.cluster(name.cluster.as_deref())?;
+        let is_sys = &*name.tenant == SYS;
+        let tenant = self.tenant(ctx).map(|tenant| &**tenant);
+        if !is_sys && tenant.is_none_or(|tenant| tenant.servers.is_empty()) {
+            return None;
+        }
+        let scan = ctx.scan.borrow();
+        let moment = Moment {
+            status: self.facts.status,
+            said: self.wishes.said,
+            has_written: aim.has_written,
+        };
+        let level = level(&scan, text, &moment);
+        let database = self.known.database().unwrap_or_default();
+        let context = self.dialect.context(self.facts.status, database);
+        let traffic = ctx.traffic.borrow();
+        let view = View {
+            cluster,
+            tenant,
+            blocks: &traffic.blocks,
+            loads: &traffic.loads,
+            preferences: self.wishes.preferences(&settings.preferences),
+        };
+        let tried = std::mem::take(&mut aim.tried);
+        let statement = Statement {
+            text,
+            scan: &scan,
+            context: &context,
+            cluster: &cluster.name,
+            tenant: &name.tenant,
+            consistency: level.consistency,
+            has_written_dup: false,
+            pin: None,
+            current: self.slot(self.binding.current).map(|s| s.link.server),
+            tried: &tried,
+            is_impatient: aim.is_impatient,
+            seed,
+        };
+        let tables = ctx.view.tables();
+        let decision = match route(ctx.now, &tables, &view, &statement) {
+            Routed::To(choice, located) => {
+                aim.set(choice, located, level);
+                Decision::To(choice.server)
+            }
+            Routed::Wait { name, until } => {
+                aim.name(&name);
+                match until {
+                    Some(until) => Decision::Wait(until),
+                    None => Decision::Ask,
+                }
+            }
+            Routed::Nowhere(reason) => Decision::Nowhere(reason),
+        };
+        aim.tried = tried;
+        Some(decision)
+    }
+
+    /// Asks the metadata core for the table of `aim`. Until when the answer is waited for.
+    fn ask_for_table(&self, ctx: &Ctx<'_>, aim: &Aim, out: &mut Out<'_, Mail>) -> Tick {
+        let Some(name) = self.name.as_deref() else {
+            return ctx.now;
+        };
+        let Some(cluster) = ctx.view.cluster(name.cluster.as_deref()) else {
+            return ctx.now;
+        };
+        let table = aim.table_of(&cluster.name, &name.tenant);
+        let mut tables = ctx.view.tables_mut();
+        let (mail, until) = tables.ask(ctx.now, ctx.ids.core(), &table);
+        if let Some(mail) = mail {
+            out.list.push(Output::Post(CoreId::METADATA, mail));
+        }
+        until
+    }
+
+    /// The session's request waits for what is known of a table: of this one, or of any.
+    pub(super) fn awaits(&self, key: Option<&TableKey>) -> bool {
+        let is_it = |key: &TableKey| {
+            let tenant = self.name.as_deref().map(|name| &*name.tenant);
+            let is_tenant = tenant.is_some_and(|tenant| *tenant == *key.tenant);
+            *key.name == *self.aim.table && *key.database == *self.aim.database && is_tenant
+        };
+        matches!(self.phase, Phase::Locating(_)) && key.is_none_or(is_it)
+    }
+
+    /// The request has waited long enough: it is read again, and goes by what there is.
+    pub(super) fn locate_no_longer(&mut self) {
+        self.aim.is_impatient = true;
+        self.phase = Phase::Idle;
+    }
+
+    /// A server could not take the request, which did not run: another is chosen.
+    pub(super) fn aim_elsewhere(&mut self, server: SocketAddr, cause: String) {
+        self.aim.tried.push(server);
+        self.aim.causes.push(cause);
+    }
+
+    /// What the client is told if no server can be used.
+    pub(super) fn without_server(&self, ctx: &Ctx<'_>, reason: Reason) -> Broken {
+        let mut text = reason.sentence().to_owned();
+        for cause in &self.aim.causes {
+            text.push_str(": ");
+            text.push_str(cause);
+        }
+        text.push_str(" [not run]");
+        Broken::new(ctx, Fault::NoServer, text, CloseReason::NoServer)
+    }
+
+    /// The request goes out, or is answered here.
+    pub(super) fn aimed(&mut self, ctx: &Ctx<'_>) {
+        let aim = &mut self.aim;
+        aim.is_impatient = false;
+        aim.tried.clear();
+        aim.causes.clear();
+        (aim.hit, aim.weak) = (None, None);
+        if let Some(reason) = aim.reason {
+            ctx.traffic.borrow_mut().decisions.decided(reason);
+        }
+    }
+
+    /// The reply to a request is over: what it says about the entry that the request went by.
+    pub(super) fn judge_place(
+        &mut self,
+        ctx: &Ctx<'_>,
+        server: SocketAddr,
+        error: Option<u16>,
+        out: &mut Out<'_, Mail>,
+    ) {
+        let is_in_transaction = self.facts.status & status::IN_TRANSACTION != 0;
+        let aim = &mut self.aim;
+        aim.has_written = is_in_transaction && (aim.has_written || aim.writes);
+        let Some(reason) = aim.reason.take() else {
+            return;
+        };
+        let hit = aim.hit();
+        if error.is_none() {
+            ctx.traffic.borrow_mut().decisions.answered(reason, hit);
+        }
+        let fault = error.and_then(Said::of);
+        if aim.version == 0 && fault.is_none() {
+            return;
+        }
+        let verdict = judge(&Reply {
+            reason,
+            is_to_leader: aim.is_to_leader,
+            has_leader: aim.has_leader,
+            is_to_holder: aim.is_to_holder,
+            is_weak: aim.is_weak,
+            hit,
+            weak: aim.weak,
+            is_error: error.is_some(),
+        });
+        if verdict == Verdict::Nothing && fault.is_none() {
+            return;
+        }
+        let aim = &self.aim;
+        let Some(name) = self.name.as_deref() else {
+            return;
+        };
+        let Some(cluster) = ctx.view.cluster(name.cluster.as_deref()) else {
+            return;
+        };
+        let table = aim.table_of(&cluster.name, &name.tenant);
+        let entry = (aim.version != 0).then_some((&table, aim.version));
+        let mut tables = ctx.view.tables_mut();
+        if let Some(fault) = fault {
+            let session = (&*cluster.name, &*name.tenant);
+            take_fault(&mut tables, ctx.now, fault, server, entry, session);
+        }
+        match verdict {
+            Verdict::Right => tables.confirm(&table, aim.version),
+            Verdict::Doubt if tables.doubt(ctx.now, &table, aim.version) => {
+                drop(tables);
+                self.ask_for_table(ctx, aim, out);
+            }
+            Verdict::Doubt | Verdict::Nothing => {}
+        }
+    }
+
+    /// A server is gone: what is known of tables on it is doubtful.
+    pub(super) fn doubt_server(&self, ctx: &Ctx<'_>, server: SocketAddr) {
+        ctx.view.tables_mut().doubt_server(ctx.now, server);
+    }
+}

@@ -1,0 +1,163 @@
+//! Statements go where the model says that their rows are.
+
+use super::{Ruled, client, cluster, options, start};
+use bench_harness::process::Obring;
+use bench_harness::raw::Conn;
+use obcluster::{Change, Entry, Topology, VerdictKind};
+
+/// A model with three servers, an obring in front of it, and tables of every kind of partitioning
+/// in a database of its own.
+struct Place {
+    cluster: Ruled,
+    proxy: Obring,
+    database: &'static str,
+}
+
+const TABLES: &[&str] = &[
+    "create table h(k int primary key, v varchar(20)) partition by hash(k) partitions 6",
+    "create table y(k varchar(20) primary key, v int) partition by key(k) partitions 6",
+    "create table r(k int primary key, v int) partition by range(k) \
+     (partition a values less than (10), partition b values less than (20), \
+      partition c values less than maxvalue)",
+    "create table l(k int primary key, v int) partition by list(k) \
+     (partition a values in (1, 2, 3), partition b values in (4, 5, 6), \
+      partition c values in (default))",
+    "create table d(k int, t datetime, v int, primary key(k, t)) \
+     partition by range columns(t) subpartition by hash(k) subpartitions 2 \
+     (partition a values less than ('2026-02-01'), partition b values less than (maxvalue))",
+    "create table n(k int primary key, v int)",
+];
+
+impl Place {
+    fn new(database: &'static str) -> Self {
+        let cluster = cluster(Topology::default());
+        let proxy = start(&options(&cluster));
+        let place = Self {
+            cluster,
+            proxy,
+            database,
+        };
+        let mut c = client(&place.proxy);
+        c.run(&format!("drop database if exists {database}"))
+            .expect("dropped");
+        c.run(&format!("create database {database}"))
+            .expect("created");
+        c.run(&format!("use {database}")).expect("used");
+        for table in TABLES {
+            c.run(table).expect(table);
+        }
+        place
+    }
+
+    /// A client in the database.
+    fn client(&self) -> Conn {
+        let mut c = client(&self.proxy);
+        c.run(&format!("use {}", self.database)).expect("used");
+        c
+    }
+
+    /// What ran since an entry of the log, as far as the model knows its exact leaves.
+    fn exact(&self, since: u64) -> Vec<Entry> {
+        let log = self.cluster.log_since(since);
+        let is = |e: &Entry| {
+            e.verdict.kind == VerdictKind::Exact
+                && e.verdict.tables.iter().all(|t| t.db == self.database)
+        };
+        log.into_iter().filter(is).collect()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = client(&self.proxy).run(&format!("drop database if exists {}", self.database));
+    }
+}
+
+/// The server leads every leaf that the statement touches.
+fn is_right(entry: &Entry) -> bool {
+    let leaders = entry.verdict.tables.iter().flat_map(|t| &t.leaders);
+    leaders.clone().count() > 0 && leaders.clone().all(|leader| *leader == entry.server_id)
+}
+
+#[test]
+fn statements_go_to_the_leader_first_time() {
+    let place = Place::new("routing_first");
+    let mut c = place.client();
+    let since = place.cluster.log_next();
+    for k in 0..30 {
+        for sql in [
+            format!("insert into h values ({k}, 'a')"),
+            format!("select v from h where k = {k}"),
+            format!("update h set v = 'b' where k = {k}"),
+            format!("insert into y values ('k{k}', {k})"),
+            format!("select v from y where k = 'k{k}'"),
+            format!("insert into r values ({k}, 1)"),
+            format!("select v from r where k = {k}"),
+            format!("replace into l values ({k}, 1)"),
+            format!("delete from l where k = {k}"),
+            format!("insert into d values ({k}, '2026-0{}-01 00:00:00', 1)", k % 4 + 1),
+            format!(
+                "select v from d where k = {k} and t = '2026-0{}-01'",
+                k % 4 + 1
+            ),
+            format!("insert into n values ({k}, 1)"),
+            format!("select v from n where k = {k}"),
+        ] {
+            match sql.starts_with("select") {
+                true => drop(c.rows(&sql).expect(&sql)),
+                false => c.run(&sql).expect(&sql),
+            }
+        }
+    }
+    let ran = place.exact(since);
+    assert!(ran.len() >= 300, "{} statements are judged", ran.len());
+    let wrong: Vec<_> = ran.iter().filter(|e| !is_right(e)).collect();
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), ran.len());
+    let servers: std::collections::BTreeSet<_> = ran.iter().map(|e| e.server_id).collect();
+    assert_eq!(servers.len(), 3, "every server leads something");
+}
+
+#[test]
+fn a_leader_that_moves_costs_one_miss() {
+    let place = Place::new("routing_moves");
+    let mut c = place.client();
+    c.run("insert into h values (1, 'a')").expect("a row");
+    for server in [1, 2, 3, 1] {
+        let change = Change::PlaceLeaf {
+            tenant: "test".into(),
+            table: format!("{}.h", place.database),
+            leaf: 1,
+            server,
+        };
+        place.cluster.change(&change).expect("a move");
+        let since = place.cluster.log_next();
+        for _ in 0..10 {
+            c.cell("select v from h where k = 1").expect("a row");
+        }
+        let ran = place.exact(since);
+        assert_eq!(ran.len(), 10);
+        let missed = ran.iter().filter(|e| !is_right(e)).count();
+        assert!(missed <= 1, "{missed} misses after a move to {server}");
+    }
+}
+
+#[test]
+fn weak_reads_are_spread_over_replicas() {
+    const READS: usize = 600;
+    let place = Place::new("routing_weak");
+    let mut c = place.client();
+    c.run("insert into h values (1, 'a')").expect("a row");
+    let since = place.cluster.log_next();
+    for _ in 0..READS {
+        c.cell("select /*+ read_consistency(weak) */ v from h where k = 1")
+            .expect("a row");
+    }
+    let log = place.cluster.log_since(since);
+    let reads: Vec<_> = log.iter().filter(|e| e.sql.contains("weak")).collect();
+    assert_eq!(reads.len(), READS);
+    for server in 1..=3 {
+        let share = reads.iter().filter(|e| e.server_id == server).count();
+        // A third, within five standard deviations.
+        assert!((142..=258).contains(&share), "{share} on server {server}");
+    }
+}
