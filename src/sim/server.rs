@@ -253,6 +253,11 @@ impl Server {
                 self.state = State::File;
                 acts.push(Act::Send(script::packet(next, b"\xfbfile")));
             }
+            // A proxy brings the state of a session here.
+            0x03 if rest.starts_with(b"SET ") => {
+                let ok = script::proxy_ok(0, self.status, "", &[], &[], None);
+                acts.push(Act::Send(script::packet(next, &ok)));
+            }
             _ if !cluster.has(&self.tenant, self.address) => {
                 self.state = State::Ended;
                 acts.push(Act::Send(error_and_ok(next, 5150)));
@@ -282,7 +287,8 @@ impl Server {
     }
 }
 
-/// How a statement begins that leaves nothing in the session.
+/// How a statement begins that leaves nothing in the session; its seed follows in hex, so that it
+/// can be read.
 pub(super) const QUIET: &[u8] = b"select ";
 
 /// The command of the world and its seed, out of a request.
@@ -295,7 +301,11 @@ pub(super) fn statement(command: u8, rest: &[u8]) -> (u8, u64) {
     };
     let seed = |rest: &[u8]| Cursor::new(rest).u64().unwrap_or(1);
     match rest.strip_prefix(QUIET) {
-        Some(rest) if command == 0x03 => (0xF1, seed(rest)),
+        Some(rest) if command == 0x03 => {
+            let digits = rest.get(..16).and_then(|hex| std::str::from_utf8(hex).ok());
+            let seed = digits.and_then(|hex| u64::from_str_radix(hex, 16).ok());
+            (0xF1, seed.unwrap_or(1))
+        }
         _ => (command, seed(rest.get(at..).unwrap_or_default())),
     }
 }
