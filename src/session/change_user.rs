@@ -1,4 +1,4 @@
-//! COM_CHANGE_USER and COM_RESET_CONNECTION: the session begins anew on one link, and the others go.
+//! COM_CHANGE_USER and COM_RESET_CONNECTION: the session begins anew on one link; the others go.
 
 use super::client_login::Parsed;
 use super::pin::Pins;

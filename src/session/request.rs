@@ -4,13 +4,12 @@ use super::change_user::{self, NewUser};
 use super::known::Missing;
 use super::pin::Outline;
 use super::route::{Kept, Place};
-use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ, put_error};
+use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
 use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side, Stage, Tick};
 use crate::config::COMPATIBILITY_VERSION;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
-    ClientTurn, ColumnKind, Command, HEADER_LEN, Request, RequestStep, TextRows, client,
-    put_packet, status,
+    ClientTurn, ColumnKind, Command, HEADER_LEN, Request, RequestStep, TextRows, put_packet, status,
 };
 use crate::routing::Mail;
 use crate::sql::{kill_target, proxy_version};
@@ -97,8 +96,6 @@ pub(super) struct Head<'a> {
     pub(super) seq: u8,
     /// Of COM_STMT_EXECUTE.
     pub(super) flags: u8,
-    /// The statement's id, for commands about one.
-    pub(super) statement: u32,
     /// The first packet with its header, or as much of it as is here.
     pub(super) packet: &'a [u8],
     /// It is all of it.
@@ -164,7 +161,7 @@ impl Session {
                 len,
                 seq,
                 flags,
-                statement,
+                ..
             } => {
                 let packet = bytes.data.get(from..).unwrap_or_default();
                 let packet_len = HEADER_LEN + len as usize;
@@ -182,7 +179,6 @@ impl Session {
                         command: command.unwrap_or(Command::SLEEP),
                         seq,
                         flags,
-                        statement,
                         packet,
                         is_whole,
                     };

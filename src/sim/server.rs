@@ -115,12 +115,24 @@ impl Server {
 
     /// Bytes came.
     pub(super) fn bytes(&mut self, bytes: &[u8], cluster: &mut Cluster) -> Vec<Act> {
-        self.wire.take(bytes, &mut self.input);
+        let (mut at, mut inflated) = (0, vec![]);
         let mut acts = vec![];
+        loop {
+            let input = &mut self.input;
+            let is_more = self.wire.take(bytes, &mut at, &mut inflated, input);
+            self.answer(cluster, &mut acts);
+            if !is_more {
+                return acts;
+            }
+        }
+    }
+
+    /// Answers what has come.
+    fn answer(&mut self, cluster: &mut Cluster, acts: &mut Vec<Act>) {
         while let Some((seq, payload)) = self.take() {
             let is_login = matches!(self.state, State::Login);
             let before = acts.len();
-            self.request(seq, &payload, cluster, &mut acts);
+            self.request(seq, &payload, cluster, acts);
             if is_login {
                 continue;
             }
@@ -130,7 +142,6 @@ impl Server {
                 }
             }
         }
-        acts
     }
 
     /// A whole logical packet and the number of its last part.
