@@ -62,7 +62,14 @@ pub enum Verdict {
 /// facts, section 8.4.
 #[must_use]
 pub const fn judge(reply: &Reply) -> Verdict {
-    if reply.is_error || reply.reason.is_beside_location() {
+    if reply.is_error {
+        return Verdict::Nothing;
+    }
+    if matches!(reply.reason, Reason::TableAbsent) {
+        // It worked, so the table is there now.
+        return Verdict::Doubt;
+    }
+    if reply.reason.is_beside_location() {
         return Verdict::Nothing;
     }
     if reply.is_weak {
@@ -186,6 +193,11 @@ mod tests {
                 "a server that was chosen for another reason",
                 |r| (r.hit, r.reason) = (Hit::No, Reason::PrimaryZone),
                 Nothing,
+            ),
+            (
+                "a table that was thought absent",
+                |r| r.reason = Reason::TableAbsent,
+                Doubt,
             ),
             (
                 "inside a transaction",

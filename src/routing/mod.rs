@@ -55,7 +55,7 @@ pub use policy::{Policy, PolicyFacts, SaidConsistency, policy, weak_policy, zone
 pub use preferences::{Preferences, ZoneList, targets};
 pub use reason::Reason;
 pub use replica::Replica;
-pub use route::{Located, Routed, Statement, route};
+pub use route::{Located, Routed, Statement, redefine, route};
 pub use table::{
     Held, LeafPlace, Locations, ReplicaKind, Row, Share, TableEntry, TableKey, TableKind, TableName,
 };

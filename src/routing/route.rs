@@ -53,6 +53,18 @@ pub struct Located<'a> {
     pub is_to_holder: bool,
 }
 
+impl<'a> Located<'a> {
+    /// The entry says that there is no such table.
+    const fn nowhere(entry: &'a TableEntry) -> Self {
+        Self {
+            entry,
+            is_to_leader: false,
+            has_leader: false,
+            is_to_holder: false,
+        }
+    }
+}
+
 /// What becomes of a statement.
 #[derive(Clone, Copy, Debug)]
 pub enum Routed<'a> {
@@ -103,15 +115,21 @@ pub fn route<'a>(
     };
     let mut entries: SmallVec<[Option<&TableEntry>; TABLES]> = SmallVec::new();
     let mut is_located = false;
+    let mut absent = None;
     for table in &scan.tables {
         let name = match table.origin {
+            // What is defined now is located afterwards.
+            _ if scan.verb == Verb::Ddl => None,
             Origin::Stored if !table.is_remote => name(statement, table.name.of(statement.text)),
             _ => None,
         };
         let entry = match name {
             Some(_) if entries.is_empty() && known.is_some() => known,
             Some(name) => match look_up(now, tables, statement, name, &mut without) {
-                Ok(entry) => entry,
+                Ok(entry) => {
+                    absent = absent.or(entry.filter(|entry| !entry.is_located()));
+                    entry.filter(|entry| entry.is_located())
+                }
                 Err(wait) => return wait,
             },
             None => None,
@@ -162,9 +180,21 @@ pub fn route<'a>(
     match choose(view, &asked, &touched) {
         Ok(choice) => {
             let first = touched.first();
-            Routed::To(choice, first.map(|target| located(target, choice.server)))
+            let located = first.map(|target| located(target, choice.server));
+            let unlocated = || absent.filter(|_| choice.reason == Reason::TableAbsent);
+            Routed::To(choice, located.or_else(|| unlocated().map(Located::nowhere)))
         }
         Err(reason) => Routed::Nowhere(reason),
+    }
+}
+
+/// A statement that changes definitions goes out: the tables that it names are asked for again by
+/// the next statement that uses them.
+pub fn redefine(now: Tick, tables: &mut Tables, statement: &Statement<'_>) {
+    for table in &statement.scan.tables {
+        if let Some(name) = name(statement, table.name.of(statement.text)) {
+            tables.redefine(now, &name);
+        }
     }
 }
 
@@ -228,7 +258,7 @@ fn leader(view: &View<'_>, statement: &Statement<'_>, entry: &TableEntry) -> Opt
     is_usable.then_some(server)
 }
 
-/// What is known of a table; `None` if it has no location that would help, and `without` says why.
+/// What is known of a table; if it has no location that would help, `without` says why.
 fn look_up<'t, 'a>(
     now: Tick,
     tables: &'t Tables,
@@ -258,7 +288,7 @@ fn look_up<'t, 'a>(
         (Standing::Unanswered { .. }, _) => Reason::LocationFailed,
         _ => Reason::TableAbsent,
     };
-    Ok(None)
+    Ok(Some(entry))
 }
 
 /// The whole name of a table; `None` without a database.

@@ -216,6 +216,15 @@ impl Tables {
         is_due
     }
 
+    /// Its definition may be changing: it is asked for again when it is used next.
+    pub fn redefine(&mut self, now: Tick, name: &TableName<'_>) {
+        if let Some(place) = self.map.get_mut(name)
+            && !place.is_asked
+        {
+            place.due = place.due.min(now);
+        }
+    }
+
     /// Nothing that was known of a server's leaves holds any more: it is gone, or does not answer.
     /// Each entry is asked for when it is used next.
     pub fn doubt_server(&mut self, now: Tick, server: SocketAddr) {

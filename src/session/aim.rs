@@ -16,7 +16,7 @@ use crate::protocol::mysql::{Command, OkPacket, TRACK_VARIABLES, status};
 use crate::routing::{
     Choice, ConsistencyFacts, Fault as Said, Hit, Level, Located, Mail, Reason, Reply, Routed,
     SYS, SaidConsistency, Statement, TableKey, TableName, Verdict, View, WeakFeedback, consistency,
-    forces_master, judge, route, take_fault,
+    forces_master, judge, redefine, route, take_fault,
 };
 use crate::sql::{Scan, Syntax, Verb};
 use serde::{Deserialize, Serialize};
@@ -257,6 +257,9 @@ impl Session {
             is_impatient: aim.is_impatient,
             seed,
         };
+        if scan.verb == Verb::Ddl {
+            redefine(ctx.now, &mut ctx.view.tables_mut(), &statement);
+        }
         let tables = ctx.view.tables();
         let decision = match route(ctx.now, &tables, &view, &statement) {
             Routed::To(choice, located) => {

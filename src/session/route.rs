@@ -211,6 +211,14 @@ impl Session {
         place
     }
 
+    /// The version of the tenant's entry that is wrong, as this server is not the tenant's: the
+    /// present one if it names the server. Looking it up again may have given it a new version.
+    pub(super) fn wrong_version(&self, ctx: &Ctx<'_>, server: Option<SocketAddr>) -> u64 {
+        let names_it = |tenant: &&Arc<Tenant>| server.is_some_and(|s| tenant.servers.contains(&s));
+        let present = self.tenant(ctx).filter(names_it);
+        present.map_or(self.binding.chosen_by, |tenant| tenant.version)
+    }
+
     /// The link to the server that routing would choose now, if there is one.
     fn link_of_choice(&self, ctx: &Ctx<'_>, spread: u32) -> Option<LinkId> {
         let name = self.name.as_deref()?;
@@ -389,7 +397,7 @@ impl Session {
         let mut wrong = 0;
         if refusal == Some(TENANT_NOT_IN_SERVER) {
             out.count(Event::TenantNotInServer);
-            wrong = self.binding.chosen_by;
+            wrong = self.wrong_version(ctx, server);
         }
         self.look_for_server(ctx, self.id, server.into_iter().collect(), wrong, out);
     }

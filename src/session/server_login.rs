@@ -466,7 +466,8 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) -> usize {
         let mut used = 0;
-        let chosen_by = self.binding.chosen_by;
+        let server = self.slot(id).map(|slot| slot.link.server);
+        let wrong = self.wrong_version(ctx, server);
         let Self {
             links,
             phase,
@@ -509,7 +510,7 @@ impl Session {
                 if e.code == TENANT_NOT_IN_SERVER {
                     // The list of its servers is old: it is read again before the next attempt.
                     out.count(Event::TenantNotInServer);
-                    l.wrong = chosen_by;
+                    l.wrong = wrong;
                     l.patience = ctx.now.after_ms(PATIENCE_MS);
                 }
                 l.refusal = Some((e.code, e.sqlstate.to_vec(), e.message.to_vec()));

@@ -95,10 +95,6 @@ impl Session {
             self.send_step(id, Command::INIT_DB, &name, out);
             steps.push(Step::Database);
         }
-        if let Some(option) = missing.option {
-            self.send_step(id, Command::SET_OPTION, &option.to_le_bytes(), out);
-            steps.push(Step::Option);
-        }
         if let Some(text) = missing.system {
             self.send_step(id, Command::QUERY, &text, out);
             steps.push(Step::SystemVariables);
@@ -106,6 +102,10 @@ impl Session {
         if let Some(text) = missing.user {
             self.send_step(id, Command::QUERY, &text, out);
             steps.push(Step::UserVariables);
+        }
+        if let Some(option) = missing.option {
+            self.send_step(id, Command::SET_OPTION, &option.to_le_bytes(), out);
+            steps.push(Step::Option);
         }
         out.count(Event::LinkSynced);
         self.phase = Phase::Syncing(Box::new(Syncing {
