@@ -32,6 +32,8 @@ pub enum Kind {
     ServerProtocol,
     /// Nothing, or `zlib:` and a level.
     Compression,
+    /// `user@tenant` items, separated by `;`.
+    UserList,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
             Self::LogLevel => "log level",
             Self::ServerProtocol => "protocol",
             Self::Compression => "compression",
+            Self::UserList => "user list",
         }
     }
 
@@ -75,6 +78,7 @@ impl Kind {
             Self::LogLevel => "ERROR, WARN, INFO or DEBUG".into(),
             Self::ServerProtocol => "Auto, MySQL, Compressed MySQL or OceanBase 2.0".into(),
             Self::Compression => "zlib:0 to zlib:9, or nothing".into(),
+            Self::UserList => "user@tenant;user@tenant, at most 1024".into(),
         }
     }
 

@@ -27,6 +27,7 @@ mod servers;
 mod source;
 mod sys_password;
 mod table;
+mod weak_reader;
 
 pub use alter::{Alter, AlterError, alter};
 pub use bounds::Bounds;
@@ -37,6 +38,7 @@ pub use idle::IdleRow;
 pub use kind::Kind;
 pub use notice::Notice;
 pub use reference::reference;
+pub use weak_reader::WeakReader;
 pub use server_protocol::ServerProtocol;
 pub use source::Source;
 pub use sys_password::{Stage1, stage1_of};
