@@ -22,6 +22,7 @@ mod notice;
 mod quantity;
 mod reader;
 mod reference;
+mod routing_mode;
 mod server_protocol;
 mod servers;
 mod source;
@@ -38,11 +39,12 @@ pub use idle::IdleRow;
 pub use kind::Kind;
 pub use notice::Notice;
 pub use reference::reference;
-pub use weak_reader::WeakReader;
+pub use routing_mode::RoutingMode;
 pub use server_protocol::ServerProtocol;
 pub use source::Source;
 pub use sys_password::{Stage1, stage1_of};
 pub use table::{Origin, Reload, Row, Settings, TABLE};
+pub use weak_reader::WeakReader;
 
 /// The OBProxy version that obring is compatible with: told to servers at login
 /// (`__proxy_version`), to clients (`PROXY_VERSION()`), and by `-V`. Servers offer an auth switch

@@ -287,6 +287,22 @@ impl Reader for Protocol {
     }
 }
 
+/// [`Kind::RoutingMode`].
+pub(super) struct Mode;
+
+impl Reader for Mode {
+    type Value = RoutingMode;
+    const KIND: Kind = Kind::RoutingMode;
+
+    fn read(text: &str, _: Bounds) -> Result<RoutingMode, String> {
+        RoutingMode::of(text).ok_or_else(|| "is not a routing mode".into())
+    }
+
+    fn show(value: &RoutingMode) -> String {
+        value.name().into()
+    }
+}
+
 /// [`Kind::Compression`]: the level; `None` is no compression.
 pub(super) struct Compression;
 
