@@ -494,10 +494,12 @@ impl Target<'_> {
     /// What servers have of the touched leaves.
     pub(super) fn shares(&self) -> Shares {
         let mut shares = Shares::new();
-        self.add_to(&mut |server, share| match shares.iter_mut().find(|(s, _)| *s == server) {
-            Some((_, sum)) => sum.merge(share),
-            None => shares.push((server, share)),
-        });
+        self.add_to(
+            &mut |server, share| match shares.iter_mut().find(|(s, _)| *s == server) {
+                Some((_, sum)) => sum.merge(share),
+                None => shares.push((server, share)),
+            },
+        );
         shares
     }
 

@@ -6,7 +6,6 @@
 //! **D** replica of a replicated table, or leader. A letter that is missing means: any. `|` is for
 //! reading only. The compiler reads them into tables.
 
-use serde::{Deserialize, Serialize};
 use super::class::{Class, Hold, Near};
 
 /// The place of a class in no order.
@@ -157,7 +156,7 @@ const fn fits(wanted: Option<bool>, is: bool) -> bool {
 macro_rules! orders {
     ($( $(#[doc = $doc:literal])+ $name:ident = $text:literal; )+) => {
         /// The policies that have an order of classes.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum Ordered {
             $( $(#[doc = $doc])+ $name, )+
         }

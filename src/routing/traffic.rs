@@ -1,7 +1,6 @@
-//! What one core knows of its own traffic: who has how much to do, who is to be avoided, and why
-//! statements went where they went.
+//! What one core knows of its own traffic: who has how much to do, and who is to be avoided.
 
-use super::{Blocks, Decisions, Loads};
+use super::{Blocks, Loads};
 
 /// The traffic of one core.
 #[derive(Clone, Debug, Default)]
@@ -10,6 +9,4 @@ pub struct Traffic {
     pub loads: Loads,
     /// Servers to avoid.
     pub blocks: Blocks,
-    /// Decisions by reason.
-    pub decisions: Decisions,
 }

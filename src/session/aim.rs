@@ -6,7 +6,7 @@
 //!                        └── too long ──> read again, with what there is
 //! ```
 
-use super::pin::Pin;
+use super::pin::{Outline, Pin};
 use super::request::{Broken, Head};
 use super::route::Place;
 use super::state::{Ctx, Phase, Session};
@@ -14,11 +14,11 @@ use crate::base::{CloseReason, CoreId, Out, Output, Rng, Tick};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{Command, OkPacket, TRACK_VARIABLES, status};
 use crate::routing::{
-    Choice, ConsistencyFacts, Fault as Said, Hit, Level, Located, Mail, Reason, Reply, Routed,
-    SYS, SaidConsistency, Statement, TableKey, TableName, Verdict, View, WeakFeedback, consistency,
-    forces_master, judge, redefine, route, take_fault,
+    Choice, ConsistencyFacts, ExplainFormat, Fault as Said, Hit, Level, Located, Mail, Plan,
+    Reason, Reply, Routed, SYS, Statement, TableKey, TableName, Verdict, View, WeakFeedback,
+    consistency, forces_master, judge, redefine, route, take_fault,
 };
-use crate::sql::{Scan, Syntax, Verb};
+use crate::sql::{Explain, Scan, Syntax, Verb};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -45,6 +45,8 @@ pub(super) struct Aim {
     /// Servers that were tried for it in vain, and what they said.
     pub(super) tried: Vec<SocketAddr>,
     pub(super) causes: Vec<String>,
+    /// The answer to EXPLAIN ROUTE.
+    pub(super) plan: Vec<u8>,
     /// What the reply says about the place.
     hit: Option<bool>,
     weak: Option<WeakFeedback>,
@@ -123,7 +125,9 @@ impl Aim {
 /// What decides whether a statement must see the newest rows.
 struct Moment {
     status: u16,
-    said: SaidConsistency,
+    reads_weakly: bool,
+    splits_reads: bool,
+    splits_transactions: bool,
     has_written: bool,
 }
 
@@ -134,18 +138,30 @@ fn level(scan: &Scan, text: &[u8], at: &Moment) -> Level {
         is_locking: scan.facts.is_locking,
         hint: scan.hints.consistency,
         forces_master: forces_master(text),
-        session_is_weak: at.said == SaidConsistency::Weak,
+        session_is_weak: at.reads_weakly,
         is_in_transaction: at.status & status::IN_TRANSACTION != 0,
         has_written: at.has_written,
         is_autocommit_off: at.status & status::AUTOCOMMIT == 0,
-        splits_reads: false,
-        splits_transactions: false,
+        splits_reads: at.splits_reads,
+        splits_transactions: at.splits_transactions,
         server_can_be_weak: true,
     })
 }
 
+/// A request whose server is wanted.
+struct Asked<'a> {
+    text: &'a [u8],
+    seed: u64,
+    /// It is bound to this server.
+    pin: Option<(SocketAddr, Reason)>,
+    /// The decision itself is asked for, in packets from this number on.
+    explain: Option<u8>,
+}
+
 /// What a decision was.
 enum Decision {
+    /// It was asked for, and is written down.
+    Explained,
     To(SocketAddr),
     /// It is asked for already, and waited for until then.
     Wait(Tick),
@@ -176,16 +192,58 @@ impl Session {
                 b""
             }
         };
-        let seed = dice.next_u64();
+        let asked = Asked {
+            text,
+            seed: dice.next_u64(),
+            pin: None,
+            explain: None,
+        };
+        self.place_of(ctx, &asked, out)
+    }
+
+    /// The place of an EXPLAIN ROUTE, if this is one: it is answered here, and waits for the same
+    /// as the statement in it.
+    pub(super) fn explain(
+        &mut self,
+        ctx: &Ctx<'_>,
+        head: &Head<'_>,
+        outline: &Outline,
+        out: &mut Out<'_, Mail>,
+    ) -> Option<Place> {
+        let text = head.body();
+        let begins = |text: &[u8]| {
+            let word = text.trim_ascii_start().get(..7);
+            word.is_some_and(|word| word.eq_ignore_ascii_case(b"explain"))
+        };
+        if head.command != Command::QUERY || !head.is_whole || !begins(text) {
+            return None;
+        }
+        let syntax = self.dialect.syntax(self.facts.status);
+        ctx.scan.borrow_mut().read(text, syntax, true);
+        if ctx.scan.borrow().explain != Explain::Route {
+            return None;
+        }
+        let current = self.slot(self.binding.current).map(|s| s.link.server);
+        let pin = self.pin(outline).map(Pin::reason);
+        let asked = Asked {
+            text,
+            seed: u64::from(self.id),
+            pin: current.zip(pin),
+            explain: Some(head.seq.wrapping_add(1)),
+        };
+        Some(self.place_of(ctx, &asked, out))
+    }
+
+    fn place_of(&mut self, ctx: &Ctx<'_>, asked: &Asked<'_>, out: &mut Out<'_, Mail>) -> Place {
         let mut aim = std::mem::take(&mut self.aim);
-        let decision = match self.decide(ctx, &mut aim, text, seed) {
+        let decision = match self.decide(ctx, &mut aim, asked) {
             Some(Decision::Ask) => {
                 let until = self.ask_for_table(ctx, &aim, out);
                 match until > ctx.now {
                     true => Some(Decision::Wait(until)),
                     false => {
                         aim.is_impatient = true;
-                        self.decide(ctx, &mut aim, text, seed)
+                        self.decide(ctx, &mut aim, asked)
                     }
                 }
             }
@@ -194,6 +252,7 @@ impl Session {
         self.aim = aim;
         match decision {
             Some(Decision::To(server)) => self.place_at(server),
+            Some(Decision::Explained) => Place::Explained,
             Some(Decision::Wait(until)) => Place::Locating(until),
             Some(Decision::Nowhere(reason)) => Place::Without(reason),
             // The servers of the tenant are looked up first.
@@ -209,15 +268,9 @@ impl Session {
     }
 
     /// `None` if it is not known yet where the tenant is.
-    fn decide(
-        &mut self,
-        ctx: &Ctx<'_>,
-        aim: &mut Aim,
-        text: &[u8],
-        seed: u64,
-    ) -> Option<Decision> {
+    fn decide(&mut self, ctx: &Ctx<'_>, aim: &mut Aim, asked: &Asked<'_>) -> Option<Decision> {
+        let Asked { text, seed, .. } = *asked;
         let settings = ctx.settings;
-        self.wishes.refresh(&settings.preferences, settings.number);
         let name = self.name.as_deref()?;
         let cluster = ctx.view.cluster(name.cluster.as_deref())?;
         let is_sys = &*name.tenant == SYS;
@@ -225,10 +278,14 @@ impl Session {
         if !is_sys && tenant.is_none_or(|tenant| tenant.servers.is_empty()) {
             return None;
         }
+        self.wishes.refresh(settings, name, cluster, tenant);
+        let rules = self.wishes.rules();
         let scan = ctx.scan.borrow();
         let moment = Moment {
             status: self.facts.status,
-            said: self.wishes.said,
+            reads_weakly: self.wishes.reads_weakly(),
+            splits_reads: rules.splits_reads,
+            splits_transactions: rules.splits_transactions,
             has_written: aim.has_written,
         };
         let level = level(&scan, text, &moment);
@@ -240,7 +297,7 @@ impl Session {
             tenant,
             blocks: &traffic.blocks,
             loads: &traffic.loads,
-            preferences: self.wishes.preferences(&settings.preferences),
+            preferences: &rules.preferences,
         };
         let tried = std::mem::take(&mut aim.tried);
         let statement = Statement {
@@ -251,17 +308,26 @@ impl Session {
             tenant: &name.tenant,
             consistency: level.consistency,
             has_written_dup: false,
-            pin: None,
+            pin: asked.pin,
             current: self.slot(self.binding.current).map(|s| s.link.server),
             tried: &tried,
             is_impatient: aim.is_impatient,
             seed,
         };
-        if scan.verb == Verb::Ddl {
+        if scan.verb == Verb::Ddl && asked.explain.is_none() {
             redefine(ctx.now, &mut ctx.view.tables_mut(), &statement);
         }
         let tables = ctx.view.tables();
-        let decision = match route(ctx.now, &tables, &view, &statement) {
+        let routed = route(ctx.now, &tables, &view, &statement);
+        let decision = match routed {
+            Routed::To(..) | Routed::Nowhere(_) if asked.explain.is_some() => {
+                let seq = asked.explain.unwrap_or_default();
+                let plan = Plan::of(ctx.now, &tables, &view, &statement, &routed, 0);
+                let status = self.facts.status & (status::IN_TRANSACTION | status::AUTOCOMMIT);
+                aim.plan.clear();
+                plan.put(&mut aim.plan, seq, status, ExplainFormat::of(text));
+                Decision::Explained
+            }
             Routed::To(choice, located) => {
                 aim.set(choice, located, level);
                 Decision::To(choice.server)
@@ -273,7 +339,11 @@ impl Session {
                     None => Decision::Ask,
                 }
             }
-            Routed::Nowhere(reason) => Decision::Nowhere(reason),
+            Routed::Nowhere(reason) => {
+                aim.reason = Some(reason);
+                aim.version = 0;
+                Decision::Nowhere(reason)
+            }
         };
         aim.tried = tried;
         Some(decision)
@@ -337,7 +407,7 @@ impl Session {
         aim.causes.clear();
         (aim.hit, aim.weak) = (None, None);
         if let Some(reason) = aim.reason {
-            ctx.traffic.borrow_mut().decisions.decided(reason);
+            ctx.view.decisions().decided(reason);
         }
     }
 
@@ -357,7 +427,7 @@ impl Session {
         };
         let hit = aim.hit();
         if error.is_none() {
-            ctx.traffic.borrow_mut().decisions.answered(reason, hit);
+            ctx.view.decisions().answered(reason, hit);
         }
         let fault = error.and_then(Said::of);
         if aim.version == 0 && fault.is_none() {

@@ -42,7 +42,7 @@ mod wishes;
 
 use crate::config::{self, RoutingMode, ServerProtocol};
 use crate::protocol::capability;
-use crate::routing::Preferences;
+use std::sync::Arc;
 
 pub use ids::SessionIds;
 pub use state::{Ctx, Session};
@@ -67,8 +67,8 @@ pub struct Settings {
     pub capability: u64,
     /// Where a statement goes that may run anywhere.
     pub routing: RoutingMode,
-    /// What routing goes by.
-    pub preferences: Preferences,
+    /// All of them, for the rules of routing; `None`: the defaults.
+    pub process: Option<Arc<config::Settings>>,
     /// Rises with each change of the settings; not 0.
     pub number: u64,
     /// Separators of login names without `@` and `#`, in order.
@@ -119,7 +119,7 @@ impl Settings {
             server_login_timeout_ms: millis(settings.server_login_timeout),
             capability: asked(settings.server_protocol, settings.compression_algorithm),
             routing: settings.server_routing_mode,
-            preferences: Preferences::default(),
+            process: Some(Arc::new(settings.clone())),
             number: 1,
             separators: NAME_SEPARATORS.to_vec(),
             admin: AdminLogin {
@@ -143,7 +143,7 @@ impl Default for Settings {
             server_login_timeout_ms: 5_000,
             capability: asked(ServerProtocol::Auto, None),
             routing: RoutingMode::default(),
-            preferences: Preferences::default(),
+            process: None,
             number: 1,
             separators: NAME_SEPARATORS.to_vec(),
             admin: AdminLogin::default(),

@@ -27,6 +27,8 @@ pub(super) enum Route {
     Collect(Vec<u8>),
     /// Nowhere: the proxy answers itself.
     Local,
+    /// Nowhere: the answer to EXPLAIN ROUTE is written.
+    Plan,
     /// Nowhere: the client asks for the proxy's version, under this column name.
     Version(Vec<u8>),
 }
@@ -225,7 +227,7 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) -> bool {
         let missing = match place {
-            Place::Nowhere | Place::Without(_) => return false,
+            Place::Nowhere | Place::Without(_) | Place::Explained => return false,
             Place::NewLink(_) | Place::Server(_) | Place::Locating(_) => Missing::default(),
             Place::Link(id) => match self.lacks(id) {
                 missing if missing.is_empty() => return false,
@@ -239,7 +241,7 @@ impl Session {
             Place::NewLink(spread) => self.leave(ctx, spread, out),
             Place::Server(server) => self.connect_to(ctx, server, out),
             Place::Locating(until) => self.phase = Phase::Locating(until),
-            Place::Nowhere | Place::Without(_) => {}
+            Place::Nowhere | Place::Without(_) | Place::Explained => {}
         }
         true
     }
@@ -281,6 +283,7 @@ impl Session {
         let mut kept = None;
         let route = match command {
             _ if broken.is_some() || place == Place::Nowhere => Route::Local,
+            _ if place == Place::Explained => Route::Plan,
             Command::CHANGE_USER => {
                 self.settle_on(place);
                 Route::Collect(out.pool.take())
@@ -373,7 +376,7 @@ impl Session {
                 let end = end.min(start + room);
                 collected.extend_from_slice(bytes.data.get(start..end).unwrap_or_default());
             }
-            Route::Local | Route::Version(_) => self.request.take_held(|_| {}),
+            Route::Local | Route::Plan | Route::Version(_) => self.request.take_held(|_| {}),
         }
     }
 
@@ -441,6 +444,12 @@ impl Session {
                 let status = self.facts.status & (status::IN_TRANSACTION | status::AUTOCOMMIT)
                     | status::NO_INDEX;
                 out.own(Side::Client, |b| put_ok(b, seq.wrapping_add(1), status));
+                out.count(Event::LocalReply);
+                r.is_replied = true;
+            }
+            Route::Plan => {
+                let plan = std::mem::take(&mut self.aim.plan);
+                out.own(Side::Client, |b| b.extend_from_slice(&plan));
                 out.count(Event::LocalReply);
                 r.is_replied = true;
             }

@@ -155,6 +155,8 @@ pub(super) enum Place {
     Locating(Tick),
     /// On no server, for this reason.
     Without(Reason),
+    /// Nowhere: it is an EXPLAIN ROUTE, and its answer is written.
+    Explained,
     /// Nowhere: the proxy answers.
     Nowhere,
 }
@@ -184,6 +186,9 @@ impl Session {
             && self.slot(id).is_some()
         {
             return Place::Link(id);
+        }
+        if let Some(place) = self.explain(ctx, head, outline, out) {
+            return place;
         }
         let current = self.binding.current;
         let is_there = self.slot(current).is_some();
@@ -248,7 +253,12 @@ impl Session {
     }
 
     /// Makes a link to this server for a request that waits.
-    pub(super) fn connect_to(&mut self, ctx: &Ctx<'_>, server: SocketAddr, out: &mut Out<'_, Mail>) {
+    pub(super) fn connect_to(
+        &mut self,
+        ctx: &Ctx<'_>,
+        server: SocketAddr,
+        out: &mut Out<'_, Mail>,
+    ) {
         self.begin_search(ctx, self.id, vec![], 0, Some(server), out);
     }
 

@@ -86,7 +86,9 @@ impl Sessions {
 
     /// Installs what is known of a table, and wakes the sessions whose statements wait for it.
     fn install_table(&mut self, now: Tick, known: Arc<TableEntry>, wake: &mut Vec<Key>) {
-        let Self { table, locating, .. } = self;
+        let Self {
+            table, locating, ..
+        } = self;
         locating.retain(|key| {
             let Some(entry) = table.get_mut(*key) else {
                 return false;
@@ -219,16 +221,12 @@ impl Machines for Sessions {
                     wake.push(key);
                 }
             }
-            Mail::List {
-                inquiry,
-                of_replica,
-            } => {
+            Mail::List { inquiry, of } => {
                 let core = self.ids.core();
-                let rows = self.table.iter().map(|(_, e)| e.session.row(core));
-                let list = match of_replica {
-                    true => Listed::Replica(self.replica.stamps(core)),
-                    false => Listed::Sessions(rows.collect()),
-                };
+                let list = self.replica.list(core, of).unwrap_or_else(|| {
+                    let rows = self.table.iter().map(|(_, e)| e.session.row(core));
+                    Listed::Sessions(rows.collect())
+                });
                 let listed = Mail::Listed {
                     inquiry,
                     core,
@@ -251,6 +249,7 @@ impl Machines for Sessions {
                 let number = self.settings.number + 1;
                 self.settings = Settings::of(&settings);
                 self.settings.number = number;
+                self.replica.set_settings(&settings);
             }
             Mail::Table(entry) => self.install_table(now, entry, wake),
             // For the metadata core.

@@ -1,14 +1,34 @@
 //! What a session's variables say about where its statements go.
 
-use crate::routing::{Preferences, SaidConsistency, zone_policy};
+use super::Settings;
+use crate::auth::LoginName;
+use crate::routing::{Cluster, Login, RoutingRules, Said, SaidConsistency, Tenant};
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::LazyLock;
+
+/// The rules of routing with the wishes in their places. They are made again whenever something
+/// that they are made of has changed, so a copy of the session needs none.
+#[derive(Clone, Debug, Default)]
+struct Made {
+    rules: Option<Box<RoutingRules>>,
+    /// Numbers of the settings, and of the entry with the primary zone, that they were made of.
+    of: (u64, u64),
+}
+
+impl PartialEq for Made {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Made {}
 
 /// The variables that routing looks at, as servers have reported them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Wishes {
     /// `ob_read_consistency`
-    pub(super) said: SaidConsistency,
+    said: SaidConsistency,
     /// `ob_route_policy`, if it was ever told.
     zone_policy: Option<u8>,
     /// `@proxy_route_policy`
@@ -17,11 +37,11 @@ pub(super) struct Wishes {
     idc: Option<Box<str>>,
     /// `@obproxy_route_addr`
     pub(super) address: Option<SocketAddr>,
-    /// The settings with these wishes in their places; `None`: the settings as they are.
-    preferences: Option<Box<Preferences>>,
-    /// Number of the settings that they were made of.
-    made_of: u64,
+    #[serde(skip)]
+    made: Made,
 }
+
+static DEFAULT: LazyLock<RoutingRules> = LazyLock::new(RoutingRules::default);
 
 impl Wishes {
     /// A server reports a system variable. `is_set`: a statement has set it; else this is what a
@@ -59,43 +79,65 @@ impl Wishes {
         }
     }
 
-    const fn changed(&mut self) {
-        // No settings have this number: they are put together again at the next statement.
-        self.made_of = 0;
+    fn changed(&mut self) {
+        self.made = Made::default();
     }
 
-    /// Puts the wishes into the settings, if either has changed since the last time. `number`
-    /// names the settings, and is not 0.
-    pub(super) fn refresh(&mut self, settings: &Preferences, number: u64) {
-        if self.made_of == number {
+    /// Puts the rules together, if anything has changed since the last time.
+    pub(super) fn refresh(
+        &mut self,
+        settings: &Settings,
+        name: &LoginName,
+        cluster: &Cluster,
+        tenant: Option<&Tenant>,
+    ) {
+        let of = (
+            settings.number,
+            tenant.map_or(cluster.version, |tenant| tenant.version),
+        );
+        if self.made.of == of {
             return;
         }
-        self.made_of = number;
-        let is_plain = self.said == SaidConsistency::Never
-            && self.zone_policy.is_none()
-            && self.weak_policy.is_none()
-            && self.idc.is_none();
-        if is_plain {
-            self.preferences = None;
-            return;
-        }
-        let mut own = settings.clone();
-        own.said = self.said;
-        if let Some(number) = self.zone_policy {
-            own.zone_policy = zone_policy(u64::from(number));
-        }
-        if let Some(word) = &self.weak_policy {
-            own.set_weak_policy(word);
-        }
-        if let Some(idc) = &self.idc {
-            own.idc.clone_from(idc);
-        }
-        self.preferences = Some(Box::new(own));
+        let login = Login {
+            cluster: &cluster.name,
+            tenant: &name.tenant,
+            user: &name.user,
+        };
+        let rules = settings
+            .process
+            .as_deref()
+            .map(|process| RoutingRules::of(process, &login));
+        let mut rules = rules.unwrap_or_default();
+        rules.preferences.heed(&Said {
+            idc: self.idc.as_deref(),
+            weak_policy: self.weak_policy.as_deref(),
+            zone_policy: self.zone_policy.map(u64::from),
+            consistency: self.said,
+        });
+        rules.preferences.primary_zone = match tenant {
+            Some(tenant) => tenant.primary_zone.clone(),
+            None => cluster.primary_zone.clone(),
+        };
+        self.made = Made {
+            rules: Some(Box::new(rules)),
+            of,
+        };
     }
 
-    /// What the choice goes by.
-    pub(super) fn preferences<'a>(&'a self, settings: &'a Preferences) -> &'a Preferences {
-        self.preferences.as_deref().unwrap_or(settings)
+    /// The rules as they were put together last.
+    pub(super) fn rules(&self) -> &RoutingRules {
+        self.made.rules.as_deref().unwrap_or(&DEFAULT)
+    }
+
+    /// SELECTs read weakly where nothing says otherwise.
+    pub(super) fn reads_weakly(&self) -> bool {
+        let rules = self.rules();
+        match self.said {
+            _ if rules.is_consistency_fixed => true,
+            SaidConsistency::Weak => true,
+            SaidConsistency::Strong => false,
+            SaidConsistency::Never => rules.reads_weakly,
+        }
     }
 }
 
@@ -134,41 +176,44 @@ fn address(literal: &[u8]) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::Ordered;
 
-    #[test]
-    fn a_session_without_wishes_goes_by_the_settings() {
-        let settings = Preferences::default();
-        let mut wishes = Wishes::default();
-        wishes.learn(b"ob_read_consistency", b"STRONG", false);
-        wishes.learn(b"ob_route_policy", b"READONLY_ZONE_FIRST", false);
-        wishes.refresh(&settings, 1);
-        assert_eq!(wishes.preferences, None);
+    fn said(wishes: &Wishes) -> (SaidConsistency, Option<u8>, Option<&str>, Option<&str>) {
+        (
+            wishes.said,
+            wishes.zone_policy,
+            wishes.weak_policy.as_deref(),
+            wishes.idc.as_deref(),
+        )
     }
 
     #[test]
-    fn wishes_take_the_places_of_settings() {
-        let mut settings = Preferences {
-            idc: "a".into(),
-            ..Preferences::default()
-        };
+    fn what_a_session_begins_with_is_no_wish() {
+        let mut wishes = Wishes::default();
+        wishes.learn(b"ob_read_consistency", b"STRONG", false);
+        wishes.learn(b"ob_route_policy", b"READONLY_ZONE_FIRST", false);
+        assert_eq!(said(&wishes), (SaidConsistency::Never, None, None, None));
+        wishes.learn(b"ob_read_consistency", b"3", true);
+        assert_eq!(wishes.said, SaidConsistency::Strong);
+        assert!(!wishes.reads_weakly());
+    }
+
+    #[test]
+    fn wishes_come_as_numbers_names_and_literals() {
         let mut wishes = Wishes::default();
         wishes.learn(b"ob_read_consistency", b"2", true);
         wishes.learn(b"ob_route_policy", b"ONLY_READONLY_ZONE", true);
         wishes.learn_user(b"proxy_route_policy", b"'follower_first'");
         wishes.learn_user(b"Proxy_IDC_name", b"'b'");
-        wishes.refresh(&settings, 1);
-        let own = wishes.preferences(&settings);
-        let policies = (own.zone_policy, own.weak_policy);
-        let wanted = (Ordered::OnlyReadonlyZone, Some(Ordered::FollowerFirst));
-        assert_eq!((policies, &*own.idc), (wanted, "b"));
-        assert_eq!(own.said, SaidConsistency::Weak);
-
-        settings.ignores_merging = true;
+        let wanted = (
+            SaidConsistency::Weak,
+            Some(2),
+            Some("follower_first"),
+            Some("b"),
+        );
+        assert_eq!(said(&wishes), wanted);
+        assert!(wishes.reads_weakly());
         wishes.learn_user(b"proxy_idc_name", b"NULL");
-        wishes.refresh(&settings, 2);
-        let own = wishes.preferences(&settings);
-        assert!(own.ignores_merging && &*own.idc == "a");
+        assert_eq!(wishes.idc, None);
     }
 
     #[test]

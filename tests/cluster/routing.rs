@@ -98,7 +98,10 @@ fn statements_go_to_the_leader_first_time() {
             format!("select v from r where k = {k}"),
             format!("replace into l values ({k}, 1)"),
             format!("delete from l where k = {k}"),
-            format!("insert into d values ({k}, '2026-0{}-01 00:00:00', 1)", k % 4 + 1),
+            format!(
+                "insert into d values ({k}, '2026-0{}-01 00:00:00', 1)",
+                k % 4 + 1
+            ),
             format!(
                 "select v from d where k = {k} and t = '2026-0{}-01'",
                 k % 4 + 1
@@ -115,7 +118,12 @@ fn statements_go_to_the_leader_first_time() {
     let ran = place.exact(since);
     assert!(ran.len() >= 300, "{} statements are judged", ran.len());
     let wrong: Vec<_> = ran.iter().filter(|e| !is_right(e)).collect();
-    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), ran.len());
+    assert!(
+        wrong.is_empty(),
+        "{} of {}: {wrong:#?}",
+        wrong.len(),
+        ran.len()
+    );
     let servers: std::collections::BTreeSet<_> = ran.iter().map(|e| e.server_id).collect();
     assert_eq!(servers.len(), 3, "every server leads something");
 }
@@ -155,7 +163,11 @@ fn a_leader_that_moves_is_followed_once_it_was_asked_for() {
             );
         }
         let last = ran.last().expect("many");
-        assert!(is_right(last), "the last statement went to {}", last.server_id);
+        assert!(
+            is_right(last),
+            "the last statement went to {}",
+            last.server_id
+        );
     }
 }
 
@@ -171,11 +183,117 @@ fn weak_reads_are_spread_over_replicas() {
             .expect("a row");
     }
     let log = place.cluster.log_since(since);
-    let reads: Vec<_> = log.iter().filter(|e| e.sql.contains("read_consistency")).collect();
+    let reads: Vec<_> = log
+        .iter()
+        .filter(|e| e.sql.contains("read_consistency"))
+        .collect();
     assert_eq!(reads.len(), READS);
     for server in 1..=3 {
         let share = reads.iter().filter(|e| e.server_id == server).count();
         // A third, within five standard deviations.
         assert!((142..=258).contains(&share), "{share} on server {server}");
     }
+}
+
+#[test]
+fn a_route_is_explained() {
+    let place = Place::new("routing_explained");
+    let mut c = place.client();
+    let led = |k: u32, c: &mut Conn| {
+        let sql = format!("select v, {k} from h where k = {k}");
+        c.rows(&sql).expect(&sql);
+        let server = super::server_of(&place.cluster, &sql);
+        place.cluster.address(server).expect("a server").to_string()
+    };
+    for k in 0..4 {
+        let server = led(k, &mut c);
+        let json = c
+            .cell(&format!(
+                "explain route format=json select v from h where k = {k}"
+            ))
+            .expect("a document");
+        assert!(
+            json.contains(&server) && json.contains("\"leader\""),
+            "{json}"
+        );
+        let text = c
+            .cell(&format!("explain route select v from h where k = {k}"))
+            .expect("a text");
+        assert!(
+            text.contains(&server) && text.contains("ROUTE_INFO"),
+            "{text}"
+        );
+    }
+    // Inside a transaction it stays where that is.
+    c.run("begin").expect("begun");
+    c.run("insert into h values (1, 'x')").expect("a row");
+    let json = c
+        .cell("explain route format=json select v from h where k = 2")
+        .expect("a document");
+    assert!(json.contains("coordinator"), "{json}");
+    c.run("rollback").expect("over");
+    // Nothing of it has reached a server.
+    let log = place.cluster.log_since(0);
+    assert!(!log.iter().any(|e| e.sql.contains("explain route")));
+}
+
+#[test]
+fn settings_and_variables_choose_replicas() {
+    const READ: &str = "select /*+ read_consistency(weak) */ v from h where k = 1";
+    let place = Place::new("routing_choice");
+    let mut admin = super::admin(&place.proxy);
+    let mut c = place.client();
+    c.run("insert into h values (1, 'a')").expect("a row");
+    let mut served = |c: &mut Conn| {
+        let since = place.cluster.log_next();
+        for _ in 0..40 {
+            c.cell(READ).expect("a row");
+        }
+        let log = place.cluster.log_since(since);
+        let reads = log.iter().filter(|e| e.sql == READ);
+        reads
+            .map(|e| e.server_id)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let leader = |c: &mut Conn| {
+        c.cell("select v from h where k = 1 and 'leader'='leader'")
+            .expect("a row");
+        super::server_of(
+            &place.cluster,
+            "select v from h where k = 1 and 'leader'='leader'",
+        )
+    };
+    let leader = leader(&mut c);
+    c.run("set @proxy_route_policy = 'follower_first'")
+        .expect("set");
+    let followers = served(&mut c);
+    assert!(
+        !followers.contains(&leader) && followers.len() == 2,
+        "{followers:?}"
+    );
+    c.run("set @proxy_route_policy = ''").expect("set");
+    assert_eq!(served(&mut c).len(), 3);
+    admin
+        .run("alter proxyconfig set proxy_route_policy = 'FOLLOWER_ONLY'")
+        .expect("set");
+    let followers = served(&mut c);
+    assert!(!followers.contains(&leader), "{followers:?}");
+    admin
+        .run("alter proxyconfig set proxy_route_policy = ''")
+        .expect("set");
+    // LDC: only the server of the proxy's own IDC.
+    for zone in 1..=3 {
+        let change = Change::Zone {
+            zone: format!("z{zone}"),
+            status: None,
+            kind: None,
+            idc: Some(format!("idc{zone}")),
+            region: Some("r".into()),
+        };
+        place.cluster.change(&change).expect("a zone");
+    }
+    c.run("set @proxy_idc_name = 'idc2'").expect("set");
+    super::until("the zones to be known", || {
+        (served(&mut c) == [2].into()).then_some(())
+    });
 }
