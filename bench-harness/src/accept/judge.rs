@@ -24,13 +24,13 @@ const MODEL: &[(&str, &[(&str, &str)])] = &[
         "feedback::",
         &[
             ("feedback", "as the rule says, in all framings"),
-            ("feedback: weak reads", "values 1, 2, 3 and none (builtin)"),
             ("feedback: switches", "off, always_miss, random"),
         ],
     ),
     (
         "moves::",
         &[
+            ("feedback: weak reads", "values 1, 2, 3 and none (builtin)"),
             (
                 "builtin: transaction that moves",
                 "by its state; 6279 elsewhere",

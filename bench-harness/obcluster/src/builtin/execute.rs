@@ -15,7 +15,9 @@ const TEMPORARY_MAX: usize = 1_000;
 /// The highest bit of the id of a connection.
 const CONNECTION_BIT: u32 = 1 << 31;
 /// Errors of values that only a strict mode refuses: NULL, another type, a text that is too long.
-const OF_STRICT: [u16; 3] = [1048, 1366, 1406];
+const OF_STRICT: [u16; 3] = [NULL_VALUE, 1366, 1406];
+/// The NULL of a single new row is refused in every mode (observed on seekdb 1.3.0.post5).
+const NULL_VALUE: u16 = 1048;
 /// The variable that tells a proxy of temporary tables.
 const TEMPORARY_USED: &str = "_ob_proxy_session_temporary_table_used";
 
@@ -75,6 +77,12 @@ pub(super) struct Run<'a> {
     pub(super) parameters: &'a [Expr],
 }
 
+/// True for errors of this statement that depend on a strict mode.
+fn of_strict(statement: &Statement, code: u16) -> bool {
+    let is_one = matches!(statement, Statement::Insert { rows, .. } if rows.len() == 1);
+    OF_STRICT.contains(&code) && !(is_one && code == NULL_VALUE)
+}
+
 pub(super) fn unsupported() -> Stop {
     Failure::unsupported().into()
 }
@@ -93,7 +101,7 @@ impl Run<'_> {
         self.check_place(statement)?;
         let ran = self.any(statement).map_err(|stop| match stop {
             // Without a strict mode the kernel stores something else, and warns.
-            Stop::Failure(failure) if OF_STRICT.contains(&failure.code) && !self.is_strict() => {
+            Stop::Failure(failure) if !self.is_strict() && of_strict(statement, failure.code) => {
                 unsupported()
             }
             stop => stop,
