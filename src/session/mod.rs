@@ -12,6 +12,8 @@
 //! * `pin.rs`: whether a request is bound to a link, and why; `route.rs`: which link it runs on.
 //! * `aim.rs`: the server of a statement that is not bound, and what its reply says about that.
 //! * `known/`: what the session has and each link lacks; `sync.rs`: bringing it there.
+//! * `statements.rs`: prepared statements, and which link has which; `execute.rs`: requests that
+//!   name one.
 //! * `slot.rs`: one link of the session; `frames.rs`: the framing of links.
 //! * `reply.rs`: what the server answers; `track.rs`: what the client is told of session state.
 //! * `admin.rs`: a session of `root@proxysys`, which no server sees.
@@ -24,6 +26,7 @@ mod aim;
 mod change_user;
 mod client_login;
 mod dialect;
+mod execute;
 mod frames;
 mod gather;
 mod ids;
@@ -35,6 +38,7 @@ mod route;
 mod server_login;
 mod slot;
 mod state;
+mod statements;
 mod sync;
 mod table;
 mod track;

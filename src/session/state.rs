@@ -10,6 +10,7 @@ use super::request::Running;
 use super::route::Binding;
 use super::server_login::proxy_connection_id;
 use super::slot::Slot;
+use super::statements::Statements;
 use super::sync::Syncing;
 use super::wishes::Wishes;
 use super::{SessionIds, Settings};
@@ -106,6 +107,7 @@ pub struct Session {
     pub(super) first_dialect: Dialect,
     pub(super) wishes: Wishes,
     pub(super) known: Known,
+    pub(super) statements: Statements,
     pub(super) facts: Facts,
     /// The end of the client's login time, until it is logged in.
     pub(super) login_deadline: Option<Tick>,
@@ -145,6 +147,7 @@ impl Session {
             first_dialect: Dialect::default(),
             wishes: Wishes::default(),
             known: Known::default(),
+            statements: Statements::default(),
             facts: Facts::default(),
             login_deadline: Some(now.after_ms(settings.login_timeout_ms)),
             idle_since: now,
