@@ -11,6 +11,7 @@ use super::request::{Broken, Head};
 use super::route::Place;
 use super::state::{Ctx, Phase, Session};
 use crate::base::{CloseReason, CoreId, Out, Output, Rng, Tick};
+use crate::partition::{Context, Value};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{Command, OkPacket, TRACK_VARIABLES, status};
 use crate::routing::{
@@ -150,7 +151,10 @@ fn level(scan: &Scan, text: &[u8], at: &Moment) -> Level {
 
 /// A request whose server is wanted.
 struct Asked<'a> {
+    /// What it runs: the scan is of this text.
     text: &'a [u8],
+    /// Parameters of a prepared statement.
+    params: &'a [Option<Value<'a>>],
     seed: u64,
     /// It is bound to this server.
     pin: Option<(SocketAddr, Reason)>,
@@ -184,21 +188,37 @@ impl Session {
             self.aim.version = 0;
             return self.place_at(server);
         }
-        let text = match head.command {
-            Command::QUERY => head.body(),
-            _ => {
-                // Other commands name no table; what the scan holds is of another statement.
-                ctx.scan.borrow_mut().read(b"", Syntax::default(), true);
-                b""
-            }
-        };
-        let asked = Asked {
+        let seed = dice.next_u64();
+        let unbound = |text, params| Asked {
             text,
-            seed: dice.next_u64(),
+            params,
+            seed,
             pin: None,
             explain: None,
         };
-        self.place_of(ctx, &asked, out)
+        match head.command {
+            Command::QUERY | Command::STMT_PREPARE => {
+                self.place_of(ctx, &unbound(head.body(), &[]), out)
+            }
+            Command::STMT_EXECUTE => {
+                let statements = std::mem::take(&mut self.statements);
+                let statement = statements.of(head.statement);
+                let text = statement.map_or(&b""[..], |statement| &statement.text);
+                let syntax = self.dialect.syntax(self.facts.status);
+                ctx.scan.borrow_mut().read(text, syntax, true);
+                let charset = self.dialect.charset();
+                let params = statement.map(|statement| statement.params(head.packet, charset));
+                let asked = unbound(text, params.as_deref().unwrap_or_default());
+                let place = self.place_of(ctx, &asked, out);
+                self.statements = statements;
+                place
+            }
+            _ => {
+                // Others name no table; what the scan holds is of another statement.
+                ctx.scan.borrow_mut().read(b"", Syntax::default(), true);
+                self.place_of(ctx, &unbound(b"", &[]), out)
+            }
+        }
     }
 
     /// The place of an EXPLAIN ROUTE, if this is one: it is answered here, and waits for the same
@@ -227,6 +247,7 @@ impl Session {
         let pin = self.pin(outline).map(Pin::reason);
         let asked = Asked {
             text,
+            params: &[],
             seed: u64::from(self.id),
             pin: current.zip(pin),
             explain: Some(head.seq.wrapping_add(1)),
@@ -290,7 +311,10 @@ impl Session {
         };
         let level = level(&scan, text, &moment);
         let database = self.known.database().unwrap_or_default();
-        let context = self.dialect.context(self.facts.status, database);
+        let context = Context {
+            params: asked.params,
+            ..self.dialect.context(self.facts.status, database)
+        };
         let traffic = ctx.traffic.borrow();
         let view = View {
             cluster,

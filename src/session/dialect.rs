@@ -82,6 +82,11 @@ impl Dialect {
         }
     }
 
+    /// Of texts in literals and parameters.
+    pub(super) const fn charset(&self) -> Option<TextCharset> {
+        self.connection
+    }
+
     /// For the calculation of partitions.
     pub(super) fn context<'a>(&self, status: u16, database: &'a [u8]) -> Context<'a> {
         Context {

@@ -7,8 +7,10 @@
 
 use super::pin::Outline;
 use crate::base::LinkId;
+use crate::partition::{TextCharset, Value};
 use crate::protocol::mysql::HEADER_LEN;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Bytes of texts and parameter types that are kept of one session.
@@ -250,6 +252,52 @@ impl HeldStatements {
     }
 }
 
+/// Values of the parameters of an EXECUTE; more need memory of their own.
+pub(super) type Params<'a> = SmallVec<[Option<Value<'a>>; 8]>;
+
+impl Statement {
+    /// The values of an EXECUTE's parameters, as far as they are here and known. `charset`: that of
+    /// the connection.
+    pub(super) fn params<'a>(&self, packet: &'a [u8], charset: Option<TextCharset>) -> Params<'a> {
+        let mut values = Params::new();
+        // Values that were sent ahead are not in the packet.
+        if self.has_long_data {
+            return values;
+        }
+        let (kinds, kept, at) = match types(packet, self.params) {
+            Types::None => return values,
+            Types::Here(range) => {
+                let end = range.end;
+                (packet.get(range).unwrap_or_default(), u16::MAX, end)
+            }
+            // A server that uses types again has forgotten which ones were unsigned.
+            Types::Before(at) => (&*self.types, 0xFF, at),
+        };
+        let nulls = packet.get(EXECUTE_FRONT..).unwrap_or_default();
+        let mut rest = packet.get(at..).unwrap_or_default();
+        for (number, kind) in kinds.chunks_exact(2).enumerate() {
+            let is_null = nulls
+                .get(number / 8)
+                .is_some_and(|byte| byte >> (number % 8) & 1 == 1);
+            let kind = kind
+                .iter()
+                .rev()
+                .fold(0, |kind, b| kind << 8 | u16::from(*b))
+                & kept;
+            let value = match is_null {
+                true => Some(Value::Null),
+                false => match Value::from_binary(kind, charset, &mut rest) {
+                    Some(value) => value,
+                    // What stands behind it cannot be found.
+                    None => break,
+                },
+            };
+            values.push(value);
+        }
+        values
+    }
+}
+
 /// Where the parameter types of an EXECUTE stand, or belong.
 #[derive(Debug, PartialEq, Eq)]
 enum Types {
@@ -362,6 +410,33 @@ mod tests {
         }
         payload.extend_from_slice(values);
         packet(&payload)
+    }
+
+    #[test]
+    fn parameters_of_an_execute_are_read_with_the_types_that_were_sent() {
+        let mut statements = Statements::default();
+        let (id, _) = statements.add((*b"select ?, ?").into(), Outline::default(), 2);
+        let statement = statements.of_mut(id).unwrap();
+        let charset = Some(TextCharset::Utf8mb4);
+        // LONG UNSIGNED and VARCHAR.
+        let values = [7, 0, 0, 0x80, 1, b'x'];
+        let first = execute(Some([3, 0x80, 0x0F, 0]), &values);
+        let text = Value::Text(std::borrow::Cow::Borrowed(&b"x"[..]), TextCharset::Utf8mb4);
+        assert_eq!(
+            statement.params(&first, charset).to_vec(),
+            [Some(Value::Int(0x8000_0007)), Some(text.clone())]
+        );
+        statement.types = [3, 0x80, 0x0F, 0].into();
+        let again = execute(None, &values);
+        assert_eq!(
+            statement.params(&again, charset).to_vec(),
+            [Some(Value::Int(-0x7FFF_FFF9)), Some(text)]
+        );
+        // A value is missing, and a type is not known.
+        let cut = execute(None, &values[..3]);
+        assert!(statement.params(&cut, charset).is_empty());
+        statement.has_long_data = true;
+        assert!(statement.params(&again, charset).is_empty());
     }
 
     /// What a link gets of a request.

@@ -128,6 +128,55 @@ fn statements_go_to_the_leader_first_time() {
     assert_eq!(servers.len(), 3, "every server leads something");
 }
 
+/// Runs a prepared statement with one integer; `rows`: its reply has rows.
+fn execute(c: &mut Conn, id: u32, k: i32, rows: bool) {
+    let mut payload = vec![0x17];
+    payload.extend_from_slice(&id.to_le_bytes());
+    payload.extend_from_slice(&[0, 1, 0, 0, 0, 0, 1, 3, 0]);
+    payload.extend_from_slice(&k.to_le_bytes());
+    c.send(&payload, 0).expect("sent");
+    match rows {
+        true => drop(c.read_rows().expect("rows")),
+        false => assert!(c.receive().is_ok()),
+    }
+}
+
+fn prepare(c: &mut Conn, sql: &str, columns: usize) -> u32 {
+    c.send(&[&[0x16], sql.as_bytes()].concat(), 0)
+        .expect("sent");
+    let got = c.receive();
+    let packet = got.packet().unwrap_or_else(|| panic!("{sql}: {got:?}"));
+    let id = packet.payload[1..5].try_into().expect("an id");
+    // One parameter and its end, columns and their end.
+    let more = 2 + if columns > 0 { columns + 1 } else { 0 };
+    (0..more).for_each(|_| drop(c.receive()));
+    u32::from_le_bytes(id)
+}
+
+#[test]
+fn prepared_statements_go_by_their_parameters() {
+    let place = Place::new("routing_prepared");
+    let mut c = place.client();
+    let insert = prepare(&mut c, "insert into h values (?, 'a')", 0);
+    let select = prepare(&mut c, "select 1 from h where k = ?", 1);
+    let since = place.cluster.log_next();
+    for k in 0..30 {
+        execute(&mut c, insert, k, false);
+    }
+    let inserts = place.exact(since);
+    let since = place.cluster.log_next();
+    for k in 0..30 {
+        // Binary rows are no text; one column of a constant is read as one cell all the same.
+        execute(&mut c, select, k, true);
+    }
+    let selects = place.exact(since);
+    assert_eq!((inserts.len(), selects.len()), (30, 30));
+    for ran in [inserts, selects] {
+        let wrong: Vec<_> = ran.iter().filter(|e| !is_right(e)).collect();
+        assert!(wrong.is_empty(), "{} of 30: {wrong:#?}", wrong.len());
+    }
+}
+
 #[test]
 fn a_leader_that_moves_is_followed_once_it_was_asked_for() {
     let place = Place::new("routing_moves");
