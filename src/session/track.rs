@@ -144,7 +144,7 @@ pub(super) fn put_ok(
     if untold.is_empty() {
         let is_fresh = is_fresh && !turns_off(ok);
         return ok.put_for_client(out, seq, true, |_, name| {
-            !is_for_proxies(name) && !(is_fresh && ON_AT_FIRST.contains(&name))
+            !(is_for_proxies(name) || is_fresh && ON_AT_FIRST.contains(&name))
         });
     }
     let state = untold.merge(ok, is_fresh);

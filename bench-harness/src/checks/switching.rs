@@ -111,8 +111,8 @@ impl Rig {
     }
 }
 
-/// Ten variables of a session, with a value that changes. User variables are set to literals: others
-/// bind the statements that use them.
+/// Ten variables of a session, with a value that changes. User variables are set to literals:
+/// others bind the statements that use them.
 fn ten(n: usize) -> String {
     format!(
         "set wait_timeout = {}, net_write_timeout = {}, net_read_timeout = {}, \

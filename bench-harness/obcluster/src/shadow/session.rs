@@ -19,19 +19,18 @@ const NOT_SET: &[u8] = b"NULL";
 /// Values by name; `None`: as if it had never been set.
 type Values = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// The value that a literal stands for. A server writes the same string in more than one way: JSON
-/// without escapes, a string under a binary character set in hex.
-fn value_of(literal: &[u8]) -> Cow<'_, [u8]> {
+/// The value that a literal stands for, and whether it is a string. A server writes the same
+/// string in more than one way: JSON without escapes, a string under a binary character set in hex.
+fn value_of(literal: &[u8]) -> (bool, Cow<'_, [u8]>) {
     let inner = |front: &[u8]| literal.strip_prefix(front)?.strip_suffix(b"'");
     let digit = |b: u8| char::from(b).to_digit(16).unwrap_or_default() as u8;
     if let Some(hex) = inner(b"X'") {
         let bytes = hex.chunks_exact(2);
-        return bytes
-            .map(|two| digit(two[0]) << 4 | digit(two[1]))
-            .collect();
+        let bytes = bytes.map(|two| digit(two[0]) << 4 | digit(two[1]));
+        return (true, bytes.collect());
     }
     let Some(text) = inner(b"'") else {
-        return literal.into();
+        return (false, literal.into());
     };
     let (mut value, mut bytes) = (vec![], text.iter().copied());
     while let Some(b) = bytes.next() {
@@ -48,7 +47,7 @@ fn value_of(literal: &[u8]) -> Cow<'_, [u8]> {
             b => b,
         });
     }
-    value.into()
+    (true, value.into())
 }
 
 /// What the links of one session have told together.
