@@ -140,6 +140,12 @@ closed_list! {
         SessionMoved = "session_moved",
         /// A link got the session's state by requests of its own.
         LinkSynced = "link_synced",
+        /// A client prepared a statement.
+        StatementPrepared = "statement_prepared",
+        /// A statement was prepared on another link of its session, to run there.
+        StatementPreparedAgain = "statement_prepared_again",
+        /// A client closed a statement.
+        StatementClosed = "statement_closed",
         /// A statement that had not run was sent to another server.
         RequestRetried = "request_retried",
         /// A send could not be finished in its turn; the rest was copied.

@@ -4,7 +4,7 @@ use super::client_login::Parsed;
 use super::pin::Pins;
 use super::request::Route;
 use super::state::{Ctx, Phase, Session, put_error};
-use crate::auth::LoginName;
+use crate::auth::{LoginName, Scramble};
 use crate::base::{Event, LinkId, Out, Stage};
 use crate::link::{Credentials, Proof};
 use crate::protocol::error::Fault;
@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// A COM_CHANGE_USER longer than this is refused: it must be seen whole.
 const CHANGE_USER_MAX: usize = 64 << 10;
+/// An auth switch has 44 bytes behind its header; no more is kept of a reply.
+const SWITCH_MAX: usize = HEADER_LEN + 64;
 /// The answer to an auth switch has 20 bytes behind its header; more is not kept.
 const ANSWER_MAX: usize = HEADER_LEN + 32;
 
@@ -27,11 +29,28 @@ pub(super) const fn room(collected: usize) -> usize {
 pub(super) struct NewUser {
     name: LoginName,
     credentials: Credentials,
-    /// The packet that answers the server's auth switch; empty without one.
+    /// The front of the server's reply: its auth switch, if there is one.
+    switch: Vec<u8>,
+    /// The packet that answers it; empty without one.
     answer: Vec<u8>,
 }
 
 impl NewUser {
+    /// Takes bytes of the server's reply.
+    pub(super) fn take_switch(&mut self, bytes: &[u8]) {
+        let room = SWITCH_MAX - self.switch.len();
+        let bytes = bytes.get(..bytes.len().min(room)).unwrap_or_default();
+        self.switch.extend_from_slice(bytes);
+    }
+
+    /// The scramble of the auth switch: `FE | plugin NUL | 20 bytes | NUL`. A server that was not
+    /// told the proxy's own, because the login had no password, has another one.
+    fn switched(&self) -> Option<Scramble> {
+        let rest = self.switch.get(HEADER_LEN..)?.strip_prefix(b"\xFE")?;
+        let name = rest.iter().position(|b| *b == 0)?;
+        rest.get(name + 1..)?.first_chunk().copied()
+    }
+
     /// Takes bytes of the client's turn.
     pub(super) fn take(&mut self, bytes: &[u8]) {
         let room = ANSWER_MAX - self.answer.len();
@@ -102,6 +121,7 @@ impl Session {
                 database: database.map(<[u8]>::to_vec),
             },
             name,
+            switch: vec![],
             answer: vec![],
         };
         let id = self.binding.current;
@@ -127,26 +147,34 @@ impl Session {
     ) {
         self.drop_others(id, out);
         self.binding.pins = Pins::NONE;
+        self.binding.names.clear();
         self.binding.variables = None;
+        self.binding.forget_begun();
         let database = match &new_user {
             Some(user) => user.credentials.database.clone(),
             None => self.known.database().map(<[u8]>::to_vec),
         };
         self.known.clear();
+        self.statements.clear();
+        if let Some(slot) = self.slot_mut(id) {
+            slot.statements.clear();
+            slot.is_fresh = new_user.is_none();
+        }
         self.known.set_database(database.as_deref());
         let Some(user) = new_user else {
             return;
         };
+        let switched = user.switched();
         let NewUser {
             name,
             mut credentials,
             answer,
+            ..
         } = *user;
         // What verified is the answer to the switch, where there was one.
-        if let Some(switched) = answer.get(HEADER_LEN..)
-            && let Proof::PassThrough { answer, .. } = &mut credentials.proof
-        {
-            *answer = switched.to_vec();
+        if let (Some(scramble), Some(answer)) = (switched, answer.get(HEADER_LEN..)) {
+            let answer = answer.to_vec();
+            credentials.proof = Proof::PassThrough { scramble, answer };
         }
         let forwarded = self.login.take().map(|login| login.forwarded);
         self.name = Some(Box::new(name.clone()));

@@ -28,11 +28,12 @@ impl FrameSink for ToServer<'_, '_, '_> {
 }
 
 impl Session {
-    /// Sends request bytes `start..end` to the server of the running request, in frames. What the
-    /// follower still holds goes in front.
+    /// Sends request bytes `start..end` to the server of the running request, in frames. `front`
+    /// and what the follower still holds go before them.
     pub(super) fn send_request(
         &mut self,
         id: LinkId,
+        front: &[u8],
         bytes: Bytes<'_>,
         start: usize,
         end: usize,
@@ -46,6 +47,9 @@ impl Session {
         };
         if link.framing() == Framing::Plain {
             let side = Side::Server(id);
+            if !front.is_empty() {
+                out.own(side, |b| b.extend_from_slice(front));
+            }
             request.take_held(|held| out.own(side, |b| b.extend_from_slice(held)));
             return bytes.pass(side, start, end, out);
         }
@@ -61,7 +65,13 @@ impl Session {
             is_last,
             flags: 0,
         };
-        link.send(with, request.held(), body, &mut sink);
+        // A request is whole enough to be read before it begins: nothing is held behind a front.
+        let held = if front.is_empty() {
+            request.held()
+        } else {
+            front
+        };
+        link.send(with, held, body, &mut sink);
         request.take_held(|_| {});
         if !extra.is_empty() {
             out.pool.give(extra);
@@ -75,6 +85,10 @@ impl Session {
             return vec![];
         };
         if slot.was_told || slot.has.info >= known.newest().info || !slot.syncs_info() {
+            return vec![];
+        }
+        if slot.link.reply().is_some_and(|reply| reply.is_done()) {
+            // No reply would tell that it arrived.
             return vec![];
         }
         let mut info = out.pool.take();

@@ -10,6 +10,8 @@
 //! * `gather.rs`: waiting for a request to be whole; `request.rs`: where its bytes go.
 //! * `pin.rs`: whether a request is bound to a link, and why; `route.rs`: which link it runs on.
 //! * `known/`: what the session has and each link lacks; `sync.rs`: bringing it there.
+//! * `statements.rs`: prepared statements, and which link has which; `execute.rs`: requests that
+//!   name one.
 //! * `slot.rs`: one link of the session; `frames.rs`: the framing of links.
 //! * `reply.rs`: what the server answers; `track.rs`: what the client is told of session state.
 //! * `admin.rs`: a session of `root@proxysys`, which no server sees.
@@ -20,6 +22,7 @@
 mod admin;
 mod change_user;
 mod client_login;
+mod execute;
 mod frames;
 mod gather;
 mod ids;
@@ -31,6 +34,7 @@ mod route;
 mod server_login;
 mod slot;
 mod state;
+mod statements;
 mod sync;
 mod table;
 mod track;

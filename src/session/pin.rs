@@ -1,12 +1,15 @@
 //! Whether a request is bound to the link of the statement before it, and why.
 
+use super::known::Vague;
 use super::request::Head;
 use super::state::{Ctx, Session};
+use super::track::Untold;
 use crate::base::{Cursor, LinkId};
 use crate::protocol::mysql::{Command, OkPacket, TRACK_VARIABLES, client, status};
 use crate::protocol::ob20::{ExtraError, feedback};
-use crate::sql::{Expr, Scan, Scope, Syntax, Verb};
+use crate::sql::{Expr, Scan, Scope, Syntax, Verb, bare_name};
 use serde::{Deserialize, Serialize};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Why a request must go where the statement before it went. The first that holds is named.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -32,8 +35,15 @@ pub(super) enum Pin {
     Procedure,
     /// HANDLER was used.
     Handler,
-    /// Statements were prepared.
+    /// A statement is on one link only: what it says could not be kept, or others than
+    /// COM_STMT_PREPARE made it.
     Prepared,
+    /// Statements were prepared by name.
+    Named,
+    /// A cursor has rows left.
+    Cursor,
+    /// Parameters of a prepared statement were sent ahead.
+    LongData,
     /// There is more state than is kept.
     TooMuchState,
     /// Not all of a request could be read.
@@ -55,6 +65,9 @@ impl Pin {
         Self::Procedure,
         Self::Handler,
         Self::Prepared,
+        Self::Named,
+        Self::Cursor,
+        Self::LongData,
         Self::TooMuchState,
         Self::Unread,
         Self::LooksBack,
@@ -107,10 +120,19 @@ pub(super) struct Outline {
     pub(super) looks_back: bool,
     /// It may read or set user variables.
     pub(super) has_user_variables: bool,
+    /// It may bind the session to its link.
+    may_bind: bool,
     /// What it sets them to has a type that the reported literal does not tell.
     pub(super) sets_vaguely: bool,
+    /// It begins a transaction, and nothing else: no server need know before the statement behind
+    /// it.
+    pub(super) begins: bool,
     /// Not all of it is here.
     pub(super) is_cut: bool,
+    /// The name that PREPARE gives a statement, and the one that DEALLOCATE takes away: see
+    /// [`name_of`].
+    prepares: Option<u64>,
+    deallocates: Option<u64>,
     /// What binds the session after it.
     leaves: Pins,
     /// What does so even if it fails.
@@ -170,6 +192,14 @@ fn sets_literals(scan: &Scan, text: &[u8]) -> bool {
     })
 }
 
+/// A name of a prepared statement, as a number. Letters count as they are written: should they mean
+/// the same to a server, a session stays bound for longer than it must.
+fn name_of(name: &[u8]) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    bare_name(name).hash(&mut hasher);
+    Some(hasher.finish()).filter(|_| !name.is_empty())
+}
+
 impl Outline {
     /// Of a COM_QUERY: `text` is the statement, or its front.
     pub(super) fn of_text(scan: &mut Scan, text: &[u8], syntax: Syntax, is_whole: bool) -> Self {
@@ -190,10 +220,11 @@ impl Outline {
             Verb::Select | Verb::Set if !facts.has_system_variables => false,
             _ => has_word(text, LOOKING_BACK),
         };
+        outline.begins = scan.verb == Verb::Begin && is_simple && !has_word(text, &[b"snapshot"]);
         let leaves = match scan.verb {
             Verb::LockTables => Pins::of(Pin::TableLocks),
             Verb::Xa => Pins::of(Pin::Xa),
-            Verb::Prepare => Pins::of(Pin::Prepared),
+            Verb::Prepare => Pins::of(Pin::Named),
             Verb::Handler => Pins::of(Pin::Handler),
             Verb::Set if scan.assignments.is_empty() && has_word(text, &[b"role"]) => {
                 Pins::of(Pin::Role)
@@ -208,6 +239,18 @@ impl Outline {
         if !is_simple && has_word(text, BINDING) {
             outline.leaves_always.set(Pin::Unread, true);
         }
+        match scan.verb {
+            Verb::Prepare => outline.prepares = name_of(scan.subject.of(text)),
+            Verb::Deallocate if is_simple => {
+                outline.deallocates = name_of(scan.subject.of(text));
+            }
+            _ => {}
+        }
+        let is_bare_set = scan.verb == Verb::Set && scan.assignments.is_empty();
+        outline.may_bind = scan.verb == Verb::Begin
+            || is_bare_set
+            || facts.uses_locks
+            || !outline.leaves.with(outline.leaves_always).is_empty();
         if scan.verb == Verb::UnlockTables && is_simple {
             outline.frees = Pins::of(Pin::TableLocks);
         }
@@ -216,15 +259,20 @@ impl Outline {
 
     /// Of another command.
     pub(super) const fn of_command(command: Command) -> Self {
+        let is_ahead = matches!(command, Command::STMT_SEND_LONG_DATA);
         let leaves = match command {
-            Command::STMT_PREPARE | Command::STMT_PREPARE_EXECUTE => Pins::of(Pin::Prepared),
+            Command::STMT_PREPARE_EXECUTE => Pins::of(Pin::Prepared),
             _ => Pins::NONE,
         };
         Self {
             looks_back: false,
             has_user_variables: false,
+            may_bind: !leaves.is_empty() || is_ahead,
             sets_vaguely: false,
+            begins: false,
             is_cut: false,
+            prepares: None,
+            deallocates: None,
             leaves,
             leaves_always: Pins::NONE,
             frees: Pins::NONE,
@@ -242,19 +290,53 @@ impl Outline {
 }
 
 impl Session {
+    /// A request is over: what binds the session from now on.
+    pub(super) fn bind(&mut self, outline: &Outline, is_failed: bool) {
+        let pins = outline.after(self.binding.pins, is_failed);
+        self.binding.pins = pins;
+        if is_failed || outline.prepares.or(outline.deallocates).is_none() {
+            return;
+        }
+        let names = &mut self.binding.names;
+        if let Some(name) = outline.prepares
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+        names.retain(|name| Some(*name) != outline.deallocates);
+        let is_named = !names.is_empty();
+        self.binding.pins.set(Pin::Named, is_named);
+    }
+
     /// What a request says of itself.
     pub(super) fn outline(&self, ctx: &Ctx<'_>, head: &Head<'_>) -> Outline {
-        let is_whole = head.is_whole;
-        if head.command != Command::QUERY || !self.binding.is_routed {
-            return Outline::of_command(head.command);
+        match head.command {
+            Command::QUERY if self.binding.is_routed => {}
+            Command::STMT_EXECUTE => {
+                let statement = self.statements.of(head.statement);
+                return statement.map_or_else(Outline::default, |s| s.outline);
+            }
+            // Between a statement and what asks about it no other link may come.
+            Command::STMT_PREPARE if self.binding.is_routed => {
+                return Outline {
+                    looks_back: self.outline_of_text(ctx, head).looks_back,
+                    ..Outline::default()
+                };
+            }
+            command => return Outline::of_command(command),
         }
-        let mut scan = ctx.scan.borrow_mut();
-        let mut outline = Outline::of_text(&mut scan, head.body(), self.syntax(), is_whole);
-        if !is_whole && self.facts.capabilities & client::MULTI_STATEMENTS != 0 {
+        let mut outline = self.outline_of_text(ctx, head);
+        if !head.is_whole && self.facts.capabilities & client::MULTI_STATEMENTS != 0 {
             // What is not here may be another statement.
             outline.leaves_always.set(Pin::Unread, true);
         }
         outline
+    }
+
+    /// What the text behind the command byte says.
+    pub(super) fn outline_of_text(&self, ctx: &Ctx<'_>, head: &Head<'_>) -> Outline {
+        let mut scan = ctx.scan.borrow_mut();
+        Outline::of_text(&mut scan, head.body(), self.syntax(), head.is_whole)
     }
 
     fn syntax(&self) -> Syntax {
@@ -265,15 +347,30 @@ impl Session {
     }
 
     /// The link that a request with user variables runs on, if it matters: there are variables of
-    /// which the other links would have the value but not the type.
-    pub(super) fn link_of_variables(&self, outline: &Outline) -> Option<LinkId> {
-        let id = self
-            .binding
-            .variables
-            .filter(|_| outline.has_user_variables)?;
+    /// which the other links would have the value but not the type. What may bind the session to
+    /// its link goes there, too: statements with variables may follow.
+    pub(super) fn link_of_variables(&self, head: &Head<'_>, outline: &Outline) -> Option<LinkId> {
+        let id = self.binding.variables?;
+        let begins = self.binding.is_begun() || self.facts.status & status::AUTOCOMMIT == 0;
+        let has_cursor = head.command == Command::STMT_EXECUTE && head.flags != 0;
+        if !(outline.has_user_variables || outline.may_bind || begins || has_cursor) {
+            return None;
+        }
         self.slot(id)
             .is_some_and(|slot| slot.link.is_idle())
             .then_some(id)
+    }
+
+    /// A reply is over: where statements with user variables run from now on. `sets_vaguely`: what
+    /// its request sets them to has a type that no report tells.
+    pub(super) fn place_variables(&mut self, id: LinkId, sets_vaguely: bool) {
+        let variables = &mut self.binding.variables;
+        match self.known.vague_variables(sets_vaguely) {
+            Vague::No => {}
+            Vague::New => *variables = Some(id),
+            // They are as good on any link that had them; where others are is better.
+            Vague::Strings => *variables = variables.or(Some(id)),
+        }
     }
 
     /// Why a request is bound to the link of the statement before, if it is.
@@ -281,7 +378,7 @@ impl Session {
         if !self.binding.is_routed {
             return Some(Pin::OneServer);
         }
-        if self.facts.status & status::IN_TRANSACTION != 0 {
+        if self.is_in_transaction() {
             return Some(Pin::Transaction);
         }
         if self.known.is_cut() {
@@ -296,10 +393,24 @@ impl Session {
         self.binding.pins.first()
     }
 
+    /// True if a server has an open transaction of the session. One that was begun at the proxy
+    /// only binds nothing.
+    const fn is_in_transaction(&self) -> bool {
+        self.facts.status & status::IN_TRANSACTION != 0 && !self.binding.is_begun()
+    }
+
+    /// True if a statement that begins a transaction is answered here, and goes to the server of
+    /// the statement behind it. What the client has to be told of session state stands in a
+    /// server's own OK.
+    pub(super) fn keeps_begin(&self, outline: &Outline) -> bool {
+        let is_told = self.facts.untold.as_deref().is_none_or(Untold::is_empty);
+        outline.begins && is_told && self.is_free()
+    }
+
     /// True if nothing would be lost with the link of the statement before.
     pub(super) fn is_free(&self) -> bool {
         self.binding.is_routed
-            && self.facts.status & status::IN_TRANSACTION == 0
+            && !self.is_in_transaction()
             && self.binding.pins.is_empty()
             && !self.known.is_cut()
     }

@@ -1,11 +1,14 @@
 //! What the server answers: what passes, what is rebuilt, what is learnt, and what a lost
 //! connection means.
 
+use super::change_user::NewUser;
+use super::execute::Named;
 use super::known::{Has, Known};
-use super::pin::{Pins, learn_pins};
+use super::pin::{Pin, Pins, learn_pins};
 use super::route::{Kept, RESET};
 use super::slot::Slot;
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
+use super::statements::{HeldStatements, Statements};
 use super::track::{Occasion, Untold, put_ok};
 use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Side, Stage, Tick};
 use crate::protocol::error::Fault;
@@ -35,11 +38,19 @@ pub(super) struct Facts {
     pub(super) net_write_timeout_s: Option<u32>,
     /// The server that was used last.
     pub(super) server: Option<SocketAddr>,
+    /// A reply is over.
+    pub(super) has_replied: bool,
     /// Transactions so far; a statement outside one counts as one.
     pub(super) transactions: u64,
 }
 
 impl Facts {
+    /// Status bits of an OK that no server makes: what is so for longer than one statement.
+    pub(super) const fn local_status(&self) -> u16 {
+        let lasting = status::IN_TRANSACTION | status::AUTOCOMMIT | status::NO_BACKSLASH_ESCAPES;
+        self.status & lasting | status::NO_INDEX
+    }
+
     /// Takes what an OK says about the session.
     pub(super) fn learn(&mut self, ok: &OkPacket<'_>) {
         self.status = ok.status & !status::STATE_CHANGED;
@@ -79,12 +90,18 @@ struct Relay<'r, 'o, 'b> {
     error: Option<u16>,
     turn: Option<ClientTurn>,
     is_malformed: bool,
+    /// See [`put_ok`].
+    is_fresh: bool,
     /// The client got something.
     has_passed: bool,
     /// The request, if it may be sent again elsewhere.
     kept: Option<&'r mut Kept>,
     known: &'r mut Known,
     pins: &'r mut Pins,
+    /// Where prepared statements are kept, if ids are the session's own.
+    statements: Option<(&'r mut Statements, &'r mut HeldStatements)>,
+    named: &'r mut Named,
+    new_user: Option<&'r mut NewUser>,
 }
 
 impl Relay<'_, '_, '_> {
@@ -101,11 +118,17 @@ impl ReplySink for Relay<'_, '_, '_> {
     fn pass(&mut self, start: usize, end: usize) {
         self.has_passed = true;
         let (start, end) = (self.base + start, self.base + end);
+        if let Some(user) = &mut self.new_user {
+            user.take_switch(self.bytes.data.get(start..end).unwrap_or_default());
+        }
         self.bytes.pass(Side::Client, start, end, self.out);
     }
 
     fn pass_held(&mut self, bytes: &[u8]) {
         self.has_passed = true;
+        if let Some(user) = &mut self.new_user {
+            user.take_switch(bytes);
+        }
         self.out.own(Side::Client, |b| b.extend_from_slice(bytes));
     }
 
@@ -117,9 +140,9 @@ impl ReplySink for Relay<'_, '_, '_> {
         self.has_passed = true;
         self.learn(&ok);
         let untold = self.facts.untold.as_deref_mut();
-        let occasion = self.occasion;
+        let (occasion, is_fresh) = (self.occasion, self.is_fresh);
         self.out.own(Side::Client, |b| {
-            put_ok(b, seq, payload, &ok, occasion, untold);
+            put_ok(b, seq, payload, &ok, occasion, untold, is_fresh);
         });
     }
 
@@ -128,7 +151,7 @@ impl ReplySink for Relay<'_, '_, '_> {
             Ok(ok) => {
                 self.learn(&ok);
                 if let Some(untold) = &mut self.facts.untold {
-                    untold.keep(&ok);
+                    untold.keep(&ok, self.is_fresh);
                 }
             }
             Err(_) => self.is_malformed = true,
@@ -145,6 +168,31 @@ impl ReplySink for Relay<'_, '_, '_> {
 
     fn client_turn(&mut self, turn: ClientTurn) {
         self.turn = Some(turn);
+    }
+
+    fn prepared(&mut self, id: u32, params: u16) -> u32 {
+        let Some((statements, held)) = &mut self.statements else {
+            return id;
+        };
+        let known = held.client_id(id).filter(|_| !self.named.is_preparing());
+        known.unwrap_or_else(|| {
+            let (text, outline) = self.named.take_text();
+            let (client_id, is_kept) = statements.add(text, outline, params);
+            held.add(client_id, id);
+            if !is_kept {
+                self.pins.set(Pin::Prepared, true);
+            }
+            self.out.count(Event::StatementPrepared);
+            client_id
+        })
+    }
+
+    fn cursor_opened(&mut self) {
+        self.named.has_cursor = true;
+    }
+
+    fn cursor_ended(&mut self) {
+        self.named.is_at_end = true;
     }
 }
 
@@ -165,10 +213,18 @@ impl Session {
             phase,
             known,
             binding,
+            statements,
             ..
         } = self;
-        let (Some(Some(Slot { link, .. })), Phase::Running(running)) =
-            (links.get_mut(usize::from(id.0)), phase)
+        let (
+            Some(Some(Slot {
+                link,
+                statements: held,
+                is_fresh,
+                ..
+            })),
+            Phase::Running(running),
+        ) = (links.get_mut(usize::from(id.0)), phase)
         else {
             return data.len();
         };
@@ -180,6 +236,7 @@ impl Session {
         }
         let mut relay = Relay {
             out,
+            is_fresh: *is_fresh && facts.has_replied,
             facts,
             occasion: match running.command {
                 Command::CHANGE_USER => Occasion::Login,
@@ -195,6 +252,9 @@ impl Session {
             kept: running.kept.as_mut().filter(|_| running.is_asked),
             known,
             pins: &mut binding.pins,
+            statements: binding.is_routed.then_some((statements, held)),
+            named: &mut running.statement,
+            new_user: running.new_user.as_deref_mut(),
         };
         let fed = reply.feed(data.get(at..).unwrap_or_default(), &mut relay);
         let Relay {
@@ -242,29 +302,34 @@ impl Session {
 
     /// The last byte of a reply was read.
     pub(super) fn reply_over(&mut self, ctx: &Ctx<'_>, id: LinkId, out: &mut Out<'_, Mail>) {
-        if let Some(link) = self.link_mut(id) {
-            link.finish();
+        if let Some(slot) = self.slot_mut(id) {
+            slot.link.finish();
+            slot.is_fresh = false;
         }
         let Phase::Running(running) = &mut self.phase else {
             return;
         };
+        self.facts.has_replied = true;
         if running.is_refused() {
             return self.send_elsewhere(ctx, out);
         }
         running.is_replied = true;
         out.count(Event::Reply);
         let (command, is_failed) = (running.command, running.is_failed);
-        let sets_vaguely = running.outline.sets_vaguely;
-        self.binding.pins = running.outline.after(self.binding.pins, is_failed);
+        let outline = running.outline;
+        let sets_vaguely = outline.sets_vaguely;
+        let named = std::mem::take(&mut running.statement);
         let new_user = running.new_user.take();
         let option = running.option.filter(|_| !is_failed);
+        self.bind(&outline, is_failed);
         if !is_failed && matches!(command, Command::CHANGE_USER | Command::RESET_CONNECTION) {
             self.began_anew(id, new_user, out);
         }
+        self.named_is_over(id, command, &named, is_failed);
         if let Some(option) = option {
             self.known.set_option(option);
         }
-        let is_vague = self.known.has_vague_variables(sets_vaguely);
+        self.place_variables(id, sets_vaguely);
         let (newest, in_database) = (self.known.newest(), self.known.database().is_some());
         if let Some(slot) = self.slot_mut(id) {
             // After an error a server may not have taken what went with the request.
@@ -277,9 +342,6 @@ impl Session {
             }
             slot.has = Has { info, ..newest };
             slot.used = ctx.now;
-            if is_vague {
-                self.binding.variables = Some(id);
-            }
         }
         self.finish_if_done(ctx, out);
     }
@@ -308,6 +370,7 @@ impl Session {
             && let Some(link) = self.link_mut(id)
         {
             link.finish();
+            self.sent_ahead();
         }
         match has_reply {
             true => out.laps.now(Stage::Write),

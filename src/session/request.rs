@@ -1,10 +1,12 @@
 //! What the client asks: where each request's bytes go.
 
 use super::change_user::{self, NewUser};
+use super::execute::Named;
 use super::known::Missing;
 use super::pin::Outline;
 use super::route::{Kept, Place};
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
+use super::statements::Needs;
 use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side, Stage, Tick};
 use crate::config::COMPATIBILITY_VERSION;
 use crate::protocol::error::Fault;
@@ -29,6 +31,12 @@ pub(super) enum Route {
     Local,
     /// Nowhere: the client asks for the proxy's version, under this column name.
     Version(Vec<u8>),
+    /// Nowhere: a transaction begins, with this statement.
+    Begin(Vec<u8>),
+    /// To every server that has this statement, which is closed.
+    Close(u32),
+    /// Nowhere: a server has refused to prepare the statement on its link. The error packet.
+    Refused(Box<[u8]>),
 }
 
 /// A request that runs.
@@ -65,6 +73,8 @@ pub(super) struct Running {
     pub(super) broken: Option<Box<Broken>>,
     /// What is kept of the request until its reply begins, if it may be sent again elsewhere.
     pub(super) kept: Option<Kept>,
+    /// What it has to do with a prepared statement.
+    pub(super) statement: Named,
 }
 
 /// What a client is told once it has sent what it is sending: only then it reads, and only then
@@ -96,6 +106,8 @@ pub(super) struct Head<'a> {
     pub(super) seq: u8,
     /// Of COM_STMT_EXECUTE.
     pub(super) flags: u8,
+    /// The statement's id, for commands about one.
+    pub(super) statement: u32,
     /// The first packet with its header, or as much of it as is here.
     pub(super) packet: &'a [u8],
     /// It is all of it.
@@ -161,7 +173,7 @@ impl Session {
                 len,
                 seq,
                 flags,
-                ..
+                statement,
             } => {
                 let packet = bytes.data.get(from..).unwrap_or_default();
                 let packet_len = HEADER_LEN + len as usize;
@@ -179,12 +191,15 @@ impl Session {
                         command: command.unwrap_or(Command::SLEEP),
                         seq,
                         flags,
+                        statement,
                         packet,
                         is_whole,
                     };
                     let outline = self.outline(ctx, &head);
                     let place = self.place(ctx, &head, &outline);
-                    if self.must_wait(ctx, place, bytes.data.get(from..).unwrap_or_default(), out) {
+                    let needs = self.needs(&head);
+                    let rest = bytes.data.get(from..).unwrap_or_default();
+                    if self.must_wait(ctx, place, needs, rest, out) {
                         return bytes.data.len();
                     }
                     out.laps.now(Stage::Parse);
@@ -221,13 +236,14 @@ impl Session {
         &mut self,
         ctx: &Ctx<'_>,
         place: Place,
+        needs: Needs,
         bytes: &[u8],
         out: &mut Out<'_, Mail>,
     ) -> bool {
         let missing = match place {
             Place::Nowhere => return false,
             Place::NewLink(_) => Missing::default(),
-            Place::Link(id) => match self.lacks(id) {
+            Place::Link(id) => match self.lacks(id, needs) {
                 missing if missing.is_empty() => return false,
                 missing => missing,
             },
@@ -273,9 +289,18 @@ impl Session {
             broken = Some(Box::new(Broken::new(ctx, fault, what, reason)));
         }
         let mut kept = None;
-        let route = match command {
-            _ if broken.is_some() || place == Place::Nowhere => Route::Local,
-            Command::CHANGE_USER => {
+        let mut named = Named::default();
+        let route = match (command, self.take_refusal()) {
+            _ if broken.is_some() => Route::Local,
+            (_, Some(error)) => Route::Refused(error),
+            (Command::STMT_CLOSE, _) if place == Place::Nowhere => Route::Close(head.statement),
+            (Command::QUERY, _) if place == Place::Nowhere => {
+                let mut statement = out.pool.take();
+                statement.extend_from_slice(head.body());
+                Route::Begin(statement)
+            }
+            _ if place == Place::Nowhere => Route::Local,
+            (Command::CHANGE_USER, _) => {
                 self.settle_on(place);
                 Route::Collect(out.pool.take())
             }
@@ -287,6 +312,7 @@ impl Session {
                 kept = self.keep(out);
                 self.settle_on(place);
                 let id = self.binding.current;
+                named = self.names(ctx, id, head, out);
                 self.begin_on(id, command, flags);
                 Route::Forward(id)
             }
@@ -308,6 +334,7 @@ impl Session {
             },
             broken,
             kept,
+            statement: named,
         });
     }
 
@@ -329,11 +356,9 @@ impl Session {
 
     /// Says good-bye to an idle server, so that it does not count an aborted connection.
     pub(super) fn say_quit(&mut self, id: LinkId, out: &mut Out<'_, Mail>) -> bool {
-        let Some(slot) = self.slot_mut(id).filter(|slot| slot.link.is_idle()) else {
+        if !self.slot(id).is_some_and(|slot| slot.link.is_idle()) {
             return false;
-        };
-        // It needs nothing any more.
-        slot.was_told = true;
+        }
         self.begin_on(id, Command::QUIT, 0);
         self.send_packet(id, &[1, 0, 0, 0, Command::QUIT.0], out);
         true
@@ -358,7 +383,11 @@ impl Session {
                         r.forget_kept(out);
                     }
                 }
-                self.send_request(id, bytes, start, end, out);
+                let (front, skipped) = r.statement.take_front();
+                self.send_request(id, &front, bytes, start + skipped, end, out);
+                if !front.is_empty() {
+                    out.pool.give(front);
+                }
             }
             Route::Collect(collected) => {
                 self.request
@@ -367,7 +396,13 @@ impl Session {
                 let end = end.min(start + room);
                 collected.extend_from_slice(bytes.data.get(start..end).unwrap_or_default());
             }
-            Route::Local | Route::Version(_) => self.request.take_held(|_| {}),
+            Route::Local
+            | Route::Version(_)
+            | Route::Begin(_)
+            | Route::Close(_)
+            | Route::Refused(_) => {
+                self.request.take_held(|_| {});
+            }
         }
     }
 
@@ -432,8 +467,7 @@ impl Session {
         match &mut r.route {
             Route::Forward(_) => out.laps.now(Stage::ServerWait),
             Route::Local => {
-                let status = self.facts.status & (status::IN_TRANSACTION | status::AUTOCOMMIT)
-                    | status::NO_INDEX;
+                let status = self.facts.local_status();
                 out.own(Side::Client, |b| put_ok(b, seq.wrapping_add(1), status));
                 out.count(Event::LocalReply);
                 r.is_replied = true;
@@ -446,6 +480,31 @@ impl Session {
                 });
                 out.count(Event::LocalReply);
                 r.is_replied = true;
+            }
+            Route::Begin(statement) => {
+                let statement = std::mem::take(statement);
+                self.binding.begin(&statement);
+                out.pool.give(statement);
+                self.facts.status |= status::IN_TRANSACTION;
+                let status = self.facts.local_status();
+                out.own(Side::Client, |b| put_ok(b, seq.wrapping_add(1), status));
+                out.count(Event::LocalReply);
+                r.is_replied = true;
+            }
+            Route::Close(statement) => {
+                let statement = *statement;
+                self.close_statement(statement, out);
+            }
+            Route::Refused(error) => {
+                if r.command.has_reply() {
+                    let error = std::mem::take(error);
+                    let payload = error.get(HEADER_LEN..).unwrap_or_default();
+                    out.own(Side::Client, |b| {
+                        put_packet(b, seq.wrapping_add(1), |b| b.extend_from_slice(payload));
+                    });
+                    out.count(Event::ReplyError);
+                    r.is_replied = true;
+                }
             }
             Route::Collect(collected) => {
                 let collected = std::mem::take(collected);

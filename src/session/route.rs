@@ -11,6 +11,7 @@ use super::request::{Broken, Head, Running};
 use super::server_login::{Purpose, ServerLogin};
 use super::slot::Slot;
 use super::state::{Ctx, Phase, Session};
+use super::sync::Syncing;
 use crate::base::{CloseReason, Errno, Event, Linger, LinkId, Out, Output, Rng, Tick};
 use crate::config::RoutingMode;
 use crate::protocol::error::Fault;
@@ -56,6 +57,8 @@ pub(super) struct Binding {
     pub(super) current: LinkId,
     /// Why the session stays there.
     pub(super) pins: Pins,
+    /// Names of statements that PREPARE has made.
+    pub(super) names: Vec<u64>,
     /// Where statements with user variables run, once there are some with a type that no report
     /// tells.
     pub(super) variables: Option<LinkId>,
@@ -75,6 +78,12 @@ pub(super) struct Binding {
     sent: u8,
     /// No server could be had: the next request is answered with this.
     failure: Option<Box<Broken>>,
+    /// The client has begun a transaction that no server knows of yet: by this statement.
+    pub(super) begun: Vec<u8>,
+    /// A server refuses the statement that the waiting request runs: the error packet.
+    refusal: Option<Box<[u8]>>,
+    /// Memory for the next time that a link gets state.
+    pub(super) spare: Option<Box<Syncing>>,
     /// Chooses servers in random mode.
     dice: Rng,
     /// The link that was closed last.
@@ -87,6 +96,7 @@ impl Binding {
         Self {
             current: LinkId(0),
             pins: Pins::NONE,
+            names: Vec::new(),
             variables: None,
             is_routed: false,
             chosen_by: 0,
@@ -96,6 +106,9 @@ impl Binding {
             should_leave: false,
             sent: 0,
             failure: None,
+            begun: Vec::new(),
+            refusal: None,
+            spare: None,
             dice: Rng::new(seed),
             dropped: None,
         }
@@ -112,6 +125,22 @@ impl Binding {
         self.chosen_by = by;
         self.should_leave = false;
         self.seen = seen;
+    }
+
+    /// The client begins a transaction; the server of the next statement is told.
+    pub(super) fn begin(&mut self, statement: &[u8]) {
+        self.begun.clear();
+        self.begun.extend_from_slice(statement);
+    }
+
+    /// A transaction was begun that no server knows of.
+    pub(super) const fn is_begun(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
+    /// A server knows of the transaction, or it is over.
+    pub(super) fn forget_begun(&mut self) {
+        self.begun.clear();
     }
 
     /// One more attempt at the request; false if there were too many.
@@ -173,7 +202,14 @@ impl Session {
 
     /// A request begins: where it runs.
     pub(super) fn place(&mut self, ctx: &Ctx<'_>, head: &Head<'_>, outline: &Outline) -> Place {
-        if self.binding.failure.is_some() || matches!(head.command, Command::QUIT | Command::PING) {
+        let is_answered = self.binding.failure.is_some() || self.binding.refusal.is_some();
+        if is_answered || matches!(head.command, Command::QUIT | Command::PING) {
+            return Place::Nowhere;
+        }
+        if self.binding.is_routed && head.command == Command::STMT_CLOSE {
+            return Place::Nowhere;
+        }
+        if self.keeps_begin(outline) && head.command == Command::QUERY {
             return Place::Nowhere;
         }
         if let Some(id) = self.binding.ready.take()
@@ -189,7 +225,8 @@ impl Session {
                 false => Place::NewLink(self.id),
             };
         }
-        if let Some(id) = self.link_of_variables(outline) {
+        let id = self.link_of_statement(head);
+        if let Some(id) = id.or_else(|| self.link_of_variables(head, outline)) {
             return Place::Link(id);
         }
         if ctx.settings.routing == RoutingMode::Random {
@@ -424,8 +461,7 @@ impl Session {
     /// The request that waits can run on this link.
     pub(super) fn link_found(&mut self, id: LinkId) {
         self.binding.ready = Some(id);
-        self.login_deadline = None;
-        self.phase = Phase::Idle;
+        self.is_found();
     }
 
     /// No other server could be had. The client is told when it has sent its request.
@@ -441,6 +477,25 @@ impl Session {
         self.phase = Phase::Idle;
         self.binding.failure = Some(Box::new(Broken::new(ctx, fault, text, reason)));
         self.resume(ctx, out);
+    }
+
+    /// The server of a link refuses what the waiting request needs: the client gets this error.
+    pub(super) fn refused(&mut self, id: LinkId, error: Vec<u8>) {
+        self.binding.current = id;
+        self.binding.refusal = Some(error.into());
+        self.is_found();
+    }
+
+    /// The search for a link, or the work on one, is over.
+    fn is_found(&mut self) {
+        self.login_deadline = None;
+        if let Phase::Syncing(syncing) = std::mem::replace(&mut self.phase, Phase::Idle) {
+            self.binding.spare = Some(syncing);
+        }
+    }
+
+    pub(super) const fn take_refusal(&mut self) -> Option<Box<[u8]>> {
+        self.binding.refusal.take()
     }
 
     /// What the running request is answered with, as no server could be had.

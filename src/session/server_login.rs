@@ -518,7 +518,7 @@ impl Session {
                             known.set_database(login.credentials.database.as_deref());
                             let untold = facts.untold.as_deref_mut();
                             out.own(Side::Client, |b| {
-                                put_ok(b, seq, payload, &ok, Occasion::Login, untold);
+                                put_ok(b, seq, payload, &ok, Occasion::Login, untold, false);
                             });
                             out.count(Event::ClientLoggedIn);
                             false

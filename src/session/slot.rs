@@ -1,6 +1,7 @@
 //! One link of a session: the connection, what it has of the session, and what was agreed on it.
 
 use super::known::Has;
+use super::statements::HeldStatements;
 use crate::base::{Event, Tick};
 use crate::link::Link;
 use crate::protocol::capability;
@@ -20,8 +21,12 @@ pub(super) struct Slot {
     pub(super) link: Link,
     /// What it has of the session's state.
     pub(super) has: Has,
+    /// The prepared statements that it has.
+    pub(super) statements: HeldStatements,
     /// It is in a database.
     pub(super) has_database: bool,
+    /// Nothing was answered since its login, or since the session began anew.
+    pub(super) is_fresh: bool,
     /// When it was used last.
     pub(super) used: Tick,
     /// Extra info went with the request under way.
@@ -37,7 +42,9 @@ impl Slot {
         Self {
             link: Link::connecting(server),
             has: Has::default(),
+            statements: HeldStatements::default(),
             has_database: false,
+            is_fresh: true,
             used: now,
             was_told: false,
             asked: 0,

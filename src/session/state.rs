@@ -8,6 +8,7 @@ use super::request::Running;
 use super::route::Binding;
 use super::server_login::proxy_connection_id;
 use super::slot::Slot;
+use super::statements::Statements;
 use super::sync::Syncing;
 use super::{SessionIds, Settings};
 use crate::auth::{LoginName, Scramble};
@@ -94,6 +95,7 @@ pub struct Session {
     pub(super) login: Option<Box<Parsed>>,
     pub(super) binding: Binding,
     pub(super) known: Known,
+    pub(super) statements: Statements,
     pub(super) facts: Facts,
     /// The end of the client's login time, until it is logged in.
     pub(super) login_deadline: Option<Tick>,
@@ -129,6 +131,7 @@ impl Session {
             login: None,
             binding: Binding::new(u64::from(id)),
             known: Known::default(),
+            statements: Statements::default(),
             facts: Facts::default(),
             login_deadline: Some(now.after_ms(settings.login_timeout_ms)),
             idle_since: now,

@@ -7,6 +7,7 @@
 
 use super::known::{Has, Missing};
 use super::state::{Bytes, Ctx, Phase, Session};
+use super::statements::{NO_STATEMENT, Needs, Wanted};
 use crate::base::{CloseReason, Event, Linger, LinkId, Out, Tick};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ClientTurn, Command, ReplySink, put_packet, status};
@@ -16,6 +17,12 @@ use serde::{Deserialize, Serialize};
 /// The database does not exist.
 const BAD_DATABASE: u16 = 1049;
 
+/// Of an error packet that the client gets no more than this is kept.
+const ERROR_MAX: usize = 4 << 10;
+
+/// Is prepared, and closed, where it matters that something was.
+const ANY_STATEMENT: &[u8] = b"do 0";
+
 /// A request of the session's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Step {
@@ -23,15 +30,22 @@ enum Step {
     UserVariables,
     Database,
     Option,
+    /// What the client has begun a transaction with.
+    Begin,
+    /// COM_STMT_PREPARE of [`ANY_STATEMENT`].
+    AnyStatement,
+    /// COM_STMT_PREPARE of the client's statement with this id.
+    Statement(u32),
 }
 
 /// Requests of the session's own that are under way on a link.
 ///
 /// ```text
 /// sent ── reply without an error, each ──> done: the request that waits runs
+///   ├── an error of a PREPARE ──> the client gets it in place of its EXECUTE
 ///   └── an error, the link lost, no answer in time ──> another link, once; then the client is told
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Syncing {
     pub(super) link: LinkId,
     /// What the replies to come are of.
@@ -40,41 +54,72 @@ pub(super) struct Syncing {
     target: Has,
     pub(super) deadline: Tick,
     error: Option<u16>,
+    /// The server's id of the statement whose reply is being read.
+    prepared: Option<u32>,
+    /// An error packet that is being read, of a statement.
+    packet: Vec<u8>,
+    /// The first such error: the client gets it.
+    refusal: Option<Vec<u8>>,
 }
 
 /// Takes a reply that is not for the client.
-#[derive(Default)]
-struct Swallow {
+struct Swallow<'a> {
+    bytes: &'a [u8],
     error: Option<u16>,
+    /// Where an error packet goes; nothing else of a reply is kept.
+    packet: &'a mut Vec<u8>,
+    is_in_error: bool,
+    prepared: Option<u32>,
     is_bad: bool,
 }
 
-impl ReplySink for Swallow {
-    fn pass(&mut self, _: usize, _: usize) {}
-    fn pass_held(&mut self, _: &[u8]) {}
+impl ReplySink for Swallow<'_> {
+    fn pass(&mut self, start: usize, end: usize) {
+        let bytes = self.bytes.get(start..end).unwrap_or_default();
+        self.pass_held(bytes);
+    }
+    fn pass_held(&mut self, bytes: &[u8]) {
+        if self.is_in_error {
+            let room = ERROR_MAX.saturating_sub(self.packet.len());
+            let bytes = bytes.get(..bytes.len().min(room)).unwrap_or_default();
+            self.packet.extend_from_slice(bytes);
+        }
+    }
     fn ok(&mut self, _: u8, _: &[u8]) {}
     fn terminal_ok(&mut self, _: &[u8]) {}
     fn error(&mut self, code: u16) {
         self.error = Some(code);
+        self.is_in_error = true;
+        self.packet.clear();
     }
     fn client_turn(&mut self, _: ClientTurn) {
         self.is_bad = true;
+    }
+    fn prepared(&mut self, id: u32, _: u16) -> u32 {
+        self.prepared = Some(id);
+        id
     }
 }
 
 impl Session {
     /// What a link needs before a request may run there.
-    pub(super) fn lacks(&self, id: LinkId) -> Missing {
+    pub(super) fn lacks(&self, id: LinkId, needs: Needs) -> Missing {
         let Some(slot) = self.slot(id) else {
             return Missing::default();
         };
-        if slot.has == self.known.newest() {
-            return Missing::default();
+        let mut missing = Missing::default();
+        if slot.has != self.known.newest() {
+            let no_backslash = self.facts.status & status::NO_BACKSLASH_ESCAPES != 0;
+            let (carries, in_database) = (slot.carries_system(), slot.has_database);
+            missing = self
+                .known
+                .missing(slot.has, carries, in_database, no_backslash);
         }
-        let no_backslash = self.facts.status & status::NO_BACKSLASH_ESCAPES != 0;
-        let (carries, in_database) = (slot.carries_system(), slot.has_database);
-        self.known
-            .missing(slot.has, carries, in_database, no_backslash)
+        missing.begins = needs.transaction;
+        missing.first_statement =
+            needs.statements == Wanted::Unknown && !slot.statements.has_prepared;
+        missing.statements = self.statements.missing(&slot.statements, needs.statements);
+        missing
     }
 
     /// Brings a link up to date; the request waits.
@@ -90,7 +135,9 @@ impl Session {
             self.close_idle(id, out);
             return self.look_for_server(ctx, self.id, vec![], 0, out);
         }
-        let mut steps = vec![];
+        let mut syncing = self.binding.spare.take().unwrap_or_default();
+        let mut steps = std::mem::take(&mut syncing.steps);
+        steps.clear();
         if let Some(name) = missing.database {
             self.send_step(id, Command::INIT_DB, &name, out);
             steps.push(Step::Database);
@@ -107,14 +154,35 @@ impl Session {
             self.send_step(id, Command::QUERY, &text, out);
             steps.push(Step::UserVariables);
         }
+        if missing.begins {
+            let text = std::mem::take(&mut self.binding.begun);
+            self.send_step(id, Command::QUERY, &text, out);
+            self.binding.begun = text;
+            steps.push(Step::Begin);
+        }
+        for statement in missing.statements {
+            // What finds no room now goes when these are answered.
+            let text = self.statements.of(statement).map(|s| s.text.clone());
+            let (Some(text), true) = (text, self.link_mut(id).is_some_and(|l| l.has_room())) else {
+                break;
+            };
+            self.send_step(id, Command::STMT_PREPARE, &text, out);
+            steps.push(Step::Statement(statement));
+        }
+        if missing.first_statement && steps.is_empty() {
+            // When all else is there.
+            self.send_step(id, Command::STMT_PREPARE, ANY_STATEMENT, out);
+            steps.push(Step::AnyStatement);
+        }
         out.count(Event::LinkSynced);
-        self.phase = Phase::Syncing(Box::new(Syncing {
+        *syncing = Syncing {
             link: id,
             steps,
             target: self.known.newest(),
             deadline: ctx.now.after_ms(ctx.settings.server_login_timeout_ms),
-            error: None,
-        }));
+            ..Syncing::default()
+        };
+        self.phase = Phase::Syncing(syncing);
     }
 
     fn send_step(&mut self, id: LinkId, command: Command, body: &[u8], out: &mut Out<'_, Mail>) {
@@ -138,17 +206,26 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) -> usize {
         let rest = bytes.data.get(at..).unwrap_or_default();
-        let Some(reply) = self.link_mut(id).and_then(|link| link.reply()) else {
+        let Self { links, phase, .. } = self;
+        let slot = links.get_mut(usize::from(id.0)).and_then(Option::as_mut);
+        let reply = slot.and_then(|slot| slot.link.reply());
+        let (Some(reply), Phase::Syncing(syncing)) = (reply, phase) else {
             return bytes.data.len();
         };
-        let mut swallow = Swallow::default();
+        let mut swallow = Swallow {
+            bytes: rest,
+            error: syncing.error,
+            packet: &mut syncing.packet,
+            is_in_error: syncing.error.is_some(),
+            prepared: syncing.prepared,
+            is_bad: false,
+        };
         let fed = reply.feed(rest, &mut swallow);
         let is_done = reply.is_done();
-        if let Phase::Syncing(syncing) = &mut self.phase {
-            syncing.error = syncing.error.or(swallow.error);
-        }
+        let is_bad = swallow.is_bad;
+        (syncing.error, syncing.prepared) = (swallow.error, swallow.prepared);
         match fed {
-            Ok(used) if !swallow.is_bad => {
+            Ok(used) if !is_bad => {
                 let ends = self.link_mut(id).is_some_and(|l| l.ends_with_packet());
                 if is_done && ends {
                     self.step_over(ctx, id, out);
@@ -175,10 +252,15 @@ impl Session {
             false => syncing.steps.remove(0),
         };
         let (target, error) = (syncing.target, syncing.error.take());
+        let prepared = syncing.prepared.take();
+        if matches!(step, Step::Statement(_)) && error.is_some() && syncing.refusal.is_none() {
+            syncing.refusal = Some(std::mem::take(&mut syncing.packet));
+        }
         let is_last = syncing.steps.is_empty();
         let Some(slot) = self.slot_mut(id) else {
             return;
         };
+        slot.is_fresh = false;
         if std::mem::take(&mut slot.was_told) && error.is_none() {
             slot.has.info = target.info;
         }
@@ -189,7 +271,25 @@ impl Session {
             }
             (Step::SystemVariables, None) => slot.has.system = target.system,
             (Step::Option, None) => slot.has.option = target.option,
+            (Step::Begin, None) => {
+                // From here on the session is bound to this link.
+                self.binding.forget_begun();
+                self.binding.current = id;
+            }
             (Step::UserVariables, None) => slot.has.user = target.user,
+            (Step::Statement(statement), None) => {
+                slot.statements
+                    .add(statement, prepared.unwrap_or(NO_STATEMENT));
+                out.count(Event::StatementPreparedAgain);
+            }
+            (Step::AnyStatement, None) => {
+                slot.statements.has_prepared = true;
+                self.close_on(id, prepared.unwrap_or(NO_STATEMENT), out);
+            }
+            // Refused because too many are open, for example: the client's statement says what.
+            (Step::AnyStatement, Some(_)) => slot.statements.has_prepared = true,
+            // The client gets it.
+            (Step::Statement(_), Some(_)) => {}
             (Step::Database, Some(BAD_DATABASE)) => {
                 // It is gone: a direct client would be in none by now.
                 self.known.set_database(None);
@@ -199,8 +299,16 @@ impl Session {
                 return self.sync_failed(ctx, &what, out);
             }
         }
-        if is_last {
-            self.link_found(id);
+        if !is_last {
+            return;
+        }
+        let refusal = match &mut self.phase {
+            Phase::Syncing(syncing) => syncing.refusal.take(),
+            _ => None,
+        };
+        match refusal {
+            Some(error) => self.refused(id, error),
+            None => self.link_found(id),
         }
     }
 

@@ -4,6 +4,7 @@
 //! an error stands in the terminal OK, which no client sees: the kernel keeps such changes for the
 //! client's next real OK, so they are kept here. Observed on seekdb 1.3.0.post5.
 
+use super::known::ON_AT_FIRST;
 use super::server_login::shown_at_login;
 use crate::base::put_lenenc_bytes;
 use crate::protocol::mysql::{
@@ -27,17 +28,21 @@ pub(super) struct Untold {
 }
 
 impl Untold {
-    const fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         !self.is_changed
     }
 
-    /// Takes the changes of an OK that the client does not see.
-    pub(super) fn keep(&mut self, ok: &OkPacket<'_>) {
+    /// Takes the changes of an OK that the client does not see. `is_fresh`: see [`put_ok`].
+    pub(super) fn keep(&mut self, ok: &OkPacket<'_>, is_fresh: bool) {
+        let is_fresh = is_fresh && !turns_off(ok);
         let mut room = KEPT_BYTES_MAX - self.bytes();
         for block in ok.blocks() {
             match block.kind {
                 TRACK_VARIABLES => {
                     for (name, value, is_user) in block.variables() {
+                        if is_fresh && ON_AT_FIRST.contains(&name) {
+                            continue;
+                        }
                         self.is_changed |= is_user || !is_for_proxies(name);
                         if !is_user && !is_for_proxies(name) && name.len() + value.len() <= room {
                             room -= name.len() + value.len();
@@ -72,8 +77,8 @@ impl Untold {
     }
 
     /// Appends the state of an OK with everything untold in front, in proxy-mode layout.
-    fn merge(&mut self, ok: &OkPacket<'_>) -> Vec<u8> {
-        self.keep(ok);
+    fn merge(&mut self, ok: &OkPacket<'_>, is_fresh: bool) -> Vec<u8> {
+        self.keep(ok, is_fresh);
         let Self {
             variables, schema, ..
         } = std::mem::take(self);
@@ -106,7 +111,16 @@ pub(super) enum Occasion {
     Login,
 }
 
+/// True if it reports a variable of [`ON_AT_FIRST`] that is not on.
+fn turns_off(ok: &OkPacket<'_>) -> bool {
+    let blocks = ok.blocks().filter(|block| block.kind == TRACK_VARIABLES);
+    let mut variables = blocks.flat_map(|block| block.variables());
+    variables.any(|(name, value, _)| ON_AT_FIRST.contains(&name) && !matches!(value, b"ON" | b"1"))
+}
+
 /// Appends a real OK as the client gets it. `untold`: `None` for a client that does not track.
+/// `is_fresh`: it is of the first reply of a server session which is not the client's first: what
+/// every first reply reports was told before.
 pub(super) fn put_ok(
     out: &mut Vec<u8>,
     seq: u8,
@@ -114,6 +128,7 @@ pub(super) fn put_ok(
     ok: &OkPacket<'_>,
     occasion: Occasion,
     untold: Option<&mut Untold>,
+    is_fresh: bool,
 ) {
     let Some(untold) = untold else {
         return ok.put_for_client(out, seq, false, |_, _| false);
@@ -127,9 +142,12 @@ pub(super) fn put_ok(
         return put_packet(out, seq, |b| b.extend_from_slice(payload));
     }
     if untold.is_empty() {
-        return ok.put_for_client(out, seq, true, |_, name| !is_for_proxies(name));
+        let is_fresh = is_fresh && !turns_off(ok);
+        return ok.put_for_client(out, seq, true, |_, name| {
+            !(is_for_proxies(name) || is_fresh && ON_AT_FIRST.contains(&name))
+        });
     }
-    let state = untold.merge(ok);
+    let state = untold.merge(ok, is_fresh);
     OkPacket {
         state: &state,
         ..*ok
@@ -178,16 +196,18 @@ mod tests {
     #[test]
     fn what_a_result_set_changed_is_told_with_the_next_ok() {
         let mut untold = Untold::default();
-        untold.keep(&ok(&block(&[
-            ("a", "1"),
-            ("ob_statement_trace_id", "x"),
-            ("b", "2"),
-        ])));
-        untold.keep(&ok(&block(&[
-            ("a", "3"),
-            ("__NULL", "__NULL"),
-            ("user", "4"),
-        ])));
+        untold.keep(
+            &ok(&block(&[
+                ("a", "1"),
+                ("ob_statement_trace_id", "x"),
+                ("b", "2"),
+            ])),
+            false,
+        );
+        untold.keep(
+            &ok(&block(&[("a", "3"), ("__NULL", "__NULL"), ("user", "4")])),
+            false,
+        );
         let mut out = vec![];
         let state = block(&[("c", "5")]);
         let payload = [0, 0, 0, 0x22, 0, 0, 0, 0];
@@ -200,6 +220,7 @@ mod tests {
                 &ok(state),
                 Occasion::Statement,
                 Some(untold),
+                false,
             );
             out.clone()
         };
@@ -216,8 +237,35 @@ mod tests {
         let mut untold = Untold::default();
         for n in 0..100 {
             let (name, value) = (n.to_string(), "v".repeat(1_000));
-            untold.keep(&ok(&block(&[(&name, &value)])));
+            untold.keep(&ok(&block(&[(&name, &value)])), false);
         }
         assert!(untold.bytes() <= KEPT_BYTES_MAX && untold.variables.len() > 10);
+    }
+
+    #[test]
+    fn what_every_server_session_reports_first_is_told_once() {
+        let first = [
+            ("ob_enable_transmission_checksum", "ON"),
+            ("autocommit", "OFF"),
+        ];
+        let off = [("ob_enable_transmission_checksum", "OFF")];
+        for (pairs, is_fresh, told) in [
+            (&first[..], false, true),
+            (&first[..], true, false),
+            (&off[..], true, true),
+        ] {
+            let (mut out, state) = (vec![], block(pairs));
+            let mut untold = Untold::default();
+            let payload = [0, 0, 0, 0x22, 0, 0, 0, 0];
+            let occasion = Occasion::Statement;
+            let some = Some(&mut untold);
+            put_ok(&mut out, 1, &payload, &ok(&state), occasion, some, is_fresh);
+            let has = |name: &[u8]| out.windows(name.len()).any(|w| w == name);
+            assert_eq!(has(b"ob_enable_transmission_checksum"), told);
+            assert_eq!(has(b"autocommit"), pairs.len() == 2);
+            untold.keep(&ok(&state), is_fresh);
+            let kept = untold.variables.iter();
+            assert_eq!(kept.filter(|(n, _)| n.len() > 20).count() == 1, told);
+        }
     }
 }

@@ -6,6 +6,9 @@ use crate::base::{Rng, put_lenenc_bytes};
 use crate::protocol::mysql::{Greeting, Login, NATIVE_PASSWORD, client};
 use std::collections::VecDeque;
 
+/// How a prepare-OK of the world goes on behind its header: status, id.
+const PREPARED: &[u8] = &[0, 7, 0, 0, 0];
+
 /// What came of a client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -284,7 +287,18 @@ impl Client {
         let mut payload = vec![if command == 0xF0 { 0x17 } else { command }];
         match command {
             0x17 | 0xF0 => {
-                payload.extend_from_slice(&[7, 0, 0, 0, u8::from(command == 0xF0), 1, 0, 0, 0]);
+                // No statement has this id; servers of the world look at the rest only.
+                payload.extend_from_slice(&[
+                    0xEE,
+                    0xEE,
+                    0xEE,
+                    0,
+                    u8::from(command == 0xF0),
+                    1,
+                    0,
+                    0,
+                    0,
+                ]);
                 payload.extend_from_slice(&seed.to_le_bytes());
             }
             0x11 => return self.change_user(seq, out),
@@ -401,6 +415,11 @@ impl Client {
                     // Only whole packets are taken out: an error of the proxy may begin like the
                     // packet that is expected.
                     let n = packet.len().min(self.got.len());
+                    if packet.get(4..).is_some_and(|p| p.starts_with(PREPARED)) {
+                        // The ids of a session that may have several links are its own.
+                        let id = self.got.iter_mut().skip(5);
+                        id.zip(&PREPARED[1..]).for_each(|(got, want)| *got = *want);
+                    }
                     if packet[*at..n] != self.got[*at..n] {
                         return out;
                     }

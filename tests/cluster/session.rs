@@ -4,7 +4,7 @@
 //! `OBRING_RANDOM_SEED=n` replays a seed, `OBRING_RANDOM_SEEDS=a..b` runs others.
 
 use super::{binary, kernel};
-use bench_harness::checks::Setup;
+use bench_harness::checks::{Setup, switching};
 use bench_harness::random::{FRAMINGS, Loss, RANDOM, ServerFraming, Sort, World, seeds};
 
 /// Scripts of one session per framing and mode; `accept session` plays more.
@@ -109,4 +109,27 @@ fn state_that_does_not_reach_another_server_is_found() {
     // System variables, user variables.
     finds(&settings, Loss::SubType(4));
     finds(&settings, Loss::Text("SET @"));
+}
+
+/// What it costs that a statement goes to another server than the one before, in every framing;
+/// and that a session may have as many statements open as a direct one.
+#[test]
+fn a_switch_costs_one_round_trip_at_most_and_none_without_changes() {
+    let world = World::start(&setup(), FRAMINGS[2].settings).expect("a world");
+    if at_random(&world, 2).is_none() {
+        return;
+    }
+    drop(world);
+    for framing in FRAMINGS {
+        for figure in [
+            switching::switch_without_state,
+            switching::switch_with_state,
+            switching::open_statements,
+            switching::begin_waits,
+        ] {
+            let said =
+                figure(&setup(), framing).unwrap_or_else(|e| panic!("{}: {e}", framing.name));
+            println!("{}: {said}", framing.name);
+        }
+    }
 }

@@ -27,6 +27,11 @@ const COUNTED: &[(&str, &str, Figure)] = &[
         switching::switch_without_state,
     ),
     (
+        "BEGIN",
+        "goes with the statement behind it",
+        switching::begin_waits,
+    ),
+    (
         "50 open statements",
         "no 5930; once per link; CLOSE on each; then 1243",
         switching::open_statements,

@@ -111,12 +111,13 @@ impl Rig {
     }
 }
 
-/// Ten variables of a session, with a value that changes.
+/// Ten variables of a session, with a value that changes. User variables are set to literals:
+/// others bind the statements that use them.
 fn ten(n: usize) -> String {
     format!(
         "set wait_timeout = {}, net_write_timeout = {}, net_read_timeout = {}, \
          lock_wait_timeout = {}, group_concat_max_len = {}, interactive_timeout = {}, \
-         @a = {n}, @b = 'b{n}', @c = {n}.5, @d = concat('d', {n})",
+         @a = {n}, @b = 'b{n}', @c = {n}.5, @d = 'd{n}'",
         500 + n,
         60 + n,
         30 + n,
@@ -232,6 +233,45 @@ pub fn open_statements(setup: &Setup, framing: &ServerFraming) -> Saw {
         "prepared and closed by link: {:?}; then 1243",
         prepared.values()
     ))
+}
+
+/// BEGIN goes nowhere by itself: the server of the statement behind it is told, and has all of the
+/// transaction.
+///
+/// # Errors
+/// A server heard of it early, or not all went to one.
+pub fn begin_waits(setup: &Setup, framing: &ServerFraming) -> Saw {
+    const ROUNDS: usize = 24;
+    let mut rig = Rig::start(setup, framing)?;
+    for sql in [
+        "create table if not exists begun(id int primary key, n int)",
+        "replace into begun values(1, 1), (2, 2)",
+    ] {
+        let got = rig.session.q(sql);
+        ensure(got.first().is_some_and(Got::is_ok), || format!("{got:?}"))?;
+    }
+    rig.warm()?;
+    let mut servers = BTreeSet::new();
+    for round in 0..ROUNDS {
+        let since = rig.world.cluster.log_next();
+        let begin = ["begin", "start transaction", "BEGIN /* x */ WORK"][round % 3];
+        rig.session.q(begin);
+        let log = rig.mine(since);
+        ensure(log.is_empty(), || format!("{begin} was sent: {log:?}"))?;
+        rig.session
+            .q("update begun set n = n + 1 where id in (1, 2)");
+        rig.session.q("select n from begun where id = 2");
+        rig.session.q(["commit", "rollback"][round % 2]);
+        let log = rig.mine(since);
+        let is_one = log.windows(2).all(|two| two[0].link == two[1].link);
+        let told: Vec<&str> = log.iter().map(|e| &*e.sql).collect();
+        ensure(is_one && told.len() == 4 && told[0] == begin, || {
+            format!("{begin}, then: {log:?}")
+        })?;
+        servers.extend(log.first().map(|e| e.server_id));
+    }
+    ensure(servers.len() > 1, || format!("servers {servers:?} only"))?;
+    Ok(format!("{ROUNDS} transactions, on servers {servers:?}"))
 }
 
 /// What an open statement costs in memory, and that it is counted.

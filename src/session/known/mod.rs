@@ -42,7 +42,8 @@ const OF_THE_SERVER: &[&[u8]] = &[
     b"ob_proxy_set_trx_executed",
 ];
 /// Reported with the first reply of every connection, although nobody has changed them.
-const ON_AT_FIRST: &[&[u8]] = &[b"_nlj_batching_enabled", b"ob_enable_transmission_checksum"];
+pub(super) const ON_AT_FIRST: &[&[u8]] =
+    &[b"_nlj_batching_enabled", b"ob_enable_transmission_checksum"];
 
 /// A variable: its value as reported (user variables: a literal), and when it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +92,17 @@ pub(super) struct Known {
     has_other_strings: bool,
 }
 
+/// User variables that their reported literals do not make again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vague {
+    /// None.
+    No,
+    /// Some were set just now.
+    New,
+    /// Strings that were set before the character set of literals changed.
+    Strings,
+}
+
 /// What a link lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Missing {
@@ -102,6 +114,12 @@ pub(super) struct Missing {
     pub(super) database: Option<Vec<u8>>,
     /// An option for COM_SET_OPTION.
     pub(super) option: Option<u16>,
+    /// The server does not know that a transaction was begun.
+    pub(super) begins: bool,
+    /// The server has not prepared anything on it.
+    pub(super) first_statement: bool,
+    /// Prepared statements, by the client's ids.
+    pub(super) statements: Vec<u32>,
     /// The link has a database, and the session has none any more: no command says so.
     pub(super) is_beyond: bool,
 }
@@ -110,7 +128,8 @@ impl Missing {
     /// True if the link needs no request of its own.
     pub(super) const fn is_empty(&self) -> bool {
         let is_told = self.system.is_none() && self.user.is_none() && self.option.is_none();
-        is_told && self.database.is_none() && !self.is_beyond
+        let has_variables = is_told && self.database.is_none() && !self.is_beyond;
+        has_variables && !self.begins && !self.first_statement && self.statements.is_empty()
     }
 }
 
@@ -130,13 +149,16 @@ impl Known {
         self.is_cut
     }
 
-    /// True, once, if reports since the last call leave user variables that their literals do not
-    /// make again. `is_vague`: what set them may have given them another type. Strings are among
-    /// them when the character set of literals has changed since.
-    pub(super) const fn has_vague_variables(&mut self, is_vague: bool) -> bool {
+    /// Once: whether reports since the last call leave user variables that their literals do not
+    /// make again. `is_vague`: what set them may have given them another type.
+    pub(super) const fn vague_variables(&mut self, is_vague: bool) -> Vague {
         let is_told = std::mem::replace(&mut self.has_told_user, false);
         let is_other = std::mem::replace(&mut self.has_other_strings, false);
-        is_told && is_vague || is_other
+        match (is_told && is_vague, is_other) {
+            (true, _) => Vague::New,
+            (_, true) => Vague::Strings,
+            _ => Vague::No,
+        }
     }
 
     /// The session begins anew. What links have is older than anything that is learnt from now on.

@@ -45,6 +45,14 @@ pub const OB_PROTOCOL_V2_COMPRESS: u64 = 1 << 22;
 /// The server tells of user locks and temporary tables as extra info. Needs [`OB_PROTOCOL_V2`].
 /// Without it and [`CLIENT_SESSION_ID_V2`] it refuses GET_LOCK and its like (1235).
 pub const FEEDBACK_PROXY: u64 = 1 << 23;
+/// COM_CHANGE_USER may carry attributes that make a server session a new one, for pools. Not asked
+/// for: a link belongs to one client. Source of this bit and the next two: OBProxy 4.4.1.
+pub const CHANGE_USER_CONN_ATTRS: u64 = 1 << 24;
+/// Something about MAX_EXECUTION_TIME; its use is not known, so it is not asked for.
+pub const MAX_EXECUTION_TIME: u64 = 1 << 25;
+/// Extra info of type 2005 goes to the server. Not asked for: nothing is gained, and a server
+/// without it hangs on that type.
+pub const ONE_WAY_EXTRA_INFO: u64 = 1 << 26;
 
 /// What this proxy asks for on a link with plain MySQL framing: the default mask of the C++ proxy
 /// without the bits that need OceanBase 2.0 framing (8, 12, 13, 15, 16, 18, 23) or checksums (3),
@@ -68,3 +76,8 @@ pub const COMPRESSED: u64 = PLAIN | CHECKSUM;
 /// it does not follow, and no full-link trace (14, 18).
 pub const OB20: u64 =
     PLAIN | OB_PROTOCOL_V2 | SESSION_SYNC | NEW_EXTRA_INFO | SESSION_VAR_SYNC | FEEDBACK_PROXY;
+
+// What is not used is not asked for: a server acts on every bit that it grants.
+const _: () = assert!(
+    (OB20 | COMPRESSED) & (CHANGE_USER_CONN_ATTRS | MAX_EXECUTION_TIME | ONE_WAY_EXTRA_INFO) == 0
+);

@@ -106,6 +106,8 @@ impl Asked {
                 asked.text(body);
                 asked.nature = Nature::Brings;
             }
+            // A choice of the client's, which a proxy brings along.
+            Command::SET_OPTION => asked.nature = Nature::Brings,
             Command::RESET_CONNECTION => asked.nature = Nature::Resets,
             Command::CHANGE_USER => asked.nature = Nature::ChangesUser,
             Command::STMT_EXECUTE | Command::STMT_FETCH => {

@@ -8,6 +8,7 @@ use super::{
     NAMES_MAX, OF_FIRST_REPLIES, OF_ONE_LINK, OF_THE_SERVER, STATEMENTS_MAX, Variables, shown,
 };
 use crate::violation::{Violation, ViolationKind};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Sub types of session state that are followed; further ones are not.
@@ -17,6 +18,37 @@ const NOT_SET: &[u8] = b"NULL";
 
 /// Values by name; `None`: as if it had never been set.
 type Values = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// The value that a literal stands for, and whether it is a string. A server writes the same
+/// string in more than one way: JSON without escapes, a string under a binary character set in hex.
+fn value_of(literal: &[u8]) -> (bool, Cow<'_, [u8]>) {
+    let inner = |front: &[u8]| literal.strip_prefix(front)?.strip_suffix(b"'");
+    let digit = |b: u8| char::from(b).to_digit(16).unwrap_or_default() as u8;
+    if let Some(hex) = inner(b"X'") {
+        let bytes = hex.chunks_exact(2);
+        let bytes = bytes.map(|two| digit(two[0]) << 4 | digit(two[1]));
+        return (true, bytes.collect());
+    }
+    let Some(text) = inner(b"'") else {
+        return (false, literal.into());
+    };
+    let (mut value, mut bytes) = (vec![], text.iter().copied());
+    while let Some(b) = bytes.next() {
+        value.push(match b {
+            b'\\' => match bytes.next() {
+                Some(b'0') => 0,
+                Some(b'n') => b'\n',
+                Some(b'r') => b'\r',
+                Some(b't') => b'\t',
+                Some(b'b') => 8,
+                Some(b'Z') => 26,
+                other => other.unwrap_or(b'\\'),
+            },
+            b => b,
+        });
+    }
+    (true, value.into())
+}
 
 /// What the links of one session have told together.
 #[derive(Debug, Default)]
@@ -103,7 +135,8 @@ impl Session {
         for (name, value) in &self.user_variables {
             let is_set = |value: &&Vec<u8>| **value != NOT_SET;
             let has = own.user_variables.get(name).filter(is_set);
-            if has != value.as_ref().filter(is_set) {
+            let has = has.map(|literal| value_of(literal));
+            if has != value.as_ref().filter(is_set).map(|l| value_of(l)) {
                 names.push(format!("@{}", shown(name)));
             }
         }
@@ -302,5 +335,24 @@ fn note(map: &mut Values, name: &[u8], value: &[u8]) {
         *old = Some(value.to_vec());
     } else if map.len() < NAMES_MAX {
         map.insert(name.to_vec(), Some(value.to_vec()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value_of;
+
+    #[test]
+    fn one_value_has_several_literals() {
+        for (a, b, is_same) in [
+            (&br#"'{"a": 1}'"#[..], &br#"'{\"a\": 1}'"#[..], true),
+            (b"X'E941'", b"'\xE9A'", true),
+            (br"'a\n'", b"'a\n'", true),
+            (b"'1'", b"1", false),
+            (b"'a'", b"'b'", false),
+            (br"'a\\n'", b"'a\n'", false),
+        ] {
+            assert_eq!(value_of(a) == value_of(b), is_same, "{a:?} {b:?}");
+        }
     }
 }

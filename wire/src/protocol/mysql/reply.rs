@@ -15,6 +15,8 @@ use std::fmt;
 
 /// Payload bytes that are needed to classify a packet: the 17-byte head of prepare-execute.
 const PEEK: usize = 17;
+/// Header, status byte and statement id of what answers a prepare.
+const PREPARE_HEAD: usize = HEADER_LEN + 5;
 /// An OK packet is gathered up to this size; what lies beyond (user variables of a megabyte) is
 /// skipped. Header, message and system variables always stand before it.
 const OK_GATHER_MAX: usize = 1 << 20;
@@ -128,6 +130,14 @@ pub trait ReplySink {
     fn error(&mut self, code: u16);
     /// The server asks the client for more: the file of LOAD DATA LOCAL, or an auth answer.
     fn client_turn(&mut self, turn: ClientTurn);
+    /// A statement was prepared under this id. Returns the id that the client gets.
+    fn prepared(&mut self, id: u32, _params: u16) -> u32 {
+        id
+    }
+    /// The rows of the statement wait behind a cursor.
+    fn cursor_opened(&mut self) {}
+    /// The last row of a cursor was sent.
+    fn cursor_ended(&mut self) {}
 }
 
 /// Why the client has to send something inside a reply.
@@ -160,6 +170,8 @@ pub struct Reply {
     begun: bool,
     /// Number of the packet after the last one that the client got.
     next_seq: u8,
+    /// The head that is being passed gets this statement id.
+    renamed: Option<u32>,
 }
 
 /// serde has arrays up to 32 elements built in; this keeps the field a fixed array.
@@ -208,6 +220,7 @@ impl Reply {
             seq: 0,
             begun: false,
             next_seq: 0,
+            renamed: None,
         }
     }
 
@@ -312,7 +325,18 @@ impl Reply {
                 // Payload present in the slice joins the header in one range.
                 end += peek.len();
                 self.left -= peek.len() as u32;
-                sink.pass(at, end);
+                match self.renamed.take() {
+                    None => sink.pass(at, end),
+                    Some(id) => {
+                        let mut head = [0; PREPARE_HEAD];
+                        if let Some(front) = rest.get(..PREPARE_HEAD) {
+                            head.copy_from_slice(front);
+                        }
+                        rename(&mut head, id);
+                        sink.pass_held(&head);
+                        sink.pass(at + PREPARE_HEAD, end);
+                    }
+                }
             }
             Flow::Gather if peek.len() == len as usize && !self.continued => {
                 end += peek.len();
@@ -334,7 +358,7 @@ impl Reply {
         let mut at = at;
         loop {
             let have = usize::from(self.held_len);
-            let held = self.held;
+            let mut held = self.held;
             let &[a, b, c, seq, ..] = &held;
             let len = u32::from_le_bytes([a, b, c, 0]);
             let peek = held.get(HEADER_LEN..have).unwrap_or_default();
@@ -343,7 +367,12 @@ impl Reply {
                 self.classify(len, seq, peek, sink)?;
                 self.left -= peek.len() as u32;
                 match self.flow {
-                    Flow::Pass => sink.pass_held(held.get(..have).unwrap_or_default()),
+                    Flow::Pass => {
+                        if let Some(id) = self.renamed.take() {
+                            rename(&mut held, id);
+                        }
+                        sink.pass_held(held.get(..have).unwrap_or_default());
+                    }
                     Flow::Drop => {}
                     Flow::Gather => {
                         self.gathered.extend_from_slice(peek);
@@ -466,6 +495,7 @@ impl Reply {
             Expect::Columns if is_eof => {
                 let cursor = self.shape.cursor && eof_status(peek) & status::CURSOR_EXISTS != 0;
                 if cursor {
+                    sink.cursor_opened();
                     self.terminal();
                 } else if eof_status(peek) & status::PS_OUT_PARAMS != 0 {
                     self.expect = Expect::OutParams;
@@ -483,25 +513,36 @@ impl Reply {
                 }
             }
             Expect::OutParams if is_eof => self.expect = Expect::First,
-            Expect::Fields | Expect::Fetch if is_eof => self.terminal(),
+            Expect::Fields | Expect::Fetch if is_eof => {
+                if eof_status(peek) & status::LAST_ROW_SENT != 0 {
+                    sink.cursor_ended();
+                }
+                self.terminal();
+            }
             Expect::Columns | Expect::Rows | Expect::OutParams | Expect::Fields | Expect::Fetch => {
             }
-            Expect::PrepareHead => match prepare_head(peek) {
-                Some(0) => self.terminal(),
-                Some(left) => {
-                    self.expect = Expect::Defs {
-                        left,
-                        then_columns: false,
+            Expect::PrepareHead => {
+                match prepare_head(peek) {
+                    Some(0) => self.terminal(),
+                    Some(left) => {
+                        self.expect = Expect::Defs {
+                            left,
+                            then_columns: false,
+                        }
                     }
+                    None => return bad("a prepare reply"),
                 }
-                None => return bad("a prepare reply"),
-            },
-            Expect::PrexecHead => match prexec_head(peek) {
-                Some((0, true)) => self.expect = Expect::Columns,
-                Some((0, false)) => self.expect = Expect::LastOk,
-                Some((left, then_columns)) => self.expect = Expect::Defs { left, then_columns },
-                None => return bad("a prepare-execute reply"),
-            },
+                self.renames(peek, sink);
+            }
+            Expect::PrexecHead => {
+                match prexec_head(peek) {
+                    Some((0, true)) => self.expect = Expect::Columns,
+                    Some((0, false)) => self.expect = Expect::LastOk,
+                    Some((left, then_columns)) => self.expect = Expect::Defs { left, then_columns },
+                    None => return bad("a prepare-execute reply"),
+                }
+                self.renames(peek, sink);
+            }
             Expect::Defs { left, then_columns } => match (left, then_columns) {
                 (2.., _) => {
                     self.expect = Expect::Defs {
@@ -539,6 +580,20 @@ impl Reply {
         Ok(())
     }
 
+    /// The head of a prepared statement: which id the client gets.
+    fn renames(&mut self, head: &[u8], sink: &mut impl ReplySink) {
+        let mut c = Cursor::new(head);
+        let Ok((id, params)) = c.u8().and_then(|_| {
+            let id = c.u32()?;
+            c.u16()?;
+            Ok((id, c.u16()?))
+        }) else {
+            return;
+        };
+        let new = sink.prepared(id, params);
+        self.renamed = (new != id).then_some(new);
+    }
+
     /// The packet that was just classified goes to the client.
     const fn passes(&mut self) {
         self.begun = true;
@@ -563,6 +618,13 @@ impl Reply {
         let more = OkPacket::parse(payload).is_ok_and(|ok| ok.status & status::MORE_RESULTS != 0);
         self.expect = if more { Expect::First } else { Expect::Done };
         sink.ok(self.seq, payload);
+    }
+}
+
+/// Puts a statement id into a head: header, `00`, id.
+fn rename(head: &mut [u8], id: u32) {
+    if let Some(place) = head.get_mut(HEADER_LEN + 1..PREPARE_HEAD) {
+        place.copy_from_slice(&id.to_le_bytes());
     }
 }
 
@@ -600,4 +662,67 @@ fn prexec_head(payload: &[u8]) -> Option<(u32, bool)> {
     c.take(7).ok()?;
     let has_result = c.u8().ok()? == 1;
     Some((if params == 0 { 0 } else { params + 1 }, has_result))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::mysql::put_packet;
+
+    /// What the client gets, and the ids that the server gave.
+    #[derive(Default)]
+    struct Renaming {
+        slice: Vec<u8>,
+        out: Vec<u8>,
+        seen: Vec<(u32, u16)>,
+    }
+
+    impl ReplySink for Renaming {
+        fn pass(&mut self, start: usize, end: usize) {
+            let bytes = self.slice[start..end].to_vec();
+            self.out.extend_from_slice(&bytes);
+        }
+        fn pass_held(&mut self, bytes: &[u8]) {
+            self.out.extend_from_slice(bytes);
+        }
+        fn ok(&mut self, _: u8, _: &[u8]) {}
+        fn terminal_ok(&mut self, _: &[u8]) {}
+        fn error(&mut self, _: u16) {}
+        fn client_turn(&mut self, _: ClientTurn) {}
+        fn prepared(&mut self, id: u32, params: u16) -> u32 {
+            self.seen.push((id, params));
+            id + 0x0102_0304
+        }
+    }
+
+    #[test]
+    fn a_statement_gets_the_clients_id_wherever_the_reply_is_split() {
+        for command in [Command::STMT_PREPARE, Command::STMT_PREPARE_EXECUTE] {
+            let mut head = vec![0, 7, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+            if command == Command::STMT_PREPARE_EXECUTE {
+                head.extend_from_slice(&[0; 5]);
+            }
+            let mut bytes = vec![];
+            put_packet(&mut bytes, 1, |b| b.extend_from_slice(&head));
+            put_packet(&mut bytes, 2, |b| b.extend_from_slice(b"\x03def"));
+            let end = bytes.len();
+            let mut want = bytes.clone();
+            want[5..9].copy_from_slice(&0x0102_030B_u32.to_le_bytes());
+            for cut in 0..=end {
+                let shape = Shape {
+                    command,
+                    cursor: false,
+                    proxy_mode: true,
+                    statistics_ok: false,
+                };
+                let (mut reply, mut sink) = (Reply::new(shape), Renaming::default());
+                for part in [&bytes[..cut], &bytes[cut..]] {
+                    sink.slice = part.to_vec();
+                    assert_eq!(reply.feed(part, &mut sink), Ok(part.len()));
+                }
+                assert_eq!(sink.out, want, "cut at {cut}");
+                assert_eq!(sink.seen, [(7, 1)]);
+            }
+        }
+    }
 }

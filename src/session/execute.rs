@@ -1,0 +1,233 @@
+//! Requests that name a prepared statement: the client's id in them becomes the server's, and what
+//! the link lacks of parameter types is put in.
+
+use super::pin::{Outline, Pin};
+use super::request::Head;
+use super::state::{Ctx, Phase, Session};
+use super::statements::{Needs, Wanted, put_front};
+use crate::base::{Event, LinkId, Out};
+use crate::protocol::mysql::{Command, put_packet};
+use crate::routing::Mail;
+use serde::{Deserialize, Serialize};
+
+/// What a running request has to do with a prepared statement.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Named {
+    /// The client's id.
+    id: u32,
+    /// Goes in place of this many bytes at the front of the request.
+    front: Vec<u8>,
+    skipped: usize,
+    /// A COM_STMT_PREPARE: its text, and what running it means.
+    preparing: Option<Box<(Box<[u8]>, Outline)>>,
+    /// The reply has opened a cursor.
+    pub(super) has_cursor: bool,
+    /// The reply has sent the last row of a cursor.
+    pub(super) is_at_end: bool,
+}
+
+impl Named {
+    pub(super) const fn is_preparing(&self) -> bool {
+        self.preparing.is_some()
+    }
+
+    /// The text that is prepared; empty for a statement that is made in another way.
+    pub(super) fn take_text(&mut self) -> (Box<[u8]>, Outline) {
+        self.preparing.take().map(|p| *p).unwrap_or_default()
+    }
+
+    /// What goes in front of the request's first bytes, and how many of them it replaces.
+    pub(super) fn take_front(&mut self) -> (Vec<u8>, usize) {
+        let skipped = std::mem::take(&mut self.skipped);
+        (std::mem::take(&mut self.front), skipped)
+    }
+}
+
+/// True for commands whose first four bytes are the id of a statement.
+const fn has_id(command: Command) -> bool {
+    matches!(
+        command,
+        Command::STMT_EXECUTE
+            | Command::STMT_SEND_LONG_DATA
+            | Command::STMT_RESET
+            | Command::STMT_FETCH
+            | Command::STMT_PREPARE_EXECUTE
+            | Command::STMT_SEND_PIECE_DATA
+            | Command::STMT_GET_PIECE_DATA
+    )
+}
+
+impl Session {
+    /// What the link of a request must have.
+    pub(super) fn needs(&self, head: &Head<'_>) -> Needs {
+        let is_new = matches!(
+            head.command,
+            Command::CHANGE_USER | Command::RESET_CONNECTION
+        );
+        Needs {
+            statements: self.statements_for(head),
+            transaction: self.binding.is_begun() && !is_new,
+        }
+    }
+
+    fn statements_for(&self, head: &Head<'_>) -> Wanted {
+        match head.command {
+            _ if !self.binding.is_routed => Wanted::Nothing,
+            Command::STMT_PREPARE => self.statements.before_prepare(),
+            // Only where there is a cursor there is something to fetch.
+            Command::STMT_FETCH => Wanted::Nothing,
+            Command::STMT_EXECUTE if self.statements.of(head.statement).is_none() => {
+                match self.statements.is_used() {
+                    true => Wanted::Unknown,
+                    false => Wanted::Nothing,
+                }
+            }
+            command if has_id(command) => Wanted::One(head.statement),
+            _ => Wanted::Nothing,
+        }
+    }
+
+    /// The link that a request must go to because of the statement that it names: the one with the
+    /// cursor; one that gives the answer for an unknown statement, which differs on a connection
+    /// that never prepared anything.
+    pub(super) fn link_of_statement(&self, head: &Head<'_>) -> Option<LinkId> {
+        let is_idle = |id: &LinkId| self.slot(*id).is_some_and(|slot| slot.link.is_idle());
+        let statement = self.statements.of(head.statement);
+        match head.command {
+            Command::STMT_FETCH => statement?.cursor.filter(is_idle),
+            Command::STMT_EXECUTE if statement.is_none() && self.statements.is_used() => {
+                let has = |id: &LinkId| {
+                    let slot = self.slot(*id);
+                    slot.is_some_and(|slot| slot.link.is_idle() && slot.statements.has_prepared)
+                };
+                let others = (0..self.links.len()).map(|at| LinkId(at as u16));
+                std::iter::once(self.binding.current)
+                    .chain(others)
+                    .find(has)
+            }
+            _ => None,
+        }
+    }
+
+    /// A request goes out on a link: what has to be done for the statement that it names.
+    pub(super) fn names(
+        &mut self,
+        ctx: &Ctx<'_>,
+        id: LinkId,
+        head: &Head<'_>,
+        out: &mut Out<'_, Mail>,
+    ) -> Named {
+        let mut named = Named::default();
+        if !self.binding.is_routed {
+            return named;
+        }
+        if head.command == Command::STMT_PREPARE {
+            let text = if head.is_whole { head.body() } else { &[] };
+            let outline = self.outline_of_text(ctx, head);
+            named.preparing = Some(Box::new((text.into(), outline)));
+        }
+        if !has_id(head.command) || head.statement == 0 {
+            return named;
+        }
+        named.id = head.statement;
+        let Self {
+            links, statements, ..
+        } = self;
+        if let Some(Some(slot)) = links.get_mut(usize::from(id.0)) {
+            let statement = statements.of_mut(head.statement);
+            let is_execute = head.command == Command::STMT_EXECUTE;
+            let mut front = out.pool.take();
+            let held = &mut slot.statements;
+            named.skipped = put_front(&mut front, head.packet, statement, held, is_execute);
+            match named.skipped {
+                0 => out.pool.give(front),
+                _ => named.front = front,
+            }
+        }
+        named
+    }
+
+    /// The reply to a request that names a statement is over.
+    pub(super) fn named_is_over(
+        &mut self,
+        id: LinkId,
+        command: Command,
+        named: &Named,
+        is_failed: bool,
+    ) {
+        let Some(statement) = self.statements.of_mut(named.id) else {
+            return;
+        };
+        let before = (statement.has_rows, statement.has_long_data);
+        match command {
+            // Parameters that were sent ahead are used up, even by an error.
+            Command::STMT_EXECUTE => {
+                statement.has_long_data = false;
+                statement.cursor = named.has_cursor.then_some(id);
+                statement.has_rows = named.has_cursor;
+            }
+            Command::STMT_RESET if !is_failed => {
+                statement.has_long_data = false;
+                (statement.cursor, statement.has_rows) = (None, false);
+            }
+            Command::STMT_FETCH if named.is_at_end => statement.has_rows = false,
+            _ => return,
+        }
+        if before != (statement.has_rows, statement.has_long_data) {
+            self.bind_statements();
+        }
+    }
+
+    /// Cursors and parameters that were sent ahead bind the session to their link.
+    fn bind_statements(&mut self) {
+        let (has_rows, has_long_data) = self.statements.binding();
+        self.binding.pins.set(Pin::Cursor, has_rows);
+        self.binding.pins.set(Pin::LongData, has_long_data);
+    }
+
+    /// A request without a reply was sent.
+    pub(super) fn sent_ahead(&mut self) {
+        let Phase::Running(r) = &self.phase else {
+            return;
+        };
+        let (command, id) = (r.command, r.statement.id);
+        if command == Command::STMT_SEND_LONG_DATA
+            && let Some(statement) = self.statements.of_mut(id)
+        {
+            statement.has_long_data = true;
+            self.bind_statements();
+        }
+    }
+
+    /// The client has closed a statement: every server that has it is told.
+    pub(super) fn close_statement(&mut self, statement: u32, out: &mut Out<'_, Mail>) {
+        if !self.statements.remove(statement) {
+            return;
+        }
+        out.count(Event::StatementClosed);
+        self.bind_statements();
+        for at in 0..self.links.len() {
+            let id = LinkId(at as u16);
+            let held = self.slot_mut(id).filter(|slot| slot.link.is_idle());
+            let Some(server_id) = held.and_then(|slot| slot.statements.remove(statement)) else {
+                continue;
+            };
+            self.close_on(id, server_id, out);
+        }
+    }
+
+    /// Closes a statement of the server on an idle link.
+    pub(super) fn close_on(&mut self, id: LinkId, server_id: u32, out: &mut Out<'_, Mail>) {
+        let mut packet = out.pool.take();
+        put_packet(&mut packet, 0, |b| {
+            b.push(Command::STMT_CLOSE.0);
+            b.extend_from_slice(&server_id.to_le_bytes());
+        });
+        self.begin_on(id, Command::STMT_CLOSE, 0);
+        self.send_packet(id, &packet, out);
+        out.pool.give(packet);
+        if let Some(link) = self.link_mut(id) {
+            link.finish();
+        }
+    }
+}
