@@ -272,9 +272,14 @@ struct Zone {
     kind: Option<String>,
     idc: Option<String>,
     region: Option<String>,
+    merging: Option<bool>,
 }
 
 async fn zone(State(shared): Cluster, Path(zone): Path<String>, Json(new): Json<Zone>) -> Answer {
+    if let Some(is_merging) = new.merging {
+        let zone = zone.clone();
+        let _ = change(&shared, Change::Merge { zone, is_merging }).await?;
+    }
     let made = Change::Zone {
         zone,
         status: new.status,

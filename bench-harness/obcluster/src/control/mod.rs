@@ -16,7 +16,7 @@
 //! | `POST /tenants` | `{"name":"t2","servers":[1,2]}` |
 //! | `POST /tenants/{name}/servers` | `{"servers":[2,3],"finished":true}` |
 //! | `DELETE /tenants/{name}` | |
-//! | `POST /zones/{name}` | any of `status`, `type`, `idc`, `region` |
+//! | `POST /zones/{name}` | any of `status`, `type`, `idc`, `region`, `merging` (true, false) |
 //! | `POST /links/{id}/cut` | |
 //! | `GET /faults`, `DELETE /faults` | what is on; all off |
 //! | `POST /faults` | one of [`Fault`](crate::fault::Fault) or a list of them |

@@ -95,6 +95,13 @@ pub enum Change {
         /// REGION.
         region: Option<String>,
     },
+    /// Tenants begin or end a major compaction in a zone.
+    Merge {
+        /// The zone.
+        zone: String,
+        /// They begin.
+        is_merging: bool,
+    },
 }
 
 /// A change names something that is not there, or asks for what cannot be.
@@ -212,6 +219,11 @@ impl State {
                 }
                 self.tenants.retain(|t| t.name != *name);
             }
+            Change::Merge { zone, is_merging } => {
+                let found = self.zones.iter_mut().find(|z| z.name == *zone);
+                let found = found.ok_or_else(|| NoSuch(format!("no zone {zone}")))?;
+                found.is_merging = *is_merging;
+            }
             Change::Zone {
                 zone,
                 status,
@@ -253,6 +265,7 @@ impl State {
                 region: "r1".into(),
                 status: "ACTIVE".into(),
                 kind: "ReadWrite".into(),
+                is_merging: false,
             });
         }
         let id = self.push_server(address, zone.into(), now_us);

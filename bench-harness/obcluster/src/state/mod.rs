@@ -368,6 +368,7 @@ fn zones_of(topology: &Topology) -> Vec<Zone> {
         region: "r1".into(),
         status: "ACTIVE".into(),
         kind: "ReadWrite".into(),
+        is_merging: false,
     };
     if topology.zone_specs.is_empty() {
         let all = 1..=topology.zones as usize;

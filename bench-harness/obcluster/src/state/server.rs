@@ -86,6 +86,8 @@ pub struct Zone {
     pub status: String,
     /// ReadWrite or ReadOnly; a read-only zone holds followers only.
     pub kind: String,
+    /// Its tenants are in a major compaction.
+    pub is_merging: bool,
 }
 
 impl Zone {

@@ -5,12 +5,13 @@ use crate::state::{Server, State, Tenant};
 use rusqlite::types::Value;
 
 /// Names of the views of this file.
-pub(super) const NAMES: [&str; 5] = [
+pub(super) const NAMES: [&str; 6] = [
     "DBA_OB_SERVERS",
     "DBA_OB_ZONES",
     "DBA_OB_TENANTS",
     "CDB_OB_LS_LOCATIONS",
     "V$OB_PARAMETERS",
+    "CDB_OB_ZONE_MAJOR_COMPACTION",
 ];
 
 /// The rows of a view of this file at this time.
@@ -21,6 +22,7 @@ pub(super) fn table(name: &str, state: &State, now_us: u64) -> Option<Table> {
         "DBA_OB_TENANTS" => Some(tenants(state)),
         "CDB_OB_LS_LOCATIONS" => Some(streams(state, now_us)),
         "V$OB_PARAMETERS" => Some(parameters(state)),
+        "CDB_OB_ZONE_MAJOR_COMPACTION" => Some(compactions(state)),
         _ => None,
     }
 }
@@ -117,6 +119,38 @@ fn zones(state: &State) -> Table {
             text(&zone.region),
             text(&zone.kind),
         ]);
+    }
+    table
+}
+
+/// Major compactions, a row for each tenant and zone. Columns as OceanBase 4.x has them.
+fn compactions(state: &State) -> Table {
+    let mut table = Table::new(&[
+        "TENANT_ID INTEGER",
+        "ZONE TEXT COLLATE NOCASE",
+        "BROADCAST_SCN INTEGER",
+        "LAST_SCN INTEGER",
+        "LAST_FINISH_TIME TEXT",
+        "START_TIME TEXT",
+        "STATUS TEXT COLLATE NOCASE",
+    ]);
+    for tenant in &state.tenants {
+        for zone in &state.zones {
+            let status = if zone.is_merging {
+                "COMPACTING"
+            } else {
+                "IDLE"
+            };
+            table.rows.push(vec![
+                number(tenant.id),
+                text(&zone.name),
+                number(1),
+                number(1),
+                time(Some(tenant.created_us)),
+                time(Some(tenant.created_us)),
+                text(status),
+            ]);
+        }
     }
     table
 }

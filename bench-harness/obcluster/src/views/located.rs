@@ -16,6 +16,7 @@ pub(super) const PARTITION: &str = "__all_virtual_proxy_partition";
 pub(super) const SUB_PARTITION: &str = "__all_virtual_proxy_sub_partition";
 pub(super) const ROUTINE: &str = "__all_virtual_proxy_routine";
 pub(super) const TABLET_TO_LS: &str = "__all_virtual_tablet_to_ls";
+pub(super) const COLUMN: &str = "__all_virtual_column";
 
 /// The table whose rows are the servers of a tenant.
 const DUMMY: &str = "__all_dummy";
@@ -65,6 +66,7 @@ impl Asked<'_> {
                 self.of_kernel(name, &keys).await.map(Some)
             }
             TABLET_TO_LS => self.tablet_to_ls().await.map(Some),
+            COLUMN => self.columns().await.map(Some),
             _ => Ok(None),
         }
     }
@@ -181,6 +183,32 @@ impl Asked<'_> {
         {
             for row in &mut table.rows {
                 row[at] = text(tenant);
+            }
+        }
+        Ok(table)
+    }
+
+    /// The columns of tables of one tenant: those of the kernel's, with the tenant's id.
+    async fn columns(&self) -> Result<Table, Refusal> {
+        let numbers = |key: &str| -> Vec<u64> {
+            let values = self.values(key).iter();
+            values.filter_map(|v| v.parse().ok()).collect()
+        };
+        let ids: Vec<String> = numbers("table_id").iter().map(u64::to_string).collect();
+        let tenant = numbers("tenant_id").first().copied().unwrap_or(0);
+        let is_known = lock(self.state).tenants.iter().any(|t| t.id == tenant);
+        // Without a tenant that is there and tables there are no rows, but there are columns.
+        let ids = match is_known && !ids.is_empty() {
+            true => ids.join(","),
+            false => "0".into(),
+        };
+        let sql =
+            format!("SELECT * FROM oceanbase.{COLUMN} WHERE tenant_id = 1 AND table_id IN ({ids})");
+        let rows = self.kernel.ask(&sql).await?;
+        let mut table = plain(&rows);
+        if let Some(at) = rows.column("tenant_id") {
+            for row in &mut table.rows {
+                row[at] = number(tenant);
             }
         }
         Ok(table)

@@ -25,18 +25,20 @@ use tokio::time::sleep;
 const SESSION_PAUSE: Duration = Duration::from_millis(2);
 
 /// Every view that the model answers.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 13] = [
     cluster::NAMES[0],
     cluster::NAMES[1],
     cluster::NAMES[2],
     cluster::NAMES[3],
     cluster::NAMES[4],
+    cluster::NAMES[5],
     located::SCHEMA,
     located::PARTITION_INFO,
     located::PARTITION,
     located::SUB_PARTITION,
     located::ROUTINE,
     located::TABLET_TO_LS,
+    located::COLUMN,
 ];
 
 /// An error in place of rows.
