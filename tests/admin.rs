@@ -111,6 +111,100 @@ fn the_lists_have_the_columns_that_tools_read() {
 }
 
 #[test]
+fn known_tables_and_the_counters_of_routing_are_shown() {
+    let proxy = proxy(&options().set("work_thread_num", 3));
+    let mut conn = admin(&proxy);
+    let odp = "cluster_name tenant_name database_name table_name state partition_num replica_num \
+               table_id cluster_version schema_version from_rslist create_time last_valid_time \
+               last_access_time last_update_time expire_time relative_expire_time";
+    let names = columns(&mut conn, "SHOW PROXYROUTE");
+    assert_eq!(names[..17].join(" "), odp);
+    assert_eq!(names[17], "server addr");
+    let like = "show proxyroute like 'ob1 t % t1'";
+    assert!(
+        rows(&mut conn, like).is_empty(),
+        "no statement has used a table"
+    );
+    let names = columns(&mut conn, "show proxyroute partition");
+    assert_eq!(names[..3].join(" "), "table_id partition_id state");
+    for list in ["routine", "globalindex"] {
+        assert!(rows(&mut conn, &format!("show proxyroute {list}")).is_empty());
+    }
+    assert_eq!(error(&mut conn, "show proxyroute x").0, 1064);
+    // A reply that says nothing is counted apart from a hit.
+    for name in [
+        "route_leader",
+        "route_hit_leader",
+        "route_miss_leader",
+        "route_unknown_leader",
+    ] {
+        let shown = rows(&mut conn, &format!("show proxystat like '{name}'"));
+        assert_eq!(shown, [[name, "0", "NULL"]]);
+    }
+    for name in [
+        "get_pl_from_thread_cache_hit",
+        "location_missing",
+        "location_cache_questions",
+    ] {
+        assert_eq!(
+            rows(&mut conn, &format!("show proxystat like '{name}'")).len(),
+            1
+        );
+    }
+}
+
+#[test]
+fn a_broken_list_of_used_tables_is_named_and_left_alone() {
+    let root = std::env::temp_dir().join(format!("obring-hot-start-{}", std::process::id()));
+    let file = root.join("etc/locations.snapshot");
+    std::fs::create_dir_all(root.join("etc")).expect("a directory");
+    std::fs::write(&file, "obring locations 1\nnonsense\nend 1\n").expect("a file");
+    let mut options = options();
+    options.root = Some(root.clone());
+    let mut proxy = proxy(&options);
+    let line = proxy
+        .wait_log("event=location_snapshot_ignored")
+        .expect("a line");
+    assert!(
+        line.contains("locations.snapshot") && line.contains("line 2:"),
+        "{line}"
+    );
+    admin(&proxy).query_drop("ping proxy").expect("it serves");
+    drop(proxy);
+    std::fs::remove_dir_all(&root).expect("it is ours");
+}
+
+#[test]
+fn settings_of_routing_are_changed_while_the_proxy_runs() {
+    let proxy = proxy(&options());
+    let mut conn = admin(&proxy);
+    for (name, value, shown) in [
+        ("proxy_route_policy", "'follower_first'", "follower_first"),
+        (
+            "target_db_server",
+            "'1.1.1.1:1,2.2.2.2:2'",
+            "1.1.1.1:1;2.2.2.2:2",
+        ),
+        ("stale_location_wait", "'5ms'", "5ms"),
+        ("enable_primary_zone", "'False'", "False"),
+        ("server_routing_mode", "'random'", "random"),
+        ("weak_read_user_list", "'a@t'", "a@t"),
+    ] {
+        conn.query_drop(format!("alter proxyconfig set {name} = {value}"))
+            .expect(name);
+        assert_eq!(setting(&mut conn, name), shown);
+    }
+    let (code, text) = error(
+        &mut conn,
+        "alter proxyconfig set server_routing_mode = 'mysql'",
+    );
+    assert!(
+        code == 4147 && text.contains("oceanbase or random"),
+        "{code} {text}"
+    );
+}
+
+#[test]
 fn clusters_show_their_servers_and_how_well_they_are_known() {
     let proxy = proxy(&options().set("work_thread_num", 3));
     let mut conn = admin(&proxy);

@@ -2,6 +2,8 @@
 //! what is not asked twice.
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "metadata/locations.rs"]
+mod locations;
 #[path = "metadata/tables.rs"]
 mod tables;
 #[path = "machine/wire.rs"]
@@ -69,6 +71,7 @@ fn error(code: u16) -> Vec<u8> {
 /// The machine, and the servers it talks to.
 struct Rig {
     now: u64,
+    settings: Settings,
     metadata: Metadata,
     /// Servers that take connections.
     alive: Vec<SocketAddr>,
@@ -145,6 +148,8 @@ impl Rig {
             connect_timeout_ms: 1_000,
             answer_timeout_ms: 5_000,
             tenant_valid_ms: 0,
+            asks_for_merges: false,
+            tables_bytes_max: 128 << 20,
             proxy_version: "4.3.4.0".into(),
             passwords: vec![[7; 20]],
         };
@@ -156,7 +161,8 @@ impl Rig {
         };
         let mut rig = Self {
             now: 1_000,
-            metadata: Metadata::new(settings, vec![config], CORES, 1),
+            metadata: Metadata::new(settings.clone(), vec![config], CORES, 1),
+            settings,
             alive: alive.iter().map(|n| at(*n)).collect(),
             links: BTreeMap::new(),
             answers: vec![],
@@ -172,10 +178,22 @@ impl Rig {
         rig
     }
 
+    /// Changes the settings.
+    fn settings(&mut self, change: impl Fn(&mut Settings)) {
+        change(&mut self.settings);
+        self.metadata.set_settings(self.settings.clone());
+    }
+
     /// Replaces the answer to questions with that piece.
     fn answer(&mut self, piece: &'static str, bytes: Vec<u8>) {
         self.hang(piece);
         self.answers.push((piece, bytes));
+    }
+
+    /// The same, before answers to other pieces of the same questions.
+    fn answer_first(&mut self, piece: &'static str, bytes: Vec<u8>) {
+        self.hang(piece);
+        self.answers.insert(0, (piece, bytes));
     }
 
     /// Takes an answer out.
@@ -545,4 +563,55 @@ fn many_absent_tenants_take_no_more_than_their_share() {
         rig.find(0, &format!("stray{n}"), 0);
     }
     assert!(rig.metadata.status()[0].tenants.len() <= 1_024);
+}
+
+#[test]
+fn zones_merge_only_if_the_settings_ask_and_not_all_at_once() {
+    let merges = |z1: &str, z2: &str| {
+        let row = |zone: &str, status: &str| vec![zone.to_owned(), status.to_owned()];
+        let rows = [row("z1", z1), row("z2", "IDLE"), row("Z2", z2)];
+        table(&["zone", "status"], &rows)
+    };
+    let two = || {
+        let row = |name: &str| [name, "ACTIVE", "idc1", "r1", "ReadWrite"].map(str::to_owned);
+        let columns = ["zone", "status", "idc", "region", "type"];
+        table(&columns, &[row("z1").to_vec(), row("z2").to_vec()])
+    };
+    let mut rig = Rig::new(&[1], &[1]);
+    rig.answer("DBA_OB_ZONES", two());
+    rig.answer("ZONE_MAJOR_COMPACTION", merges("IDLE", "COMPACTING"));
+    rig.call(Input::Wake);
+    let merging = |rig: &Rig| -> Vec<bool> {
+        let cluster = rig.cluster();
+        cluster.zones.iter().map(|z| z.is_merging).collect()
+    };
+    assert_eq!(merging(&rig), [false, false]);
+    rig.settings(|s| s.asks_for_merges = true);
+    rig.wait(21_000);
+    assert_eq!(merging(&rig), [false, true]);
+    rig.answer("ZONE_MAJOR_COMPACTION", merges("VERIFYING", "COMPACTING"));
+    rig.wait(21_000);
+    assert_eq!(merging(&rig), [false, false], "there is nothing to avoid");
+    // A release without the view is none the worse for it.
+    rig.answer("ZONE_MAJOR_COMPACTION", error(1146));
+    rig.wait(21_000);
+    assert_eq!(rig.cluster().health, Health::Ready);
+}
+
+#[test]
+fn primary_zones_come_with_the_list_of_tenants() {
+    let mut rig = ready();
+    rig.find(0, "t1", 0);
+    assert_eq!(rig.tenant().primary_zone.group("Z1"), Some(0));
+    assert_eq!(rig.cluster().primary_zone.group("z1"), Some(0), "of sys");
+    let before = rig.look_ups();
+    let list = listed_tenants("F");
+    let place = list.windows(2).rposition(|w| w == b"z1").expect("a zone");
+    let mut list = list;
+    list[place + 1] = b'7';
+    rig.answer("DBA_OB_TENANTS", list);
+    rig.wait(21_000);
+    assert_eq!(rig.tenant().primary_zone.group("z7"), Some(0));
+    // A changed row is a reason to look its servers up, too.
+    assert!(rig.look_ups() <= before + 1);
 }

@@ -2,10 +2,10 @@
 //! ours behind OBProxy's.
 
 use super::command::{Refusal, Reply, Statement, Step};
-use super::desk::Desk;
+use super::desk::{Desk, Heard};
 use super::listing::{Listing, like};
 use crate::metadata::ClusterStatus;
-use crate::routing::{Health, Stamp, Standing};
+use crate::routing::{Health, Standing, Subject};
 
 /// The id of a cluster that has no standby.
 const CLUSTER_ID: &str = "0";
@@ -192,12 +192,12 @@ pub(super) fn tenants(desk: &mut Desk, statement: &Statement) -> Step {
 /// was made the core got it.
 pub(super) fn cores(_: &mut Desk, statement: &Statement) -> Step {
     match statement.pattern() {
-        Some(_) => Step::Replicas(list_cores),
+        Some(_) => Step::Gather(Subject::Replica, list_cores),
         None => wrong_tail("SHOW PROXYRESOURCE CORE"),
     }
 }
 
-fn list_cores(_: &Desk, statement: &Statement, stamps: &[Stamp]) -> Reply {
+fn list_cores(_: &Desk, statement: &Statement, heard: &Heard) -> Reply {
     let pattern = statement.pattern().unwrap_or_default();
     let columns = [
         "cluster_name",
@@ -207,7 +207,7 @@ fn list_cores(_: &Desk, statement: &Statement, stamps: &[Stamp]) -> Reply {
         "lag_us#",
     ];
     let mut listing = Listing::new(&columns);
-    for stamp in stamps.iter().filter(|s| like(pattern, &s.cluster)) {
+    for stamp in heard.stamps.iter().filter(|s| like(pattern, &s.cluster)) {
         let tenant = stamp.tenant.as_deref().map(String::from_utf8_lossy);
         listing.row([
             Some(stamp.cluster.to_string()),

@@ -1,21 +1,19 @@
 //! The table of commands: what is said, in what order of preference, and who carries it out.
 
-use super::desk::Desk;
+use super::desk::{Desk, Heard};
 use super::lexer::{Token, TokenKind};
 use super::listing::Listing;
-use super::{alter, cluster, driver, kill, show};
+use super::{alter, cluster, driver, kill, route, show};
 use crate::base::CoreId;
-use crate::routing::{Ask, SessionRow, Stamp};
+use crate::routing::{Ask, Subject};
 
 /// What a command leads to.
 #[derive(Debug)]
 pub(super) enum Step {
     /// It is done.
     Done(Reply),
-    /// The sessions of all serving cores are needed first.
-    Sessions(fn(&Desk, &Statement, &[SessionRow]) -> Reply),
-    /// What all serving cores know of clusters is needed first.
-    Replicas(fn(&Desk, &Statement, &[Stamp]) -> Reply),
+    /// All serving cores are asked first.
+    Gather(Subject, fn(&Desk, &Statement, &Heard) -> Reply),
     /// The session on that core has to end first.
     Kill {
         /// Its core.
@@ -153,6 +151,22 @@ pub(super) static TABLE: &[Command] = &[
     Command {
         words: &["show", "proxyresource"],
         run: cluster::resources,
+    },
+    Command {
+        words: &["show", "proxyroute", "partition"],
+        run: route::partitions,
+    },
+    Command {
+        words: &["show", "proxyroute", "routine"],
+        run: |_, s| route::nothing(s, route::ROUTINE),
+    },
+    Command {
+        words: &["show", "proxyroute", "globalindex"],
+        run: |_, s| route::nothing(s, route::GLOBAL_INDEX),
+    },
+    Command {
+        words: &["show", "proxyroute"],
+        run: route::tables,
     },
     Command {
         words: &["kill", "query"],

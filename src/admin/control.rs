@@ -1,7 +1,9 @@
 //! The machines of the metadata core: cluster knowledge, and the administrators' desk.
 
 use super::Desk;
-use crate::base::{Accepted, CloseReason, CoreId, Input, Key, Linger, Machines, Out, Output, Tick};
+use crate::base::{
+    Accepted, CloseReason, CoreId, Input, Key, Level, Linger, Machines, Out, Output, Tick,
+};
 use crate::metadata::{self, Metadata};
 use crate::routing::Mail;
 
@@ -29,6 +31,16 @@ impl Control {
             is_desk_over: false,
         }
     }
+
+    fn keep_hot(&mut self, now: Tick, out: &mut Out<'_, Mail>) {
+        let metadata = &self.metadata;
+        let asked_since = |since| metadata.asked_since(since).collect();
+        if let Err(what) = self.desk.keep_hot(now, asked_since) {
+            let line = format!("cause={what:?}");
+            let log = Output::Log(Level::Warn, "location_snapshot_not_kept", line);
+            out.list.push(log);
+        }
+    }
 }
 
 impl Machines for Control {
@@ -48,10 +60,11 @@ impl Machines for Control {
         }
         match input {
             Input::Drain { .. } => {
+                self.keep_hot(now, out);
                 let end = Output::End(CloseReason::Shutdown, Linger::Flush);
                 return out.list.push(end);
             }
-            Input::Timer => self.desk.timer(now),
+            Input::Timer if self.desk.timer(now) => self.keep_hot(now, out),
             _ => {}
         }
         for (core, mail) in self.desk.letters() {
@@ -75,7 +88,7 @@ impl Machines for Control {
                 self.metadata.set_settings(metadata::Settings::of(settings));
             }
             post.append(&mut self.desk.letters());
-            // Its timer is looked at again.
+            // Its timer is looked at again: all cores may have told.
             wake.push(Self::DESK);
             return;
         };

@@ -1,12 +1,15 @@
 //! Where statements of administrators are answered.
 
 use super::command::{self, Refusal, Reply, Statement, Step};
+use super::hot::{Beat, Hot};
 use super::lexer::tokens;
 use crate::base::{CoreId, Tick, put_lenenc_bytes};
 use crate::config::Settings;
 use crate::metadata::ClusterStatus;
 use crate::protocol::mysql::{ErrPacket, put_packet, status};
-use crate::routing::{Answer, Ask, Listed, Mail, SessionRow, Stamp};
+use crate::routing::{
+    Answer, Ask, Listed, Mail, RouteCounts, SessionRow, Stamp, Subject, TableKey, TableRow,
+};
 use crate::telemetry;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +27,12 @@ pub trait Keeper: Send {
     /// # Errors
     /// Why it could not be kept; nothing has changed then.
     fn keep(&mut self, name: &str, value: &str, settings: &Settings) -> Result<(), String>;
+
+    /// The names of used tables, for the next start: replaces what was kept before.
+    ///
+    /// # Errors
+    /// Why they could not be kept.
+    fn keep_locations(&mut self, snapshot: &[u8]) -> Result<(), String>;
 }
 
 /// What the desk shows and cannot find out by itself.
@@ -51,6 +60,7 @@ pub struct Desk {
     /// Letters to be posted.
     outbox: Vec<(CoreId, Mail)>,
     has_new_settings: bool,
+    hot: Hot,
 }
 
 impl fmt::Debug for Desk {
@@ -68,15 +78,34 @@ struct Waiting {
     deadline: Tick,
     /// Cores that have not replied.
     cores: u16,
-    rows: Vec<SessionRow>,
-    stamps: Vec<Stamp>,
+    heard: Heard,
     finish: Finish,
+}
+
+/// What cores have said so far.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    pub(super) sessions: Vec<SessionRow>,
+    pub(super) stamps: Vec<Stamp>,
+    pub(super) tables: Vec<TableRow>,
+    pub(super) counts: Vec<RouteCounts>,
+}
+
+impl Heard {
+    fn take(&mut self, list: Listed) {
+        match list {
+            Listed::Sessions(rows) => self.sessions.extend(rows),
+            Listed::Replica(stamps) => self.stamps.extend(stamps),
+            Listed::Tables(rows) => self.tables.extend(rows),
+            Listed::RouteCounts(counts) => self.counts.push(*counts),
+            Listed::TableUses(_) => {}
+        }
+    }
 }
 
 #[derive(Debug)]
 enum Finish {
-    Sessions(fn(&Desk, &Statement, &[SessionRow]) -> Reply),
-    Replicas(fn(&Desk, &Statement, &[Stamp]) -> Reply),
+    Show(fn(&Desk, &Statement, &Heard) -> Reply),
     Kill(u32),
 }
 
@@ -94,6 +123,7 @@ impl Desk {
             inquiries: 0,
             outbox: vec![],
             has_new_settings: false,
+            hot: Hot::default(),
         }
     }
 
@@ -107,11 +137,10 @@ impl Desk {
         match mail {
             Mail::Ask(ask) => self.ask(now, ask),
             Mail::Listed { inquiry, list, .. } => {
-                if let Some(waiting) = self.waiting.get_mut(&inquiry) {
-                    match list {
-                        Listed::Sessions(rows) => waiting.rows.extend(rows),
-                        Listed::Replica(stamps) => waiting.stamps.extend(stamps),
-                    }
+                if let Listed::TableUses(uses) = list {
+                    self.hot.take(inquiry, uses);
+                } else if let Some(waiting) = self.waiting.get_mut(&inquiry) {
+                    waiting.heard.take(list);
                     waiting.cores = waiting.cores.saturating_sub(1);
                     if waiting.cores == 0 {
                         self.finish(inquiry, None);
@@ -124,16 +153,50 @@ impl Desk {
         None
     }
 
-    /// When the next statement has waited long enough.
+    /// When the next statement has waited long enough, or used tables are to be asked for.
     pub(super) fn due(&self) -> Option<Tick> {
-        self.waiting.values().map(|w| w.deadline).min()
+        let waiting = self.waiting.values().map(|w| w.deadline).min();
+        let hot = self.settings.location_prefetch.then(|| self.hot.due());
+        waiting.into_iter().chain(hot).min()
     }
 
-    /// Answers what has waited long enough.
-    pub(super) fn timer(&mut self, now: Tick) {
+    /// Answers what has waited long enough; asks for used tables. True: the snapshot is to be
+    /// written ([`Desk::keep_hot`]).
+    pub(super) fn timer(&mut self, now: Tick) -> bool {
         while let Some((&inquiry, _)) = self.waiting.iter().find(|(_, w)| w.deadline <= now) {
             self.finish(inquiry, None);
         }
+        if !self.settings.location_prefetch {
+            return false;
+        }
+        match self.hot.timer(now, self.facts.serving_cores) {
+            Beat::Ask => {
+                self.inquiries += 1;
+                self.hot.asked(self.inquiries);
+                self.list(self.inquiries, Subject::TableUses);
+                false
+            }
+            beat => beat == Beat::Write,
+        }
+    }
+
+    /// Writes the snapshot: what cores have told of used tables, and these.
+    ///
+    /// # Errors
+    /// Why it cannot be written; each reason once.
+    pub(super) fn keep_hot<'k>(
+        &mut self,
+        now: Tick,
+        asked_since: impl Fn(Tick) -> Vec<&'k Arc<TableKey>>,
+    ) -> Result<(), String> {
+        if !self.settings.location_prefetch {
+            return Ok(());
+        }
+        let more = asked_since(self.hot.written());
+        let Some(text) = self.hot.snapshot(now, more) else {
+            return Ok(());
+        };
+        self.hot.told(self.keeper.keep_locations(&text))
     }
 
     /// Letters to be posted since the last call.
@@ -198,8 +261,7 @@ impl Desk {
         };
         let (cores, finish) = match step {
             Step::Done(reply) => return self.answer(&statement.ask, reply),
-            Step::Sessions(show) => (self.facts.serving_cores, Finish::Sessions(show)),
-            Step::Replicas(show) => (self.facts.serving_cores, Finish::Replicas(show)),
+            Step::Gather(_, show) => (self.facts.serving_cores, Finish::Show(show)),
             Step::Kill { id, .. } => (1, Finish::Kill(id)),
         };
         if self.waiting.len() == WAITING_MAX {
@@ -210,26 +272,24 @@ impl Desk {
         let inquiry = self.inquiries;
         match step {
             Step::Kill { core, id } => self.outbox.push((core, Mail::Kill { inquiry, id })),
-            _ => {
-                let of_replica = matches!(finish, Finish::Replicas(_));
-                for core in 0..cores {
-                    let list = Mail::List {
-                        inquiry,
-                        of_replica,
-                    };
-                    self.outbox.push((CoreId(core), list));
-                }
-            }
+            Step::Gather(of, _) => self.list(inquiry, of),
+            Step::Done(_) => {}
         }
         let waiting = Waiting {
             statement,
             deadline: now.after_ms(GATHER_MS),
             cores,
-            rows: vec![],
-            stamps: vec![],
+            heard: Heard::default(),
             finish,
         };
         self.waiting.insert(inquiry, waiting);
+    }
+
+    /// Asks all cores.
+    fn list(&mut self, inquiry: u64, of: Subject) {
+        let cores = 0..self.facts.serving_cores;
+        let letters = cores.map(|core| (CoreId(core), Mail::List { inquiry, of }));
+        self.outbox.extend(letters);
     }
 
     /// All cores have replied, or time is over.
@@ -237,13 +297,13 @@ impl Desk {
         let Some(mut waiting) = self.waiting.remove(&inquiry) else {
             return;
         };
-        waiting.rows.sort_unstable_by_key(|row| row.id);
-        waiting.stamps.sort_unstable_by(|a, b| {
+        let heard = &mut waiting.heard;
+        heard.sessions.sort_unstable_by_key(|row| row.id);
+        heard.stamps.sort_unstable_by(|a, b| {
             (&a.cluster, &a.tenant, a.core).cmp(&(&b.cluster, &b.tenant, b.core))
         });
         let reply = match (waiting.finish, was_found) {
-            (Finish::Sessions(show), _) => show(self, &waiting.statement, &waiting.rows),
-            (Finish::Replicas(show), _) => show(self, &waiting.statement, &waiting.stamps),
+            (Finish::Show(show), _) => show(self, &waiting.statement, heard),
             (Finish::Kill(_), Some(true)) => Reply::Ok(String::new()),
             (Finish::Kill(id), Some(false)) => {
                 refused(1094, "HY000", format!("Unknown thread id: {id}"))

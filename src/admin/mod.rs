@@ -7,6 +7,7 @@
 //! * `lexer.rs`: words, texts and numbers of a statement.
 //! * `command.rs`: the table of commands.
 //! * `show.rs`, `cluster.rs`, `alter.rs`, `kill.rs`: what they do.
+//! * `route.rs`: what is known of tables; `hot.rs`: the used ones are kept for the next start.
 //! * `driver.rs`: what drivers and monitors send at their start.
 //! * `listing.rs`: a table as an answer, and LIKE.
 //! * [`Control`]: the machines of the metadata core, this one and [`crate::metadata`].
@@ -17,9 +18,11 @@ mod command;
 mod control;
 mod desk;
 mod driver;
+mod hot;
 mod kill;
 mod lexer;
 mod listing;
+mod route;
 mod show;
 
 pub use control::Control;

@@ -1,11 +1,11 @@
 //! SHOW of settings, sessions and counters. Columns: operations.md 3.4.
 
 use super::command::{Refusal, Reply, Statement, Step};
-use super::desk::Desk;
+use super::desk::{Desk, Heard};
 use super::listing::{Listing, like};
 use crate::base::{CloseReason, CoreId, Event, Stage};
 use crate::config::{IdleRow, Reload, Row, TABLE};
-use crate::routing::{SessionRow, SessionState};
+use crate::routing::{SessionRow, SessionState, Subject};
 use crate::telemetry::{Core, readable};
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ fn is_default(row: &Row, value: &str) -> bool {
 /// `SHOW PROXYSESSION [LIKE 'p']`: the pattern is for users.
 pub(super) fn sessions(_: &mut Desk, statement: &Statement) -> Step {
     match statement.pattern() {
-        Some(_) => Step::Sessions(list_sessions),
+        Some(_) => Step::Gather(Subject::Sessions, list_sessions),
         None => wrong_tail("SHOW PROXYSESSION"),
     }
 }
@@ -96,12 +96,12 @@ pub(super) fn sessions(_: &mut Desk, statement: &Statement) -> Step {
 /// `SHOW [FULL] PROCESSLIST`
 pub(super) fn processes(_: &mut Desk, statement: &Statement) -> Step {
     match statement.tail() {
-        [] => Step::Sessions(list_processes),
+        [] => Step::Gather(Subject::Sessions, list_processes),
         _ => wrong_tail("SHOW PROCESSLIST"),
     }
 }
 
-fn list_sessions(desk: &Desk, statement: &Statement, rows: &[SessionRow]) -> Reply {
+fn list_sessions(desk: &Desk, statement: &Statement, heard: &Heard) -> Reply {
     let pattern = statement.pattern().unwrap_or_default();
     let mut listing = Listing::new(&[
         "proxy_sessid#",
@@ -119,7 +119,7 @@ fn list_sessions(desk: &Desk, statement: &Statement, rows: &[SessionRow]) -> Rep
         "using_ssl#",
     ]);
     let fits = |row: &&SessionRow| like(pattern, &text(row.user.as_deref()));
-    for row in rows.iter().filter(fits) {
+    for row in heard.sessions.iter().filter(fits) {
         let proxy_session = row.proxy_session.to_string();
         let cluster = text(row.cluster.as_deref());
         let [id, rest @ ..] = process(desk, row);
@@ -146,7 +146,7 @@ fn list_sessions(desk: &Desk, statement: &Statement, rows: &[SessionRow]) -> Rep
     Reply::Rows(listing)
 }
 
-fn list_processes(desk: &Desk, _: &Statement, rows: &[SessionRow]) -> Reply {
+fn list_processes(desk: &Desk, _: &Statement, heard: &Heard) -> Reply {
     let mut listing = Listing::new(&[
         "Id#",
         "Tenant",
@@ -159,7 +159,7 @@ fn list_processes(desk: &Desk, _: &Statement, rows: &[SessionRow]) -> Reply {
         "tid#",
         "pid#",
     ]);
-    for row in rows {
+    for row in &heard.sessions {
         listing.row(process(desk, row).map(Some));
     }
     Reply::Rows(listing)
@@ -202,10 +202,15 @@ const fn state(row: &SessionRow) -> &'static str {
 
 /// `SHOW PROXYSTAT [REFRESH] [LIKE 'p']`: sums over all cores. Nothing is cached, so there is
 /// nothing to refresh.
-pub(super) fn stat(desk: &mut Desk, statement: &Statement) -> Step {
-    let Some(pattern) = statement.pattern() else {
-        return wrong_tail("SHOW PROXYSTAT");
-    };
+pub(super) fn stat(_: &mut Desk, statement: &Statement) -> Step {
+    match statement.pattern() {
+        Some(_) => Step::Gather(Subject::RouteCounts, list_stat),
+        None => wrong_tail("SHOW PROXYSTAT"),
+    }
+}
+
+fn list_stat(desk: &Desk, statement: &Statement, heard: &Heard) -> Reply {
+    let pattern = statement.pattern().unwrap_or_default();
     let cores = desk
         .facts
         .counters
@@ -279,7 +284,8 @@ pub(super) fn stat(desk: &mut Desk, statement: &Statement) -> Step {
             );
         }
     }
-    Step::Done(Reply::Rows(listing))
+    super::route::put_counts(desk, heard, &mut put);
+    Reply::Rows(listing)
 }
 
 /// How long requests were in one stage on some cores, in nanoseconds.

@@ -34,6 +34,8 @@ pub enum Kind {
     RoutingMode,
     /// Nothing, or `zlib:` and a level.
     Compression,
+    /// `user@tenant` items, separated by `;`.
+    UserList,
 }
 
 impl Kind {
@@ -55,6 +57,7 @@ impl Kind {
             Self::ServerProtocol => "protocol",
             Self::RoutingMode => "mode",
             Self::Compression => "compression",
+            Self::UserList => "user list",
         }
     }
 
@@ -79,6 +82,7 @@ impl Kind {
             Self::RoutingMode => "oceanbase or random".into(),
             Self::ServerProtocol => "Auto, MySQL, Compressed MySQL or OceanBase 2.0".into(),
             Self::Compression => "zlib:0 to zlib:9, or nothing".into(),
+            Self::UserList => "user@tenant;user@tenant, at most 1024".into(),
         }
     }
 

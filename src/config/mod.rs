@@ -28,6 +28,7 @@ mod servers;
 mod source;
 mod sys_password;
 mod table;
+mod weak_reader;
 
 pub use alter::{Alter, AlterError, alter};
 pub use bounds::Bounds;
@@ -43,6 +44,7 @@ pub use server_protocol::ServerProtocol;
 pub use source::Source;
 pub use sys_password::{Stage1, stage1_of};
 pub use table::{Origin, Reload, Row, Settings, TABLE};
+pub use weak_reader::WeakReader;
 
 /// The OBProxy version that obring is compatible with: told to servers at login
 /// (`__proxy_version`), to clients (`PROXY_VERSION()`), and by `-V`. Servers offer an auth switch

@@ -1,7 +1,7 @@
 //! From text to a typed value and back, one type per [`Kind`].
 
 use super::quantity::{duration_us, integer, show_duration, show_size, size_bytes};
-use super::{Bounds, Kind, RoutingMode, ServerProtocol, Stage1, servers, sys_password};
+use super::{Bounds, Kind, RoutingMode, ServerProtocol, Stage1, WeakReader, servers, sys_password};
 use crate::base::Level;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -170,6 +170,39 @@ impl Reader for Servers {
 
     fn show(value: &Vec<SocketAddr>) -> String {
         servers::show(value)
+    }
+}
+
+/// [`Kind::ServerList`], divided by `,` too.
+pub(super) struct Targets;
+
+impl Reader for Targets {
+    type Value = Vec<SocketAddr>;
+    const KIND: Kind = Kind::ServerList;
+
+    fn read(text: &str, bounds: Bounds) -> Result<Vec<SocketAddr>, String> {
+        Servers::read(&text.replace(',', ";"), bounds)
+    }
+
+    fn show(value: &Vec<SocketAddr>) -> String {
+        servers::show(value)
+    }
+}
+
+/// [`Kind::UserList`].
+pub(super) struct WeakReaders;
+
+impl Reader for WeakReaders {
+    type Value = Vec<WeakReader>;
+    const KIND: Kind = Kind::UserList;
+
+    fn read(text: &str, _: Bounds) -> Result<Vec<WeakReader>, String> {
+        WeakReader::list(text)
+    }
+
+    fn show(value: &Vec<WeakReader>) -> String {
+        let users: Vec<_> = value.iter().map(ToString::to_string).collect();
+        users.join(";")
     }
 }
 
@@ -389,6 +422,32 @@ mod tests {
         for text in ["zlib:", "zlib:10", "zstd:1", "zlib:-1", "1"] {
             let wrong = "! is not a compression";
             assert_eq!(read::<Compression>(text, Bounds::ANY), wrong, "{text}");
+        }
+    }
+
+    #[test]
+    fn servers_and_users_of_routing() {
+        for (text, shown) in [
+            (
+                "1.1.1.1:1, 2.2.2.2:2;3.3.3.3:3",
+                "1.1.1.1:1;2.2.2.2:2;3.3.3.3:3",
+            ),
+            (
+                "1.1.1.1",
+                "! is no server list (item \"1.1.1.1\" is not ip:port)",
+            ),
+        ] {
+            assert_eq!(read::<Targets>(text, Bounds::ANY), shown, "{text}");
+        }
+        for (text, shown) in [
+            ("", ""),
+            (" a@t1 ; b@t2; ", "a@t1;b@t2"),
+            ("a@b@t", "a@b@t"),
+            ("a", "! has \"a\", which is not user@tenant"),
+            ("@t", "! has \"@t\", which is not user@tenant"),
+            ("a@t#c", "! has \"a@t#c\", which is not user@tenant"),
+        ] {
+            assert_eq!(read::<WeakReaders>(text, Bounds::ANY), shown, "{text}");
         }
     }
 

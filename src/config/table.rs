@@ -1,8 +1,8 @@
 //! The table of settings, and the typed values made from it.
 
-use super::quantity::{DAY, HOUR, KB, MS};
+use super::quantity::{DAY, HOUR, KB, MS, S};
 use super::reader::{self, Reader};
-use super::{Bounds, Cluster, IdleRow, Kind, RoutingMode, ServerProtocol, Stage1};
+use super::{Bounds, Cluster, IdleRow, Kind, RoutingMode, ServerProtocol, Stage1, WeakReader};
 use crate::base::Level;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -223,6 +223,51 @@ settings! {
     /// How long a tenant's servers are good without a doubt; random in [half, full), 0 for ever.
     tenant_location_valid_time: Duration as Time = "1d" in Bounds::new(0, 100 * DAY),
         Live, Odp, since "0.3";
+    /// Calculate which partitions a statement touches; off: a partitioned table is one place.
+    enable_partition_table_route: bool as Switch = "True" in Bounds::ANY, Live, Odp, since "0.4";
+    /// Policy of weak reads: FOLLOWER_FIRST, UNMERGE_FOLLOWER_FIRST, FOLLOWER_ONLY; another word is
+    /// MERGE_IDC_ORDER.
+    proxy_route_policy: String as Text = "" in Bounds::new(0, 127), Live, Odp, since "0.4";
+    /// Zones that statements must keep to, `z1,z2;z3`: z3 when z1 and z2 are out; empty: any.
+    proxy_primary_zone_name: String as Text = "" in Bounds::new(0, 4095), Live, Odp, since "0.4";
+    /// Data centre of this proxy: servers there come first, then those of its region.
+    proxy_idc_name: String as Text = "" in Bounds::new(0, 127), Live, Odp, since "0.4";
+    /// Servers that get every statement, in this order; `,` divides as `;` does; empty: no forced
+    /// ones.
+    target_db_server: Vec<SocketAddr> as Targets = "" in Bounds::ANY, Live, Odp, since "0.4";
+    /// Reads outside of transactions are weak.
+    enable_read_write_split: bool as Switch = "False" in Bounds::ANY, Live, Odp, since "0.4";
+    /// With `enable_read_write_split`: also reads with autocommit = 0 before a transaction begins.
+    enable_transaction_split: bool as Switch = "False" in Bounds::ANY, Live, Odp, since "0.4";
+    /// 1: sessions read weakly, as with `ob_read_consistency` = 2; 0: as they say themselves.
+    obproxy_read_consistency: u32 as Int = "0" in Bounds::new(0, 1), Live, Odp, since "0.4";
+    /// Users who read weakly, `user@tenant;user@tenant`, as with `ob_read_consistency` = 2.
+    weak_read_user_list: Vec<WeakReader> as WeakReaders = "" in Bounds::ANY, Live, Odp, since "0.4";
+    /// Strong statements of unknown place go to the tenant's primary zone.
+    enable_primary_zone: bool as Switch = "True" in Bounds::ANY, Live, Odp, since "0.4";
+    /// Statements without a table stay on the server of the statement before.
+    enable_cached_server: bool as Switch = "True" in Bounds::ANY, Live, Odp, since "0.4";
+    /// While a doubted location is looked up, statements soon go by the old one; off: they wait.
+    enable_async_pull_location_cache: bool as Switch = "True" in Bounds::ANY,
+        Live, Odp, since "0.4";
+    /// How long a statement waits for the look-up of a doubted location, then goes by the old one.
+    stale_location_wait: Duration as Time = "2ms" in Bounds::new(0, S), Live, Own, since "0.4";
+    /// How long a statement waits for the first look-up of a table, then goes without a location.
+    cold_location_wait: Duration as Time = "1s" in Bounds::new(0, 60 * S), Live, Own, since "0.4";
+    /// Longest pause between look-ups of a location that is doubted again and found the same.
+    delay_update_entry_interval: Duration as Time = "5s" in Bounds::new(0, DAY),
+        Live, Odp, since "0.4";
+    /// A location this old is looked up again when it is used; random in [half, full), 0 never.
+    location_expire_period_time: Duration as Time = "0" in Bounds::new(0, 30 * DAY),
+        Live, Odp, since "0.4";
+    /// Memory of the known locations of one cluster; the longest unused ones make room.
+    routing_cache_mem_limited: u64 as Size = "128MB" in Bounds::new(KB, 100 << 30),
+        Live, Odp, since "0.4";
+    /// Ask which zones are in a major compaction, and use them last; OBProxy does not on version 4.
+    enable_merge_status_check: bool as Switch = "False" in Bounds::ANY, Live, Own, since "0.4";
+    /// Keep the names of used tables in `etc/locations.snapshot`; look them up at a tenant's first
+    /// login.
+    location_prefetch: bool as Switch = "True" in Bounds::ANY, Live, Own, since "0.4";
     /// On SIGTERM: how long clients may finish what they run; then they are cut.
     drain_timeout: Duration as Time = "30s" in Bounds::new(0, DAY), Live, Own, since "0.1";
     /// Memory, over all cores, for output that clients are slow to read; over it the largest users

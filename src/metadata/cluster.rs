@@ -6,8 +6,10 @@ use super::tables::{TableLookups, Tables};
 use super::tenants::Tenants;
 use super::{ClusterConfig, Settings};
 use crate::base::{CoreId, Event, Level, Linger, LinkId, Out, Output, Rng, Tick};
-use crate::routing::{Cluster, Health, Mail, Server, ServerState, TableKey, Tenant};
-use std::collections::BTreeSet;
+use crate::routing::{
+    Cluster, Doubted, Health, Mail, SYS, Server, ServerState, TableKey, Tenant, Zone, ZoneList,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -51,6 +53,8 @@ pub(super) struct ClusterKeeper {
     rounds: Rounds,
     tenants: Tenants,
     tables: Tables,
+    /// Tables that an earlier run has used, of tenants that nobody has asked for yet.
+    remembered: BTreeMap<Arc<[u8]>, Vec<Arc<TableKey>>>,
     rounds_made: u64,
     rounds_failed: u64,
 }
@@ -66,6 +70,7 @@ impl ClusterKeeper {
             version: 1,
             servers: start_up(&config),
             zones: Arc::new([]),
+            primary_zone: ZoneList::default(),
             has_views: false,
             health: Health::Building,
             published: Tick(0),
@@ -78,6 +83,7 @@ impl ClusterKeeper {
             rounds: Rounds::new(rounds),
             tenants: Tenants::new(tenants, name),
             tables: Tables::new(tables),
+            remembered: BTreeMap::new(),
             rounds_made: 0,
             rounds_failed: 0,
         }
@@ -140,15 +146,35 @@ impl ClusterKeeper {
         post: &mut Vec<(CoreId, Mail)>,
     ) {
         self.tenants.find(now, core, name, wrong, post);
+        self.look_up_remembered(name);
     }
 
-    /// A statement on `core` needs a table; `wrong` is the newest version that is doubted.
+    /// A table that an earlier run has used.
+    pub(super) fn remember(&mut self, key: Arc<TableKey>) {
+        let of_tenant = self.remembered.entry(key.tenant.clone()).or_default();
+        of_tenant.push(key);
+    }
+
+    /// The tables that somebody asked for since then.
+    pub(super) fn asked_since(&self, since: Tick) -> impl Iterator<Item = &Arc<TableKey>> {
+        self.tables.asked_since(since)
+    }
+
+    /// A tenant is used for the first time: so will its tables be.
+    fn look_up_remembered(&mut self, tenant: &[u8]) {
+        if let Some(keys) = self.remembered.remove(tenant) {
+            self.tables.look_up_in_advance(keys.into_iter());
+        }
+    }
+
+    /// A statement on `core` needs a table; `wrong` is the newest version that is doubted, and what
+    /// of it.
     pub(super) fn find_table(
         &mut self,
         now: Tick,
         core: CoreId,
         key: &Arc<TableKey>,
-        wrong: u64,
+        wrong: (u64, &Doubted),
         post: &mut Vec<(CoreId, Mail)>,
     ) {
         self.tables.find(now, core, key, wrong, post);
@@ -245,13 +271,24 @@ impl ClusterKeeper {
             servers,
             zones,
             tenants,
+            merges,
             complaints,
         } = findings;
         out.count(Event::MetadataRound);
         self.confirmed = Some(tools.now);
         let mut new = Cluster::clone(&self.published);
-        if let Some(zones) = zones {
+        if let Some(mut zones) = zones {
+            let is_in = |zone: &Zone| merges.contains(&zone.name.to_lowercase());
+            // Where all merge there is nothing to avoid.
+            if !zones.iter().all(is_in) {
+                for zone in &mut zones {
+                    zone.is_merging = is_in(zone);
+                }
+            }
             new.zones = zones.into();
+        }
+        if let Some(sys) = tenants.iter().flatten().find(|t| t.name == SYS) {
+            new.primary_zone = ZoneList::of(&sys.primary_zone);
         }
         new.has_views = servers.is_some();
         new.servers = match servers {
@@ -276,6 +313,9 @@ impl ClusterKeeper {
         let has_moved = self.published.has_views && addresses(&new) != addresses(&self.published);
         let from = self.rounds.channel.server();
         self.publish(new, from, tools.now, out);
+        if self.published.has_views {
+            self.look_up_remembered(SYS);
+        }
         if has_moved {
             self.tenants.doubt_all();
         }

@@ -6,7 +6,8 @@ use crate::base::{
     Accepted, CloseReason, CoreId, Input, Key, Linger, LinkId, Machines, Out, Output, Rng, Side,
     Tick,
 };
-use crate::routing::Mail;
+use crate::routing::{Mail, TableKey};
+use std::sync::Arc;
 
 /// Connections of one cluster: for rounds, and for look-ups of tenants and of tables.
 const LINKS: u16 = 3;
@@ -50,6 +51,23 @@ impl Metadata {
             is_started: false,
             is_over: false,
         }
+    }
+
+    /// Tables that an earlier run has used: those of a tenant are looked up at its first login, and
+    /// those of sys as soon as the cluster is known.
+    pub fn remember(&mut self, keys: Vec<TableKey>) {
+        for key in keys {
+            let mut clusters = self.clusters.iter_mut();
+            if let Some(cluster) = clusters.find(|c| *c.name() == *key.cluster) {
+                cluster.remember(Arc::new(key));
+            }
+        }
+    }
+
+    /// The tables that somebody asked for since then, and that are there.
+    pub fn asked_since(&self, since: Tick) -> impl Iterator<Item = &Arc<TableKey>> {
+        let clusters = self.clusters.iter();
+        clusters.flat_map(move |cluster| cluster.asked_since(since))
     }
 
     /// Settings have changed: they hold from the next round on.
@@ -168,10 +186,15 @@ impl Machines for Metadata {
                     c.find_tenant(now, core, &tenant, wrong, post);
                 }
             }
-            Mail::FindTable { core, key, wrong } => {
+            Mail::FindTable {
+                core,
+                key,
+                wrong,
+                doubted,
+            } => {
                 let mut clusters = self.clusters.iter_mut();
                 if let Some(c) = clusters.find(|c| *c.name() == *key.cluster) {
-                    c.find_table(now, core, &key, wrong, post);
+                    c.find_table(now, core, &key, (wrong, &doubted), post);
                 }
             }
             _ => return,

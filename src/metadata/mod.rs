@@ -12,6 +12,7 @@
 //! * `round.rs`, `tenants.rs`: its rounds, and the look-ups of its tenants.
 //! * `tables.rs`, `table_batch.rs`: the look-ups of its tables, and one of them.
 //! * `channel.rs`: the connection that each of the three has.
+//! * `snapshot.rs`: the names of used tables as a file.
 //! * `source.rs`, `table_source.rs`: the questions, and what the answers mean.
 //!
 //! In front of a kernel without cluster views the start-up list is the server list, and every
@@ -21,6 +22,7 @@ mod channel;
 mod cluster;
 mod machine;
 mod round;
+pub mod snapshot;
 mod source;
 mod table_batch;
 mod table_source;
@@ -61,6 +63,10 @@ pub struct Settings {
     /// How long the servers of a tenant are good without a doubt; each time is random in
     /// `[half, full)`. 0: for ever.
     pub tenant_valid_ms: u64,
+    /// Ask which zones are in a major compaction.
+    pub asks_for_merges: bool,
+    /// Bytes of the known tables of one cluster, about.
+    pub tables_bytes_max: u64,
     /// Version told to servers.
     pub proxy_version: String,
     /// SHA1 of the passwords of `proxyro@sys`, for clusters without their own.
@@ -77,6 +83,8 @@ impl Settings {
             connect_timeout_ms: millis(settings.server_connect_timeout),
             answer_timeout_ms: millis(settings.server_login_timeout),
             tenant_valid_ms: millis(settings.tenant_location_valid_time),
+            asks_for_merges: settings.enable_merge_status_check,
+            tables_bytes_max: settings.routing_cache_mem_limited,
             proxy_version: config::COMPATIBILITY_VERSION.into(),
             passwords: settings.general_passwords(),
         }

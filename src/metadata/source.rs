@@ -66,6 +66,13 @@ pub(super) static TENANTS: View = View {
     required: 1,
 };
 
+/// Major compactions: a row for each tenant and zone.
+pub(super) static MERGES: View = View {
+    name: "oceanbase.CDB_OB_ZONE_MAJOR_COMPACTION",
+    columns: &["zone", "status"],
+    required: 2,
+};
+
 /// Which columns of a view a server has.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
@@ -326,9 +333,27 @@ pub(super) fn zones(
             region: or("region", DEFAULT_REGION),
             kind: zone_kind(&kind),
             is_stopped,
-            // OceanBase 4 merges partition by partition; its list of zones has no such column.
+            // Its list of zones does not say it ([`merges`]).
             is_merging: false,
         });
+    }
+    Reading::Rows(zones)
+}
+
+/// Reads the names of zones in which some tenant is in a major compaction; without case.
+pub(super) fn merges(selection: &Selection, answer: &Rows) -> Reading<Vec<String>> {
+    let table = match selection.table(answer) {
+        Ok(table) => table,
+        Err(e) => return e.into(),
+    };
+    let mut zones: Vec<String> = vec![];
+    for row in &table.rows {
+        let status = table.text(row, "status").unwrap_or_default();
+        let zone = table.text(row, "zone").unwrap_or_default().to_lowercase();
+        let is_idle = status.is_empty() || status.eq_ignore_ascii_case("idle");
+        if !is_idle && !zones.contains(&zone) {
+            zones.push(zone);
+        }
     }
     Reading::Rows(zones)
 }
@@ -351,6 +376,8 @@ fn zone_kind(word: &str) -> ZoneKind {
 pub(super) struct Listed {
     pub(super) name: Vec<u8>,
     pub(super) print: Print,
+    /// Empty if it was not told.
+    pub(super) primary_zone: String,
 }
 
 /// What a list says of a tenant, in short. It may have moved when this is different.
@@ -383,6 +410,7 @@ pub(super) fn tenants(selection: &Selection, answer: &Rows) -> Reading<Vec<Liste
             columns: hash(&table.columns),
             values: hash(row),
         },
+        primary_zone: table.text(row, "primary_zone").unwrap_or_default(),
     };
     Reading::Rows(named.map(listed).collect())
 }

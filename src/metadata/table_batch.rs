@@ -1,15 +1,19 @@
 //! One look-up of tables: questions, one after the other, for some tables of one database.
 //!
 //! ```text
-//! Schema ──> Info ──> Parts, Subs of each new table ──> Tablets, so many at a time ──> done
-//!    │         └── tables whose description is known are not asked for ───┘              │
-//!    └── a table has changed meanwhile: from the beginning, so many times ───────────────┘
+//! Schema ─> [Tenant ─>] Info ─> Parts, Subs of each new table ─> [Columns ─>] Tablets ─> done
+//!    │         └── tables whose description is known need none of this ──┘         │
+//!    └── a table has changed meanwhile: from the beginning, so many times ─────────┘
 //! ```
+//!
+//! Of a partitioned table that is described already only the tablets that are doubted are asked
+//! for: one question. Each row says which version of the table it belongs to, so a changed table is
+//! seen.
 
-use super::table_source::{self as source, Description, Print, Refused, Replica};
+use super::table_source::{self as source, Description, Print, Refused, Replica, TenantFacts};
 use crate::link::Rows;
 use crate::partition::{self, Product};
-use crate::routing::{Row, TableKey};
+use crate::routing::{Doubted, Row, TableKey};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -44,13 +48,25 @@ pub(super) enum Findings {
     Failed(String),
 }
 
+/// A table to be looked up.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) key: Arc<TableKey>,
+    /// What was known of it before.
+    pub(super) known: Option<Layout>,
+    /// What of it; at the end, what of it was read.
+    pub(super) doubted: Doubted,
+    /// A core waits for it.
+    pub(super) is_asked: bool,
+}
+
 /// A table of the look-up.
 #[derive(Debug)]
 struct Reading {
-    key: Arc<TableKey>,
-    /// What was known of it before.
-    known: Option<Layout>,
+    wanted: Wanted,
     findings: Findings,
+    /// The description is not of this look-up: the table may be another one by now.
+    is_of_before: bool,
     parts: Option<Rows>,
     has_subs: bool,
 }
@@ -59,9 +75,13 @@ struct Reading {
 enum Step {
     Product,
     Schema,
+    /// One table again, because one of several is a view: which one is not told.
+    Alone(usize),
+    Tenant,
     Info,
     Parts(usize),
     Subs(usize),
+    Columns,
     /// Of [`Batch::tablets`], from here on.
     Tablets(usize),
 }
@@ -80,6 +100,9 @@ pub(super) enum Next {
 pub(super) struct Batch {
     readings: Vec<Reading>,
     product: Option<Product>,
+    tenant: Option<TenantFacts>,
+    /// It was asked for by this look-up.
+    has_learnt_tenant: bool,
     step: Step,
     todo: VecDeque<Step>,
     info: Rows,
@@ -90,32 +113,37 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// A look-up of tables of one database, with what is known of each. `product`: what the servers
-    /// are, if they have said it.
+    /// A look-up of tables of one database. `product`, `tenant`: what the servers and the tenant
+    /// are, if that is known.
     pub(super) fn new(
-        tables: Vec<(Arc<TableKey>, Option<Layout>)>,
+        tables: Vec<Wanted>,
         product: Option<Product>,
+        tenant: Option<TenantFacts>,
     ) -> Self {
-        let reading = |(key, known)| Reading {
-            key,
-            known,
+        let reading = |wanted| Reading {
+            wanted,
             findings: Findings::Absent,
+            is_of_before: false,
             parts: None,
             has_subs: false,
         };
-        Self {
+        let mut batch = Self {
             readings: tables.into_iter().map(reading).collect(),
             product,
-            step: match product {
-                Some(_) => Step::Schema,
-                None => Step::Product,
-            },
+            tenant,
+            has_learnt_tenant: false,
+            step: Step::Product,
             todo: VecDeque::new(),
             info: Rows::default(),
             tablets: vec![],
             are_tablets_planned: false,
             repeats: 0,
+        };
+        if product.is_some() {
+            batch.begin();
+            batch.step = batch.next_step().unwrap_or(Step::Schema);
         }
+        batch
     }
 
     /// What the servers are, once they have said it.
@@ -123,15 +151,46 @@ impl Batch {
         self.product
     }
 
-    /// True if a table is among those that are looked up.
-    pub(super) fn has(&self, key: &TableKey) -> bool {
-        self.readings.iter().any(|reading| *reading.key == *key)
+    /// The tenant and what it is, if this look-up has asked for it.
+    pub(super) fn learnt_tenant(&self) -> Option<(Arc<[u8]>, TenantFacts)> {
+        let tenant = self.readings.first()?.wanted.key.tenant.clone();
+        self.has_learnt_tenant.then_some((tenant, self.tenant?))
+    }
+
+    /// True if all of this is looked up already.
+    pub(super) fn covers(&self, key: &TableKey, doubted: &Doubted) -> bool {
+        let is = |r: &Reading| *r.wanted.key == *key && r.wanted.doubted.covers(doubted);
+        self.readings.iter().any(is)
+    }
+
+    /// What the first question is about.
+    fn begin(&mut self) {
+        for reading in &mut self.readings {
+            let known = reading.wanted.known.take();
+            let known = known.filter(|layout| !layout.tablets.is_empty());
+            reading.is_of_before = known.is_some();
+            let count = known.as_ref().map_or(0, |layout| layout.tablets.len());
+            let is_there = |leaf: &u32| (*leaf as usize) < count;
+            if let Doubted::Leaves(leaves) = &reading.wanted.doubted
+                && !leaves.iter().all(is_there)
+            {
+                // Of a core that knows another version of the table.
+                reading.wanted.doubted = Doubted::Whole;
+            }
+            match known {
+                Some(layout) => reading.findings = Findings::Placed(layout, vec![]),
+                None => reading.wanted.doubted = Doubted::Whole,
+            }
+        }
+        if self.readings.iter().any(|r| !r.is_of_before) {
+            self.todo.push_back(Step::Schema);
+        }
     }
 
     /// The question of the step.
     pub(super) fn question(&self) -> Vec<u8> {
         let first = self.readings.first();
-        let tenant = first.map_or(&b""[..], |reading| &reading.key.tenant);
+        let tenant = first.map_or(&b""[..], |reading| &reading.wanted.key.tenant);
         let id = |at: usize| {
             let layout = self.readings.get(at).and_then(Reading::layout);
             layout.map_or(0, |layout| layout.print.id)
@@ -139,8 +198,9 @@ impl Batch {
         match self.step {
             Step::Product => source::PRODUCT.to_vec(),
             Step::Schema => {
-                let database = first.map_or(&b""[..], |reading| &reading.key.database);
-                let names: Vec<_> = self.readings.iter().map(|r| &*r.key.name).collect();
+                let database = first.map_or(&b""[..], |reading| &reading.wanted.key.database);
+                let new = self.readings.iter().filter(|r| !r.is_of_before);
+                let names: Vec<_> = new.map(|r| &*r.wanted.key.name).collect();
                 source::schema_sql(tenant, database, &names)
             }
             Step::Info => {
@@ -148,12 +208,22 @@ impl Batch {
                 let ids: Vec<_> = new.filter_map(|r| Some(r.layout()?.print.id)).collect();
                 source::info_sql(tenant, &ids)
             }
+            Step::Alone(at) => {
+                let key = self.readings.get(at).map(|r| &r.wanted.key);
+                let (database, name) = key.map_or((&b""[..], &b""[..]), |k| (&k.database, &k.name));
+                source::schema_sql(tenant, database, &[name])
+            }
+            Step::Tenant => source::tenant_facts_sql(tenant),
+            Step::Columns => {
+                let ids: Vec<_> = self.undeclared().map(|(_, id)| id).collect();
+                source::columns_sql(self.tenant.map_or(0, |t| t.id), &ids)
+            }
             Step::Parts(at) => source::parts_sql(tenant, id(at), false),
             Step::Subs(at) => source::parts_sql(tenant, id(at), true),
             Step::Tablets(from) => {
                 let tablets = self.tablets.iter().skip(from).take(TABLETS_MAX);
                 let named = |(at, _, tablet): &(usize, u32, u64)| {
-                    Some((&*self.readings.get(*at)?.key, *tablet))
+                    Some((&*self.readings.get(*at)?.wanted.key, *tablet))
                 };
                 let all: Vec<_> = tablets.filter_map(named).collect();
                 source::tablets_sql(&all)
@@ -166,9 +236,27 @@ impl Batch {
         let taken = match self.step {
             Step::Product => source::product(&answer).map(|p| {
                 self.product = Some(p);
-                self.todo.push_front(Step::Schema);
+                self.begin();
             }),
+            Step::Tenant => {
+                // Who may not know is told nothing.
+                self.tenant = Some(source::tenant_facts(&answer).unwrap_or_default());
+                self.has_learnt_tenant = true;
+                Ok(())
+            }
+            Step::Columns => {
+                self.declare(&answer);
+                Ok(())
+            }
             Step::Schema => self.take_schema(&answer),
+            Step::Alone(at) => source::replicas(&answer).map(|replicas| {
+                // A view of a partitioned table: its columns are not those of the table, and its
+                // tablets are not told under its name.
+                let is_alias = replicas.iter().any(|r| r.is_alias);
+                if let Some(reading) = self.readings.get_mut(at).filter(|_| is_alias) {
+                    reading.findings = Findings::Everywhere;
+                }
+            }),
             Step::Info => self.take_info(answer),
             Step::Parts(at) => {
                 self.take_parts(at, answer);
@@ -193,20 +281,36 @@ impl Batch {
     }
 
     /// All tables, with what was found.
-    pub(super) fn finish(self) -> impl Iterator<Item = (Arc<TableKey>, Findings)> {
-        self.readings.into_iter().map(|r| (r.key, r.findings))
+    pub(super) fn finish(self) -> impl Iterator<Item = (Wanted, Findings)> {
+        self.readings.into_iter().map(|r| (r.wanted, r.findings))
     }
 
     /// The tables, when nothing could be found.
-    pub(super) fn keys(self) -> impl Iterator<Item = Arc<TableKey>> {
-        self.readings.into_iter().map(|r| r.key)
+    pub(super) fn wanted(self) -> impl Iterator<Item = Wanted> {
+        self.readings.into_iter().map(|r| r.wanted)
     }
 
-    fn go_on(&mut self) -> Next {
+    fn next_step(&mut self) -> Option<Step> {
+        // What has come meanwhile tells whether more is needed.
+        while let Some(step) = self.todo.front() {
+            let is_needed = match step {
+                Step::Tenant | Step::Info => self.readings.iter().any(Reading::needs_description),
+                Step::Columns => self.undeclared().next().is_some(),
+                _ => true,
+            };
+            if is_needed {
+                break;
+            }
+            self.todo.pop_front();
+        }
         if self.todo.is_empty() && !self.are_tablets_planned {
             self.plan_tablets();
         }
-        match self.todo.pop_front() {
+        self.todo.pop_front()
+    }
+
+    fn go_on(&mut self) -> Next {
+        match self.next_step() {
             Some(step) => {
                 self.step = step;
                 Next::Ask(self.question())
@@ -223,9 +327,10 @@ impl Batch {
         }
         self.repeats += 1;
         for reading in &mut self.readings {
-            (reading.findings, reading.known) = (Findings::Absent, None);
+            reading.findings = Findings::Absent;
         }
-        self.todo = VecDeque::from([Step::Schema]);
+        self.todo.clear();
+        self.begin();
         self.tablets.clear();
         self.are_tablets_planned = false;
         Ok(())
@@ -233,31 +338,47 @@ impl Batch {
 
     fn take_schema(&mut self, answer: &Rows) -> Result<(), Refused> {
         let replicas = source::replicas(answer)?;
-        for reading in &mut self.readings {
+        for reading in self.readings.iter_mut().filter(|r| !r.is_of_before) {
             let own: Vec<_> = replicas
                 .iter()
-                .filter(|r| r.table == *reading.key.name)
+                .filter(|r| r.table == *reading.wanted.key.name)
                 .collect();
             let Some(first) = own.first() else {
                 continue;
             };
-            if own.iter().all(|r| r.server.is_none()) {
+            let key = &reading.wanted.key;
+            // Its rows are the servers of the tenant, and the leader among them is made up.
+            let is_dummy = *key.database == *b"oceanbase" && *key.name == *b"__all_dummy";
+            if is_dummy || own.iter().all(|r| r.server.is_none()) {
                 reading.findings = Findings::Everywhere;
                 continue;
             }
-            let known = reading.known.as_ref().filter(|k| k.print == first.print);
-            let layout = known.cloned().unwrap_or_else(|| Layout {
+            let layout = Layout {
                 print: first.print,
                 partitions: None,
                 tablets: Arc::new([]),
-            });
+            };
             let rows = match layout.print.part_num > 1 {
                 true => vec![],
                 false => own.iter().filter_map(|r| r.row(0)).collect(),
             };
             reading.findings = Findings::Placed(layout, rows);
         }
+        if replicas.iter().any(|r| r.is_alias) {
+            let new = self.readings.iter_mut().zip(0..);
+            let mut new: Vec<_> = new.filter(|(r, _)| r.needs_description()).collect();
+            match new.as_mut_slice() {
+                [(only, _)] => only.findings = Findings::Everywhere,
+                several => {
+                    let alone = several.iter().map(|(_, at)| Step::Alone(*at));
+                    self.todo.extend(alone);
+                }
+            }
+        }
         if self.readings.iter().any(Reading::needs_description) {
+            if self.tenant.is_none() {
+                self.todo.push_back(Step::Tenant);
+            }
             self.todo.push_back(Step::Info);
         }
         Ok(())
@@ -282,8 +403,41 @@ impl Batch {
                 Err(_) => return self.begin_again(),
             }
         }
+        self.todo.push_back(Step::Columns);
         self.info = answer;
         Ok(())
+    }
+
+    /// Tables whose descriptions need what is said of their columns, by place and id.
+    fn undeclared(&self) -> impl Iterator<Item = (usize, u64)> {
+        let all = self
+            .readings
+            .iter()
+            .zip(0..)
+            .filter(|(r, _)| !r.is_of_before);
+        all.filter_map(|(reading, at)| {
+            let layout = reading.layout()?;
+            let table = layout.partitions.as_ref()?;
+            table.needs_columns().then_some((at, layout.print.id))
+        })
+    }
+
+    /// Adds what was said of columns. Without, some partitions cannot be told.
+    fn declare(&mut self, answer: &Rows) {
+        let Ok(rows) = source::columns(answer) else {
+            return;
+        };
+        let product = self.product.unwrap_or(Product::OceanBase);
+        let all: Vec<_> = self.undeclared().collect();
+        for (at, id) in all {
+            let reading = self.readings.get_mut(at);
+            if let Some(Findings::Placed(layout, _)) = reading.map(|r| &mut r.findings)
+                && let Some(table) = layout.partitions.as_mut().map(Arc::make_mut)
+            {
+                let own = rows.iter().filter(|(table, _)| *table == id);
+                own.for_each(|(_, column)| table.declare_column(column, product));
+            }
+        }
     }
 
     fn take_parts(&mut self, at: usize, answer: Rows) {
@@ -299,6 +453,7 @@ impl Batch {
 
     /// Puts a table's description together. One that cannot be read spoils only its table.
     fn describe(&mut self, at: usize, subs: Option<Rows>) {
+        let is_oracle = self.tenant.is_some_and(|t| t.is_oracle);
         let product = self.product.unwrap_or(Product::OceanBase);
         let info = self.info.clone();
         let Some(reading) = self.readings.get_mut(at) else {
@@ -311,7 +466,9 @@ impl Batch {
         match Description::new(info, parts, subs).read(layout.print.id, product) {
             Ok(described) => {
                 layout.tablets = described.tablets.into();
-                layout.partitions = described.table.ok().map(Arc::new);
+                // The rules of partitions are those of MySQL mode.
+                let table = described.table.ok().filter(|_| !is_oracle);
+                layout.partitions = table.map(Arc::new);
             }
             Err(Refused::Error(what)) => reading.findings = Findings::Failed(what),
             Err(Refused::NoView) => reading.findings = Findings::Everywhere,
@@ -323,8 +480,13 @@ impl Batch {
         for (reading, at) in self.readings.iter().zip(0..) {
             let tablets = reading.layout().map(|layout| layout.tablets.clone());
             let leaves = tablets.iter().flat_map(|all| all.iter().zip(0..));
-            let all = leaves.map(|(tablet, leaf)| (at, leaf, *tablet));
-            self.tablets.extend(all);
+            let is_wanted = |leaf: &u32| match &reading.wanted.doubted {
+                Doubted::Whole => true,
+                Doubted::Leaves(leaves) => leaves.contains(leaf),
+            };
+            let wanted = leaves.filter(|(_, leaf)| is_wanted(leaf));
+            self.tablets
+                .extend(wanted.map(|(tablet, leaf)| (at, leaf, *tablet)));
         }
         let steps = (0..self.tablets.len())
             .step_by(TABLETS_MAX)
@@ -336,7 +498,7 @@ impl Batch {
         let asked = self.tablets.iter().skip(from).take(TABLETS_MAX);
         let leaves: HashMap<(&[u8], u64), (usize, u32)> = asked
             .filter_map(|(at, leaf, tablet)| {
-                let name: &[u8] = &self.readings.get(*at)?.key.name;
+                let name: &[u8] = &self.readings.get(*at)?.wanted.key.name;
                 Some(((name, *tablet), (*at, *leaf)))
             })
             .collect();
@@ -347,8 +509,13 @@ impl Batch {
                 found.push((*at, *leaf, replica));
             }
         }
+        // A table that is not there any more has no rows.
+        let mut has_changed = leaves.values().any(|(at, leaf)| {
+            let reading = self.readings.get(*at);
+            let is_found = |(a, l, _): &(usize, u32, Replica)| (a, l) == (at, leaf);
+            reading.is_some_and(|r| r.is_of_before) && !found.iter().any(is_found)
+        });
         drop(leaves);
-        let mut has_changed = false;
         for (at, leaf, replica) in found {
             let reading = self.readings.get_mut(at);
             let Some(Findings::Placed(layout, rows)) = reading.map(|r| &mut r.findings) else {

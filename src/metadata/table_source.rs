@@ -7,7 +7,7 @@
 
 use super::source::{put_literal, read_address};
 use crate::link::{Rows, RowsError};
-use crate::partition::{KeyRow, Layout, PartRow, Product, Table, TableError};
+use crate::partition::{ColumnRow, KeyRow, Layout, PartRow, Product, Table, TableError};
 use crate::routing::{ReplicaKind, Row, TableKey};
 use std::net::SocketAddr;
 
@@ -49,7 +49,8 @@ pub(super) fn product(answer: &Rows) -> Result<Product, Refused> {
 /// Columns of `__all_virtual_proxy_schema`, in the order of [`replicas`].
 const SCHEMA: &str = "SELECT /*+READ_CONSISTENCY(WEAK)*/ table_name, tablet_id, table_id, \
                       part_num, schema_version, role, replica_type, dup_replica_type, svr_ip, \
-                      sql_port FROM oceanbase.__all_virtual_proxy_schema WHERE ";
+                      sql_port, complex_table_type FROM oceanbase.__all_virtual_proxy_schema \
+                      WHERE ";
 
 /// True if a table can have that name: it can be written into a question.
 pub(super) fn is_name(name: &[u8]) -> bool {
@@ -113,6 +114,10 @@ pub(super) struct Replica {
     pub(super) is_leader: bool,
     pub(super) kind: ReplicaKind,
     pub(super) is_dup: bool,
+    /// `complex_table_type`: the name is that of a view or a synonym, and the rest is its first
+    /// table's. Of an answer for several tables all rows say what the last such name is, observed
+    /// on seekdb 1.3.0.
+    pub(super) is_alias: bool,
 }
 
 impl Replica {
@@ -159,6 +164,7 @@ pub(super) fn replicas(answer: &Rows) -> Result<Vec<Replica>, Refused> {
             kind: ReplicaKind::of(number(row, 6).unwrap_or(0)),
             is_dup: number(row, 7).is_some_and(|n: u64| n != 0),
             server: read_address(&text(8), &text(9)).ok(),
+            is_alias: number(row, 10).is_some_and(|n: u64| n != 0),
         })
     };
     let rows = answer.read()?;
@@ -190,6 +196,67 @@ pub(super) fn parts_sql(tenant: &[u8], id: u64, is_sub: bool) -> Vec<u8> {
     );
     put_name(&mut sql, tenant);
     sql.into_bytes()
+}
+
+/// What is known of a tenant besides its servers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct TenantFacts {
+    /// `tenant_id`; 0 if it is not known.
+    pub(super) id: u64,
+    /// It is in Oracle mode.
+    pub(super) is_oracle: bool,
+}
+
+/// The question for [`TenantFacts`].
+pub(super) fn tenant_facts_sql(tenant: &[u8]) -> Vec<u8> {
+    let mut sql = String::from(
+        "SELECT /*+READ_CONSISTENCY(WEAK)*/ tenant_id, compatibility_mode \
+         FROM oceanbase.DBA_OB_TENANTS WHERE tenant_name = ",
+    );
+    put_name(&mut sql, tenant);
+    sql.into_bytes()
+}
+
+/// Reads the answer.
+pub(super) fn tenant_facts(answer: &Rows) -> Result<TenantFacts, Refused> {
+    let rows = answer.read()?;
+    let row = rows.first().map(Vec::as_slice).unwrap_or_default();
+    Ok(TenantFacts {
+        id: number(row, 0).unwrap_or(0),
+        is_oracle: bytes(row, 1).eq_ignore_ascii_case(b"oracle"),
+    })
+}
+
+/// The question for the columns of tables. The tenant by its number: the view is read by key.
+pub(super) fn columns_sql(tenant: u64, ids: &[u64]) -> Vec<u8> {
+    let ids: Vec<_> = ids.iter().map(u64::to_string).collect();
+    let ids = ids.join(", ");
+    format!(
+        "SELECT /*+READ_CONSISTENCY(WEAK)*/ table_id, column_name, data_type, data_length, \
+         data_precision, data_scale, nullable, collation_type, extended_type_info \
+         FROM oceanbase.__all_virtual_column WHERE tenant_id = {tenant} AND table_id IN ({ids})"
+    )
+    .into_bytes()
+}
+
+/// Reads columns, each with the id of its table. A row that makes no sense is left out.
+pub(super) fn columns(answer: &Rows) -> Result<Vec<(u64, ColumnRow<'_>)>, Refused> {
+    let rows = answer.read()?;
+    Ok(rows.iter().filter_map(|row| column(row)).collect())
+}
+
+fn column<'a>(row: &Values<'a>) -> Option<(u64, ColumnRow<'a>)> {
+    let column = ColumnRow {
+        name: row.get(1).copied().flatten()?,
+        type_number: number(row, 2)?,
+        length: number(row, 3).unwrap_or(-1),
+        precision: number(row, 4).unwrap_or(-1),
+        scale: number(row, 5).unwrap_or(-1),
+        is_nullable: number(row, 6) != Some(0_u8),
+        collation: number(row, 7)?,
+        members: bytes(row, 8),
+    };
+    Some((number(row, 0)?, column))
 }
 
 /// The answers that describe how tables are partitioned.

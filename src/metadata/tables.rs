@@ -6,11 +6,11 @@
 //! that longer than for a moment, so what was known stays in use.
 
 use super::channel::{Channel, Env, Outcome};
-use super::table_batch::{Batch, Findings, Layout, Next, TABLES_MAX as BATCH_MAX};
-use super::table_source::is_name;
+use super::table_batch::{Batch, Findings, Layout, Next, TABLES_MAX as BATCH_MAX, Wanted};
+use super::table_source::{TenantFacts, is_name};
 use crate::base::{CoreId, Level, LinkId, Out, Output, Tick};
 use crate::partition::Product;
-use crate::routing::{Locations, Mail, Standing, TableEntry, TableKey, TableKind};
+use crate::routing::{Doubted, Locations, Mail, Standing, TableEntry, TableKey, TableKind};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,8 +23,16 @@ const UNANSWERED_MS: u64 = 1_000;
 const ABSENT_MAX: usize = 4_096;
 /// Tables that are remembered at all; the one that nobody has asked for longest makes room.
 const TABLES_MAX: usize = 65_536;
-/// Leaves of all of them together.
-const LEAVES_MAX: usize = 4 << 20;
+/// Bytes of an entry besides its leaves, and of a leaf: its place, its name, its bounds. Measured
+/// in about with tables of 1 and of 1,000 leaves.
+const ENTRY_BYTES: u64 = 1_024;
+const LEAF_BYTES: u64 = 256;
+/// Leaves that were looked up by themselves since their table was; one more and all are.
+const PARTS_MAX: usize = 1_024;
+/// What is known of a tenant is asked for again after this time.
+const TENANT_MS: u64 = 60_000;
+/// Tenants of which something is known.
+const TENANTS_MAX: usize = 1_024;
 /// Look-ups that wait; one more is not made, and its statements go without.
 const WAITING_MAX: usize = 8_192;
 
@@ -35,10 +43,39 @@ struct Known {
     layout: Option<Layout>,
     /// When it is forgotten, if it is nowhere.
     forget: Option<Tick>,
+    /// The version of the last look-up of all of it, and later ones of single leaves.
+    whole: u64,
+    parts: Vec<(u32, u64)>,
+    /// When a core asked for it last; `None`: nobody has, it was looked up in advance.
+    asked: Option<Tick>,
     /// It was asked for since the hand of the clock went by.
     was_asked: bool,
     /// Its key is in the clock; that of a table that was never anywhere is not.
     is_in_clock: bool,
+}
+
+impl Known {
+    /// What is known of those leaves is newer than a version.
+    fn is_newer(&self, wrong: u64, doubted: &Doubted) -> bool {
+        let is_leaf_newer = |leaf: &u32| {
+            self.parts
+                .iter()
+                .any(|(l, version)| l == leaf && *version > wrong)
+        };
+        match doubted {
+            _ if self.whole > wrong => true,
+            Doubted::Whole => false,
+            Doubted::Leaves(leaves) => leaves.iter().all(is_leaf_newer),
+        }
+    }
+}
+
+/// A look-up that waits.
+#[derive(Debug)]
+struct Waiting {
+    doubted: Doubted,
+    /// A core waits for it; else it is made because another leaf has moved.
+    is_asked: bool,
 }
 
 /// How often tables were asked for, and what that cost.
@@ -58,6 +95,16 @@ pub struct TableLookups {
     pub failed: u64,
     /// Entries that made room.
     pub evicted: u64,
+    /// Look-ups of single leaves.
+    pub of_leaves: u64,
+    /// Look-ups of leaves that nobody has doubted, because another leaf of their leader has moved.
+    pub followed: u64,
+    /// Tables that were looked up before somebody asked for them.
+    pub in_advance: u64,
+    /// Tables that are known now, and their bytes, about.
+    pub tables: u64,
+    /// See [`TableLookups::tables`].
+    pub bytes: u64,
 }
 
 /// The tables of one cluster.
@@ -67,11 +114,15 @@ pub(super) struct Tables {
     known: BTreeMap<Arc<TableKey>, Known>,
     /// The keys, in the order in which they are looked at for eviction.
     clock: VecDeque<Arc<TableKey>>,
-    leaves: usize,
+    bytes: u64,
+    bytes_max: u64,
     /// What is forgotten, and when.
     forgets: BTreeSet<(Tick, Arc<TableKey>)>,
     waiting: VecDeque<Arc<TableKey>>,
-    is_waiting: BTreeSet<Arc<TableKey>>,
+    wanted: BTreeMap<Arc<TableKey>, Waiting>,
+    /// What is looked up when nothing else waits.
+    advance: VecDeque<Arc<TableKey>>,
+    tenants: BTreeMap<Arc<[u8]>, (Tick, TenantFacts)>,
     batch: Option<Batch>,
     /// What the servers are, and on which connection they said it.
     product: Option<(u64, Product)>,
@@ -86,10 +137,13 @@ impl Tables {
             channel: Channel::new(link),
             known: BTreeMap::new(),
             clock: VecDeque::new(),
-            leaves: 0,
+            bytes: 0,
+            bytes_max: u64::MAX,
             forgets: BTreeSet::new(),
             waiting: VecDeque::new(),
-            is_waiting: BTreeSet::new(),
+            wanted: BTreeMap::new(),
+            advance: VecDeque::new(),
+            tenants: BTreeMap::new(),
             batch: None,
             product: None,
             version: 0,
@@ -104,8 +158,31 @@ impl Tables {
     }
 
     /// What was asked for so far.
-    pub(super) const fn counts(&self) -> TableLookups {
-        self.counts
+    pub(super) fn counts(&self) -> TableLookups {
+        TableLookups {
+            tables: self.known.len() as u64,
+            bytes: self.bytes,
+            ..self.counts
+        }
+    }
+
+    /// The tables that somebody asked for since then, and that are there.
+    pub(super) fn asked_since(&self, since: Tick) -> impl Iterator<Item = &Arc<TableKey>> {
+        let is_hot = move |known: &Known| {
+            known.asked.is_some_and(|at| at >= since) && known.entry.standing == Standing::Known
+        };
+        let all = self.known.iter();
+        all.filter(move |(_, known)| is_hot(known))
+            .map(|(key, _)| key)
+    }
+
+    /// Looks tables up before somebody asks for them, as soon as nothing else waits.
+    pub(super) fn look_up_in_advance(&mut self, keys: impl Iterator<Item = Arc<TableKey>>) {
+        for key in keys {
+            if !self.known.contains_key(&key) {
+                self.advance.push_back(key);
+            }
+        }
     }
 
     /// When the next timer is wanted.
@@ -117,38 +194,58 @@ impl Tables {
             .min()
     }
 
-    /// A statement on `core` needs a table; `wrong` is the newest version that is doubted.
+    /// A statement on `core` needs a table; `wrong` is the newest version that is doubted, and what
+    /// of it.
     pub(super) fn find(
         &mut self,
         now: Tick,
         core: CoreId,
         key: &Arc<TableKey>,
-        wrong: u64,
+        (wrong, doubted): (u64, &Doubted),
         post: &mut Vec<(CoreId, Mail)>,
     ) {
         self.counts.asked += 1;
+        let mut doubted = doubted.clone();
         if let Some(known) = self.known.get_mut(key) {
-            known.was_asked = true;
-            if known.entry.version > wrong {
+            (known.was_asked, known.asked) = (true, Some(now));
+            if known.is_newer(wrong, &doubted) {
                 // That core asked before it got it, or has made room.
                 self.counts.at_once += 1;
                 post.push((core, Mail::Table(known.entry.clone())));
                 return;
             }
+            // Of a core that has made room, or of too many leaves to remember.
+            if wrong == 0 || known.layout.is_none() || known.parts.len() >= PARTS_MAX {
+                doubted = Doubted::Whole;
+            }
+        } else {
+            doubted = Doubted::Whole;
         }
         if !is_name(&key.tenant) || !is_name(&key.database) || !is_name(&key.name) {
-            return self.settle(now, key, Findings::Absent);
+            return self.settle(now, key, Findings::Absent, (&Doubted::Whole, true));
         }
         if self.waiting.len() >= WAITING_MAX {
             let cause = format!("{WAITING_MAX} look-ups wait already");
-            return self.settle(now, key, Findings::Failed(cause));
+            return self.settle(now, key, Findings::Failed(cause), (&Doubted::Whole, true));
         }
-        if self.batch.as_ref().is_some_and(|batch| batch.has(key)) {
+        if self
+            .batch
+            .as_ref()
+            .is_some_and(|batch| batch.covers(key, &doubted))
+        {
             return;
         }
-        if self.is_waiting.insert(key.clone()) {
-            self.waiting.push_back(key.clone());
+        self.want(key, doubted, true);
+    }
+
+    fn want(&mut self, key: &Arc<TableKey>, doubted: Doubted, is_asked: bool) {
+        if let Some(waiting) = self.wanted.get_mut(key) {
+            waiting.is_asked |= is_asked;
+            return waiting.doubted.add(doubted);
         }
+        self.waiting.push_back(key.clone());
+        let waiting = Waiting { doubted, is_asked };
+        self.wanted.insert(key.clone(), waiting);
     }
 
     /// Does what is due.
@@ -158,6 +255,7 @@ impl Tables {
         candidates: &dyn Fn() -> Vec<SocketAddr>,
         out: &mut Out<'_, Mail>,
     ) {
+        self.bytes_max = env.settings.tables_bytes_max;
         while let Some((at, key)) = self.forgets.first()
             && *at <= env.now
         {
@@ -181,7 +279,7 @@ impl Tables {
             outcome = match outcome.take() {
                 Some(outcome) => self.take(env, outcome, out),
                 None if self.batch.is_none() => {
-                    let Some(batch) = self.next_batch() else {
+                    let Some(batch) = self.next_batch(env.now) else {
                         return;
                     };
                     let question = batch.question();
@@ -202,11 +300,16 @@ impl Tables {
 
     /// As many waiting tables as go into one look-up: of the first one's database. Two spellings of
     /// a name are not asked for together: a server may take them for one.
-    fn next_batch(&mut self) -> Option<Batch> {
-        let first = self.waiting.front()?.clone();
+    fn next_batch(&mut self, now: Tick) -> Option<Batch> {
+        let is_advance = self.waiting.is_empty();
+        let queue = match is_advance {
+            true => &mut self.advance,
+            false => &mut self.waiting,
+        };
+        let first = queue.front()?.clone();
         let mut taken: Vec<Arc<TableKey>> = vec![];
         let mut left = VecDeque::new();
-        for key in std::mem::take(&mut self.waiting) {
+        for key in std::mem::take(queue) {
             let is_of = key.tenant == first.tenant && key.database == first.database;
             let is_twin = |other: &Arc<TableKey>| other.name.eq_ignore_ascii_case(&key.name);
             if is_of && taken.len() < BATCH_MAX && !taken.iter().any(is_twin) {
@@ -215,16 +318,42 @@ impl Tables {
                 left.push_back(key);
             }
         }
-        self.waiting = left;
+        *queue = left;
+        if is_advance {
+            // Somebody may have asked for one meanwhile.
+            taken.retain(|key| !self.known.contains_key(key));
+            self.counts.in_advance += taken.len() as u64;
+            if taken.is_empty() {
+                return self.next_batch(now);
+            }
+        }
         let tables = taken.into_iter().map(|key| {
-            self.is_waiting.remove(&key);
+            let waiting = self.wanted.remove(&key);
             let layout = self.known.get(&key).and_then(|known| known.layout.clone());
-            (key, layout)
+            let doubted = waiting
+                .as_ref()
+                .map_or(Doubted::Whole, |w| w.doubted.clone());
+            if let Doubted::Leaves(leaves) = &doubted {
+                match waiting.as_ref().is_some_and(|w| w.is_asked) {
+                    true => self.counts.of_leaves += leaves.len() as u64,
+                    false => self.counts.followed += leaves.len() as u64,
+                }
+            }
+            Wanted {
+                key,
+                known: layout,
+                doubted,
+                is_asked: waiting.is_some_and(|w| w.is_asked),
+            }
         });
+        let tables = tables.collect();
         let product = self.product.filter(|(on, _)| *on == self.channel.logins());
+        let tenant = self.tenants.get(&first.tenant);
+        let tenant = tenant.filter(|(until, _)| now < *until);
         Some(Batch::new(
-            tables.collect(),
+            tables,
             product.map(|(_, product)| product),
+            tenant.map(|(_, facts)| *facts),
         ))
     }
 
@@ -240,6 +369,13 @@ impl Tables {
         if let Some(product) = batch.product() {
             self.product = Some((self.channel.logins(), product));
         }
+        if let Some((tenant, facts)) = batch.learnt_tenant() {
+            if self.tenants.len() >= TENANTS_MAX {
+                self.tenants.clear();
+            }
+            self.tenants
+                .insert(tenant, (env.now.after_ms(TENANT_MS), facts));
+        }
         match taken {
             Ok(Next::Ask(sql)) => {
                 self.batch = Some(batch);
@@ -247,9 +383,17 @@ impl Tables {
             }
             Ok(Next::Done) => {
                 self.channel.finish();
-                for (key, findings) in batch.finish() {
+                for (wanted, findings) in batch.finish() {
                     self.counts.looked_up += 1;
-                    self.settle(env.now, &key, findings);
+                    let before = self
+                        .known
+                        .get(&wanted.key)
+                        .map(|k| k.entry.locations.clone());
+                    let (doubted, is_asked) = (&wanted.doubted, wanted.is_asked);
+                    self.settle(env.now, &wanted.key, findings, (doubted, is_asked));
+                    if let Some(before) = before {
+                        self.look_up_others(&wanted, &before);
+                    }
                 }
                 None
             }
@@ -261,8 +405,8 @@ impl Tables {
     }
 
     fn failed(&mut self, now: Tick, batch: Batch, causes: &str, out: &mut Out<'_, Mail>) {
-        let keys: Vec<_> = batch.keys().collect();
-        let (tables, first) = (keys.len(), keys.first().map(|key| key.as_name()));
+        let all: Vec<_> = batch.wanted().collect();
+        let (tables, first) = (all.len(), all.first().map(|wanted| wanted.key.as_name()));
         let name = |of: fn(&crate::routing::TableName<'_>) -> Vec<u8>| {
             let bytes = first.as_ref().map(of).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
@@ -271,19 +415,57 @@ impl Tables {
         let line = format!("tenant={tenant:?} table={table:?} tables={tables} cause={causes:?}");
         let log = Output::Log(Level::Warn, "table_lookup_failed", line);
         out.list.push(log);
-        for key in keys {
-            self.settle(now, &key, Findings::Failed(causes.into()));
+        for wanted in all {
+            let findings = Findings::Failed(causes.into());
+            self.settle(
+                now,
+                &wanted.key,
+                findings,
+                (&Doubted::Whole, wanted.is_asked),
+            );
+        }
+    }
+
+    /// A leaf has another leader: leaves that had the same one before probably have, too.
+    fn look_up_others(&mut self, wanted: &Wanted, before: &Locations) {
+        let (Doubted::Leaves(leaves), true) = (&wanted.doubted, wanted.is_asked) else {
+            return;
+        };
+        let Some(known) = self.known.get(&wanted.key) else {
+            return;
+        };
+        let after = &known.entry.locations;
+        let moved = leaves
+            .iter()
+            .filter(|l| before.leader(**l) != after.leader(**l));
+        let from: Vec<_> = moved.filter_map(|l| before.leader(*l)).collect();
+        let all = 0..after.leaves().len() as u32;
+        let others = all.filter(|l| {
+            !leaves.contains(l)
+                && after
+                    .leader(*l)
+                    .is_some_and(|leader| from.contains(&leader))
+        });
+        let others: smallvec::SmallVec<_> = others.collect();
+        if !others.is_empty() {
+            self.want(&wanted.key, Doubted::Leaves(others), false);
         }
     }
 
     /// A look-up is over: what it found becomes the entry.
-    fn settle(&mut self, now: Tick, key: &Arc<TableKey>, findings: Findings) {
+    fn settle(
+        &mut self,
+        now: Tick,
+        key: &Arc<TableKey>,
+        findings: Findings,
+        (doubted, is_asked): (&Doubted, bool),
+    ) {
         let old = self.known.remove(key);
         if let Some(at) = old.as_ref().and_then(|old| old.forget) {
             self.forgets.remove(&(at, key.clone()));
         }
         if let Some(old) = &old {
-            self.leaves -= old.entry.locations.leaves().len();
+            self.bytes -= bytes_of(&old.entry);
         }
         let (kind, standing, layout, rows, keep_ms) = match findings {
             Findings::Placed(layout, rows) => {
@@ -316,14 +498,17 @@ impl Tables {
             (None, before) => before.unwrap_or_default(),
             (Some(rows), before) => {
                 let tablets = layout.as_ref().map_or(0, |layout| layout.tablets.len());
-                let new = Locations::new(tablets.max(1) as u32, &rows);
+                let leaves = tablets.max(1) as u32;
+                let new = match (doubted, &before) {
+                    (Doubted::Leaves(list), Some(before)) => before.with(list, &rows),
+                    _ => Locations::new(leaves, &rows),
+                };
                 // The same place is the same value: that is how cores see that nothing moved.
                 before
                     .filter(|b| **b == new)
                     .unwrap_or_else(|| Arc::new(new))
             }
         };
-        self.leaves += locations.leaves().len();
         self.version += 1;
         let entry = Arc::new(TableEntry {
             key: key.clone(),
@@ -337,8 +522,21 @@ impl Tables {
             is_dup: locations.has_dup(),
             locations,
         });
+        self.bytes += bytes_of(&entry);
         self.news.push(entry.clone());
-        let was_in_clock = old.is_some_and(|old| old.is_in_clock);
+        let (was_in_clock, asked) = old
+            .as_ref()
+            .map_or((false, None), |o| (o.is_in_clock, o.asked));
+        let asked = asked.or_else(|| is_asked.then_some(now));
+        let (whole, parts) = match (doubted, old) {
+            (Doubted::Leaves(leaves), Some(mut old)) => {
+                old.parts.retain(|(leaf, _)| !leaves.contains(leaf));
+                old.parts
+                    .extend(leaves.iter().map(|leaf| (*leaf, self.version)));
+                (old.whole, old.parts)
+            }
+            _ => (self.version, vec![]),
+        };
         if !was_in_clock && keep_ms.is_none() {
             self.clock.push_back(key.clone());
         }
@@ -350,6 +548,9 @@ impl Tables {
             entry,
             layout,
             forget,
+            whole,
+            parts,
+            asked,
             was_asked: true,
             is_in_clock: was_in_clock || keep_ms.is_none(),
         };
@@ -359,7 +560,7 @@ impl Tables {
         {
             self.forget(now, &oldest);
         }
-        while self.known.len() > TABLES_MAX || self.leaves > LEAVES_MAX && self.known.len() > 1 {
+        while self.known.len() > TABLES_MAX || self.bytes > self.bytes_max && self.clock.len() > 1 {
             self.evict(now);
         }
     }
@@ -391,7 +592,7 @@ impl Tables {
                 self.clock.retain(|k| k != key);
             }
         }
-        self.leaves -= known.entry.locations.leaves().len();
+        self.bytes -= bytes_of(&known.entry);
         self.version += 1;
         let mut entry = TableEntry::clone(&known.entry);
         entry.version = self.version;
@@ -399,4 +600,9 @@ impl Tables {
         entry.published = now;
         self.news.push(Arc::new(entry));
     }
+}
+
+/// Bytes of an entry, about.
+fn bytes_of(entry: &TableEntry) -> u64 {
+    ENTRY_BYTES + entry.locations.leaves().len() as u64 * LEAF_BYTES
 }

@@ -7,7 +7,7 @@
 use super::channel::{Channel, Env, Outcome};
 use super::source::{self, Complaints, Listed, Print};
 use crate::base::{CoreId, Event, Level, LinkId, Out, Output, Rng, Tick};
-use crate::routing::{Mail, Standing, Tenant};
+use crate::routing::{Mail, Standing, Tenant, ZoneList};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub(super) struct Tenants {
     lookups: u64,
     /// When the cluster's list of tenants was read last.
     listed_at: Tick,
+    /// The primary zones of that list.
+    primary_zones: BTreeMap<Box<[u8]>, ZoneList>,
 }
 
 impl Tenants {
@@ -72,6 +74,7 @@ impl Tenants {
             news: vec![],
             lookups: 0,
             listed_at: Tick(0),
+            primary_zones: BTreeMap::new(),
         }
     }
 
@@ -163,11 +166,37 @@ impl Tenants {
             }
         }
         self.listed_at = now;
+        if let Some(list) = list {
+            self.take_primary_zones(now, list);
+        }
         for name in gone {
             self.forget(now, &name);
         }
         for name in doubted {
             self.look_up(name);
+        }
+    }
+
+    /// Tenants whose primary zone has changed are told to the cores at once.
+    fn take_primary_zones(&mut self, now: Tick, list: &[Listed]) {
+        let zones = |t: &Listed| (t.name.as_slice().into(), ZoneList::of(&t.primary_zone));
+        self.primary_zones = list.iter().map(zones).collect();
+        let is_other = |(name, known): &(&Arc<[u8]>, &Known)| {
+            let listed = self.primary_zones.get::<[u8]>(name);
+            listed.is_some_and(|zone| *zone != known.entry.primary_zone)
+        };
+        let changed = self.known.iter().filter(is_other);
+        let changed: Vec<_> = changed.map(|(name, _)| name.clone()).collect();
+        for name in changed {
+            let Some(known) = self.known.get(&name) else {
+                continue;
+            };
+            let (servers, standing) = (known.entry.servers.clone(), known.entry.standing.clone());
+            let entry = self.entry(now, &name, servers, standing);
+            if let Some(known) = self.known.get_mut(&name) {
+                known.entry = entry.clone();
+            }
+            self.news.push(entry);
         }
     }
 
@@ -361,6 +390,11 @@ impl Tenants {
             name: name.clone(),
             version: self.version,
             servers,
+            primary_zone: self
+                .primary_zones
+                .get::<[u8]>(name)
+                .cloned()
+                .unwrap_or_default(),
             standing,
             published: now,
         })

@@ -113,6 +113,85 @@ pub(super) fn column(name: &[u8], declared: &str, collation: u32) -> Option<Colu
     })
 }
 
+/// A row of `__all_virtual_column`.
+#[derive(Clone, Copy, Debug)]
+pub struct ColumnRow<'a> {
+    /// `column_name`
+    pub name: &'a [u8],
+    /// `data_type`: an object type number.
+    pub type_number: u32,
+    /// `data_length`: characters of a text.
+    pub length: i32,
+    /// `data_precision`
+    pub precision: i32,
+    /// `data_scale`
+    pub scale: i32,
+    /// `nullable`
+    pub is_nullable: bool,
+    /// `collation_type`
+    pub collation: u32,
+    /// `extended_type_info`: the members of ENUM and SET. Their number, then of each the length,
+    /// the bytes and a 0; numbers as in bounds, 7 bits in a byte, the low ones first. Observed on
+    /// seekdb 1.3.0.
+    pub members: &'a [u8],
+}
+
+impl ColumnRow<'_> {
+    /// The members of ENUM and SET; none if they cannot be read.
+    pub(super) fn members(&self) -> Vec<Vec<u8>> {
+        let mut rest = self.members;
+        let read = |rest: &mut &[u8]| {
+            let count = varint(rest)?;
+            let mut all = Vec::new();
+            for _ in 0..count {
+                let len = usize::try_from(varint(rest)?).ok()?;
+                all.push(rest.get(..len)?.to_vec());
+                *rest = rest.get(len + 1..)?;
+            }
+            rest.is_empty().then_some(all)
+        };
+        match rest {
+            [] => Vec::new(),
+            _ => read(&mut rest).unwrap_or_default(),
+        }
+    }
+
+    /// A column that is no key.
+    pub(super) fn column(&self, product: Product) -> Option<Column> {
+        let kind = Kind::of(self.type_number, product)?;
+        let is_text = matches!(kind, Kind::Char | Kind::Varchar);
+        let is_whole = matches!(kind, Kind::Int { .. });
+        Some(Column {
+            name: self.name.to_vec(),
+            index: -1,
+            kind,
+            collation: Collation::of(self.collation),
+            length: if is_text { self.length } else { -1 },
+            precision: if is_whole { -1 } else { self.precision },
+            scale: self.scale,
+            is_unsigned: matches!(self.type_number, 6..=10 | 13 | 14 | 16),
+            is_nullable: Some(self.is_nullable),
+            generated: Vec::new(),
+            default: Default::Unknown,
+            members: self.members(),
+        })
+    }
+}
+
+/// A number of 7 bits in a byte, the low ones first.
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (first, behind) = rest.split_first()?;
+        *rest = behind;
+        number |= u64::from(first & 0x7F) << shift;
+        if first & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,5 +218,56 @@ mod tests {
         );
         assert_eq!(of("datetime"), Some((Kind::MysqlDateTime, -1, -1)));
         assert_eq!(of("json"), None);
+    }
+
+    /// As a kernel writes `enum('red','x y','a''b,','\u{6570}')`.
+    const MEMBERS: &[u8] = b"\x04\x03red\0\x03x y\0\x04a'b,\0\x03\xE6\x95\xB0\0";
+
+    #[test]
+    fn rows_of_columns_are_read() {
+        let row = ColumnRow {
+            name: b"c",
+            type_number: 32,
+            length: 4,
+            precision: -1,
+            scale: -1,
+            is_nullable: false,
+            collation: 45,
+            members: MEMBERS,
+        };
+        let wanted = ["red", "x y", "a'b,", "\u{6570}"].map(|m| m.as_bytes().to_vec());
+        assert_eq!(row.members(), wanted);
+        for cut in 1..MEMBERS.len() {
+            let members = &MEMBERS[..cut];
+            assert!(ColumnRow { members, ..row }.members().is_empty(), "{cut}");
+        }
+        let of = |type_number, length, precision, scale| {
+            let members = &[][..];
+            let row = ColumnRow {
+                type_number,
+                length,
+                precision,
+                scale,
+                members,
+                ..row
+            };
+            row.column(Product::SeekDb)
+        };
+        // What the rows and the words of the same columns say is the same.
+        for (row, words) in [
+            (of(22, 30, -1, -1), "varchar(30) not null"),
+            (of(39, 0, 10, 2), "decimal(10,2) not null"),
+            (of(10, 0, 20, 0), "bigint unsigned not null"),
+            (of(42, 0, 22, 3), "datetime(3) not null"),
+            (of(31, 0, 5, 0), "bit(5) not null"),
+        ] {
+            let (row, words) = (row.expect(words), column(b"c", words, 45).expect(words));
+            let facts = |c: &Column| (c.kind, c.length, c.is_unsigned, c.is_nullable);
+            assert_eq!(facts(&row), facts(&words));
+            if words.kind == Kind::DecimalInt {
+                assert_eq!((row.precision, row.scale), (words.precision, words.scale));
+            }
+        }
+        assert_eq!(of(36, 0, 0, 0), None, "JSON");
     }
 }

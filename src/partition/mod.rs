@@ -38,6 +38,7 @@ pub use answer::{Answer, Certainty, Request, leaves};
 pub use charset::TextCharset;
 pub use collation::Collation;
 pub use column::{Column, Default, Kind, Product};
+pub use declared::ColumnRow;
 pub use leaves::LeafSet;
 pub use object::Bound;
 pub use session::Context;

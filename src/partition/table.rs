@@ -2,6 +2,7 @@
 
 use super::collation::Collation;
 use super::column::{Column, Default, Kind, Product};
+use super::declared::ColumnRow;
 use super::object::{Bound, Object, Objects};
 use super::quick::HashKey;
 use super::value::Key;
@@ -283,25 +284,50 @@ impl Table {
     /// as `SHOW COLUMNS` writes it. A declaration that is not understood adds nothing.
     pub fn declare(&mut self, name: &[u8], declared: &str, collation: u32) {
         let members = super::declared::members(declared);
-        let mut is_key = false;
-        for column in self.columns.iter_mut().filter(|c| same_name(&c.name, name)) {
-            is_key = true;
-            column.members.clone_from(&members);
-            let is_not_null = declared.to_ascii_lowercase().contains("not null");
-            column.is_nullable.get_or_insert(!is_not_null);
-        }
-        let is_source = self.formulas.iter().flatten().any(|formula| {
-            formula
-                .names()
-                .iter()
-                .any(|n| same_name(bare_name(n), name))
-        });
-        if !is_key
-            && is_source
+        let is_nullable = !declared.to_ascii_lowercase().contains("not null");
+        if !self.declare_key(name, members, is_nullable)
+            && self.computes_from(name)
             && let Some(column) = super::declared::column(name, declared, collation)
         {
             self.sources.push(column);
         }
+    }
+
+    /// The same, from a row of `__all_virtual_column`.
+    pub fn declare_column(&mut self, row: &ColumnRow<'_>, product: Product) {
+        if !self.declare_key(row.name, row.members(), row.is_nullable)
+            && self.computes_from(row.name)
+            && let Some(column) = row.column(product)
+        {
+            self.sources.push(column);
+        }
+    }
+
+    /// [`Table::declare_column`] would add something: without it some leaves cannot be told.
+    #[must_use]
+    pub fn needs_columns(&self) -> bool {
+        let has_members = |c: &Column| matches!(c.kind, Kind::Enum | Kind::Set);
+        self.columns.iter().any(has_members) || self.formulas.iter().any(Option::is_some)
+    }
+
+    /// Adds to a key column; false: it is none.
+    fn declare_key(&mut self, name: &[u8], members: Vec<Vec<u8>>, is_nullable: bool) -> bool {
+        let mut keys = self.columns.iter_mut().filter(|c| same_name(&c.name, name));
+        let Some(column) = keys.next() else {
+            return false;
+        };
+        column.members = members;
+        column.is_nullable.get_or_insert(is_nullable);
+        true
+    }
+
+    /// A generated key is computed from that column.
+    fn computes_from(&self, name: &[u8]) -> bool {
+        let has = |formula: &Formula| {
+            let names = formula.names();
+            names.iter().any(|n| same_name(bare_name(n), name))
+        };
+        self.formulas.iter().flatten().any(has)
     }
 
     /// Its leaves, in order: the number of a leaf in a set is its place here.

@@ -454,6 +454,7 @@ fn a_tenants_servers_are_all_there_are() {
         name: b"t".as_slice().into(),
         version: 1,
         servers: vec![at(2), at(3)].into(),
+        primary_zone: crate::routing::ZoneList::default(),
         standing: Standing::Known,
         published: Tick(0),
     });

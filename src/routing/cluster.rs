@@ -1,5 +1,6 @@
 //! What is known of a cluster: its servers, its zones, and how well they are known.
 
+use super::ZoneList;
 use crate::base::Tick;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -122,8 +123,8 @@ pub struct Zone {
     pub kind: ZoneKind,
     /// STATUS is INACTIVE: it is stopped as a whole.
     pub is_stopped: bool,
-    /// It merges (major compaction) as a whole, and answers slowly meanwhile. OceanBase 4 has no
-    /// such state: false there.
+    /// Some tenant is in a major compaction here, and not in every zone: it answers slowly
+    /// meanwhile. False unless the settings ask for it.
     pub is_merging: bool,
 }
 
@@ -140,6 +141,8 @@ pub struct Cluster {
     pub servers: Arc<[Server]>,
     /// In the order of the list; empty without cluster views.
     pub zones: Arc<[Zone]>,
+    /// The primary zone of the sys tenant; of other tenants: [`super::Tenant::primary_zone`].
+    pub primary_zone: ZoneList,
     /// The cluster has said which servers it has. Without, every tenant is on all of them.
     pub has_views: bool,
     /// How well this is known.

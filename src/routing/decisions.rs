@@ -1,52 +1,56 @@
 //! The decisions of one core, counted by their reasons.
 
 use super::{Hit, Reason};
+use std::cell::Cell;
 
-/// How often each reason decided, and what the replies said about it.
+/// How often each reason decided, and what the replies said about it. Counted through a shared
+/// reference: whoever decides only reads the replica that these numbers are kept beside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decisions {
-    made: [u64; Reason::COUNT],
-    hits: [[u64; 3]; Reason::COUNT],
+    made: [Cell<u64>; Reason::COUNT],
+    hits: [[Cell<u64>; 3]; Reason::COUNT],
 }
 
 impl Default for Decisions {
     fn default() -> Self {
         Self {
-            made: [0; Reason::COUNT],
-            hits: [[0; 3]; Reason::COUNT],
+            made: std::array::from_fn(|_| Cell::new(0)),
+            hits: std::array::from_fn(|_| std::array::from_fn(|_| Cell::new(0))),
         }
     }
 }
 
 impl Decisions {
     /// A statement was sent, or refused, for this reason.
-    pub fn decided(&mut self, reason: Reason) {
-        if let Some(count) = self.made.get_mut(reason.index()) {
-            *count += 1;
+    pub fn decided(&self, reason: Reason) {
+        if let Some(count) = self.made.get(reason.index()) {
+            count.set(count.get() + 1);
         }
     }
 
     /// Its reply said this.
-    pub fn answered(&mut self, reason: Reason, hit: Hit) {
-        let counts = self.hits.get_mut(reason.index());
-        if let Some(count) = counts.and_then(|counts| counts.get_mut(hit as usize)) {
-            *count += 1;
+    pub fn answered(&self, reason: Reason, hit: Hit) {
+        if let Some(count) = self.count_of(reason, hit) {
+            count.set(count.get() + 1);
         }
+    }
+
+    fn count_of(&self, reason: Reason, hit: Hit) -> Option<&Cell<u64>> {
+        let counts = self.hits.get(reason.index())?;
+        counts.get(hit as usize)
     }
 
     /// How many were decided for a reason.
     #[must_use]
     pub fn made(&self, reason: Reason) -> u64 {
-        self.made.get(reason.index()).copied().unwrap_or(0)
+        self.made.get(reason.index()).map_or(0, Cell::get)
     }
 
     /// How many replies to them said this. [`Hit::Unknown`] is kept apart: a reply without the flag
     /// is no hit.
     #[must_use]
     pub fn seen(&self, reason: Reason, hit: Hit) -> u64 {
-        let counts = self.hits.get(reason.index());
-        let count = counts.and_then(|counts| counts.get(hit as usize));
-        count.copied().unwrap_or(0)
+        self.count_of(reason, hit).map_or(0, Cell::get)
     }
 }
 
@@ -56,7 +60,7 @@ mod tests {
 
     #[test]
     fn unknown_is_no_hit() {
-        let mut decisions = Decisions::default();
+        let decisions = Decisions::default();
         for hit in [Hit::Yes, Hit::Unknown, Hit::Unknown, Hit::No] {
             decisions.decided(Reason::Leader);
             decisions.answered(Reason::Leader, hit);

@@ -36,6 +36,7 @@ pub(super) fn cluster(zones: &[(&str, &str, &str)]) -> Cluster {
         version: 1,
         servers: numbered.map(server).collect(),
         zones: zones.iter().map(zone).collect(),
+        primary_zone: crate::routing::ZoneList::default(),
         has_views: true,
         health: Health::Ready,
         published: Tick(0),

@@ -1,6 +1,7 @@
 //! What an administrator's session, the metadata core and the other cores say to each other.
 
-use crate::base::{CoreId, Key};
+use super::{Decisions, TableCounts, TableEntry, TableKey};
+use crate::base::{CoreId, Key, Tick};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -38,6 +39,21 @@ pub struct Answer {
     pub ends: bool,
 }
 
+/// What cores are asked to describe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// Their sessions.
+    Sessions,
+    /// The clusters and tenants of their replicas.
+    Replica,
+    /// The tables of their replicas.
+    Tables,
+    /// What they have counted about tables and decisions.
+    RouteCounts,
+    /// The tables that statements went by since they were asked last.
+    TableUses,
+}
+
 /// What one core says of itself.
 #[derive(Clone, Debug)]
 pub enum Listed {
@@ -45,6 +61,38 @@ pub enum Listed {
     Sessions(Vec<SessionRow>),
     /// The entries of its replica.
     Replica(Vec<Stamp>),
+    /// Its tables.
+    Tables(Vec<TableRow>),
+    /// Its counters.
+    RouteCounts(Box<RouteCounts>),
+    /// Used tables, and how many statements went by each.
+    TableUses(Vec<(Arc<TableKey>, u32)>),
+}
+
+/// One table of one core's replica.
+#[derive(Clone, Debug)]
+pub struct TableRow {
+    /// Whose replica it is.
+    pub core: CoreId,
+    /// What it knows.
+    pub entry: Arc<TableEntry>,
+    /// When it was told.
+    pub installed: Tick,
+    /// The entry is doubted, and is asked for when it is used next.
+    pub is_doubted: bool,
+    /// It was asked for, and no answer has come.
+    pub is_asked: bool,
+    /// Statements that went by it, since somebody counted.
+    pub uses: u32,
+}
+
+/// What one core has counted about routing.
+#[derive(Clone, Debug, Default)]
+pub struct RouteCounts {
+    /// Its tables.
+    pub tables: TableCounts,
+    /// Its decisions.
+    pub decisions: Decisions,
 }
 
 /// One entry of one core's replica.

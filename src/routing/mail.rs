@@ -1,6 +1,6 @@
 //! What serving cores and the metadata core tell each other.
 
-use super::{Answer, Ask, Cluster, Listed, TableEntry, TableKey, Tenant};
+use super::{Answer, Ask, Cluster, Doubted, Listed, Subject, TableEntry, TableKey, Tenant};
 use crate::base::{CoreId, Errno};
 use crate::config;
 use std::net::SocketAddr;
@@ -37,6 +37,8 @@ pub enum Mail {
         key: Arc<TableKey>,
         /// This version is doubted, older ones too; 0: nothing is known.
         wrong: u64,
+        /// What of it.
+        doubted: Doubted,
     },
     /// Metadata core to serving core: the first round is over, every configured cluster is known.
     Primed,
@@ -59,12 +61,12 @@ pub enum Mail {
     Ask(Box<Ask>),
     /// Metadata core to serving core: what the administrator gets.
     Answer(Box<Answer>),
-    /// Metadata core to serving core: describe your sessions, or your replica.
+    /// Metadata core to serving core: describe something of yours.
     List {
         /// Comes back with the answer.
         inquiry: u64,
-        /// The replica, not the sessions.
-        of_replica: bool,
+        /// What.
+        of: Subject,
     },
     /// Serving core to metadata core: the answer to [`Mail::List`].
     Listed {

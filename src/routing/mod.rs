@@ -8,6 +8,7 @@
 //! * `consistency.rs`, `policy.rs`, `order.rs`, `class.rs`: OBProxy's tables of rules, as data.
 //! * `route.rs`: a statement's way: look-ups, leaves, choice.
 //! * `choose.rs`, `draw.rs`: the choice among servers.
+//! * `explain.rs`: EXPLAIN ROUTE.
 //! * `feedback.rs`: what a reply says about the choice.
 
 mod blocks;
@@ -18,10 +19,12 @@ mod cluster;
 mod consistency;
 mod decisions;
 mod draw;
+mod explain;
 mod feedback;
 #[cfg(test)]
 mod fixture;
 mod inquiry;
+mod json;
 mod loads;
 mod mail;
 mod order;
@@ -31,6 +34,7 @@ mod preferences;
 mod reason;
 mod replica;
 mod route;
+mod rules;
 mod table;
 mod tables;
 mod tenant;
@@ -44,19 +48,24 @@ pub use consistency::{
     Consistency, ConsistencyFacts, Level, StrongBy, WeakBy, consistency, forces_master,
 };
 pub use decisions::Decisions;
+pub use explain::{COLUMN as EXPLAIN_COLUMN, Format as ExplainFormat, Plan};
 pub use feedback::{Fault, Hit, Reply, Verdict, WeakFeedback, judge, take_fault};
-pub use inquiry::{Answer, Ask, Listed, SessionRow, SessionState, Stamp};
+pub use inquiry::{
+    Answer, Ask, Listed, RouteCounts, SessionRow, SessionState, Stamp, Subject, TableRow,
+};
 pub use loads::Loads;
 pub use mail::Mail;
 pub use order::{Order, Ordered};
 pub use pick::{pick, should_leave};
 pub use policy::{Policy, PolicyFacts, SaidConsistency, policy, weak_policy, zone_policy};
-pub use preferences::{Preferences, ZoneList, targets};
+pub use preferences::{Preferences, Said, ZoneList, targets};
 pub use reason::Reason;
 pub use replica::Replica;
 pub use route::{Routed, Statement, route};
+pub use rules::{Login, RoutingRules, TableRules};
 pub use table::{
-    Held, LeafPlace, Locations, ReplicaKind, Row, Share, TableEntry, TableKey, TableKind, TableName,
+    Doubted, Held, LeafPlace, Locations, ReplicaKind, Row, Share, TableEntry, TableKey, TableKind,
+    TableName,
 };
-pub use tables::{COLD_WAIT_MS, Found, STALE_WAIT_MS, TableCounts, Tables};
+pub use tables::{Found, TableCounts, Tables};
 pub use tenant::{SYS, Standing, Tenant};

@@ -95,6 +95,7 @@ mod tests {
             version: 1,
             servers: states.iter().enumerate().map(server).collect(),
             zones: Arc::new([]),
+            primary_zone: crate::routing::ZoneList::default(),
             has_views: true,
             health: Health::Ready,
             published: Tick(0),
@@ -107,6 +108,7 @@ mod tests {
             name: b"t".as_slice().into(),
             version: 1,
             servers: servers.iter().map(|&n| at(n)).collect(),
+            primary_zone: crate::routing::ZoneList::default(),
             standing: Standing::Known,
             published: Tick(0),
         }

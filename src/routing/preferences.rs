@@ -3,14 +3,25 @@
 use super::policy::{SaidConsistency, weak_policy, zone_policy};
 use super::{Ordered, class};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Most servers of a `target_db_server` list; more are left out.
 const TARGETS_MAX: usize = 16;
 
 /// Zones in groups: `z1,z2;z3` tries z1 and z2 alike, then z3. Source: routing facts, section 6.10.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneList {
-    zones: Vec<(u8, Box<str>)>,
+    /// Shared by all sessions of a tenant.
+    zones: Arc<[(u8, Box<str>)]>,
+}
+
+impl Default for ZoneList {
+    /// No zone. Empty lists have no memory of their own.
+    fn default() -> Self {
+        Self {
+            zones: Arc::default(),
+        }
+    }
 }
 
 impl ZoneList {
@@ -34,7 +45,7 @@ impl ZoneList {
 
     /// It names no zone.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.zones.is_empty()
     }
 
@@ -71,7 +82,7 @@ pub struct Preferences {
     pub said: SaidConsistency,
     /// `proxy_primary_zone_name`
     pub proxy_primary_zone: ZoneList,
-    /// The tenant's primary zone.
+    /// The tenant's primary zone ([`super::Tenant::primary_zone`]).
     pub primary_zone: ZoneList,
     /// `enable_primary_zone`
     pub uses_primary_zone: bool,
@@ -81,6 +92,8 @@ pub struct Preferences {
     pub is_random: bool,
     /// `disable_merge_status_check`
     pub ignores_merging: bool,
+    /// `enable_partition_table_route`: which leaves a statement touches is calculated.
+    pub calculates: bool,
     /// The setting `target_db_server`.
     pub targets: Vec<SocketAddr>,
 }
@@ -99,12 +112,40 @@ impl Default for Preferences {
             keeps_server: true,
             is_random: false,
             ignores_merging: false,
+            calculates: true,
             targets: vec![],
         }
     }
 }
 
+/// What a session has said by its variables; `None`: nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Said<'a> {
+    /// `@proxy_idc_name`
+    pub idc: Option<&'a str>,
+    /// `@proxy_route_policy`
+    pub weak_policy: Option<&'a str>,
+    /// `ob_route_policy`
+    pub zone_policy: Option<u64>,
+    /// `ob_read_consistency`
+    pub consistency: SaidConsistency,
+}
+
 impl Preferences {
+    /// Puts what the session has said in place of what the settings say.
+    pub fn heed(&mut self, said: &Said<'_>) {
+        if let Some(idc) = said.idc {
+            self.idc = idc.into();
+        }
+        if let Some(word) = said.weak_policy {
+            self.set_weak_policy(word);
+        }
+        if let Some(number) = said.zone_policy {
+            self.zone_policy = zone_policy(number);
+        }
+        self.said = said.consistency;
+    }
+
     /// Sets the policy of weak reads by its word.
     pub fn set_weak_policy(&mut self, word: &str) {
         self.weak_policy = weak_policy(word);
@@ -112,7 +153,7 @@ impl Preferences {
 
     /// The zones that a statement must keep to, if it must.
     #[must_use]
-    pub const fn pinned_zones(&self) -> Option<&ZoneList> {
+    pub fn pinned_zones(&self) -> Option<&ZoneList> {
         match self.proxy_primary_zone.is_empty() {
             true => None,
             false => Some(&self.proxy_primary_zone),

@@ -1,7 +1,11 @@
 //! A core's read-only copy of what is known about clusters and tenants.
 
-use super::{Cluster, Stamp, Standing, TableEntry, Tables, Tenant};
+use super::{
+    Cluster, Decisions, Listed, RouteCounts, Stamp, Standing, Subject, TableEntry, TableRules,
+    Tables, Tenant,
+};
 use crate::base::{CoreId, Tick};
+use crate::config;
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -25,6 +29,7 @@ struct Placed {
 pub struct Replica {
     clusters: HashMap<Arc<str>, Slot>,
     tables: Tables,
+    decisions: Decisions,
     /// The cluster of logins that name none: the first configured one.
     default: Option<Arc<str>>,
     is_primed: bool,
@@ -91,6 +96,31 @@ impl Replica {
     /// The same, to ask for them and to doubt them.
     pub const fn tables_mut(&mut self) -> &mut Tables {
         &mut self.tables
+    }
+
+    /// The settings have changed.
+    pub fn set_settings(&mut self, settings: &config::Settings) {
+        self.tables.set_rules(TableRules::of(settings));
+    }
+
+    /// The decisions of this core; counted by whoever makes them.
+    #[must_use]
+    pub const fn decisions(&self) -> &Decisions {
+        &self.decisions
+    }
+
+    /// What an administrator asks of this replica; `None`: it is not about the replica.
+    pub fn list(&mut self, core: CoreId, of: Subject) -> Option<Listed> {
+        Some(match of {
+            Subject::Sessions => return None,
+            Subject::Replica => Listed::Replica(self.stamps(core)),
+            Subject::Tables => Listed::Tables(self.tables.rows(core)),
+            Subject::RouteCounts => Listed::RouteCounts(Box::new(RouteCounts {
+                tables: self.tables.counts().clone(),
+                decisions: self.decisions.clone(),
+            })),
+            Subject::TableUses => Listed::TableUses(self.tables.take_uses()),
+        })
     }
 
     /// Every configured cluster has been installed once.
@@ -173,6 +203,7 @@ mod tests {
             version,
             servers: Arc::new([]),
             zones: Arc::new([]),
+            primary_zone: crate::routing::ZoneList::default(),
             has_views: true,
             health: Health::Building,
             published: Tick(0),
@@ -185,6 +216,7 @@ mod tests {
             name: b"t".as_slice().into(),
             version,
             servers: Arc::new([]),
+            primary_zone: crate::routing::ZoneList::default(),
             standing,
             published: Tick(0),
         })

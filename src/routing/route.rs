@@ -116,6 +116,7 @@ pub fn route<'a>(
             let Some(entry) = *entry else { continue };
             let touched_leaves = match entry.locations.leaves().len() {
                 1 => Touched::Only(0),
+                _ if !view.preferences.calculates => Touched::Unknown,
                 _ => leaves(&request, index),
             };
             touched.push(Target {
@@ -176,6 +177,7 @@ fn leader(view: &View<'_>, statement: &Statement<'_>, entry: &TableEntry) -> Opt
     }
     let leaf = match entry.locations.leaves().len() {
         1 => 0,
+        _ if !prefers.calculates => return None,
         _ => {
             let tables = [entry.partitions.as_deref()];
             let request = partition::Request {
@@ -226,7 +228,7 @@ fn look_up<'t, 'a>(
 }
 
 /// The whole name of a table; `None` without a database.
-fn name<'a>(statement: &Statement<'a>, written: &'a [u8]) -> Option<TableName<'a>> {
+pub(super) fn name<'a>(statement: &Statement<'a>, written: &'a [u8]) -> Option<TableName<'a>> {
     let is_plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
     let (database, name) = if written.iter().all(is_plain) {
         (statement.context.database, written)
@@ -259,7 +261,7 @@ fn leaves(request: &partition::Request<'_>, index: usize) -> Touched {
 }
 
 /// The servers that a comment of the statement names.
-fn forced(statement: &Statement<'_>) -> SmallVec<[SocketAddr; 4]> {
+pub(super) fn forced(statement: &Statement<'_>) -> SmallVec<[SocketAddr; 4]> {
     let note = statement.scan.hints.note(NoteKey::TargetServer);
     let text = note.map(|span| span.of(statement.text));
     let text = text.and_then(|text| std::str::from_utf8(text).ok());

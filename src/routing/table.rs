@@ -222,6 +222,36 @@ impl Locations {
         all
     }
 
+    /// The same places, with other replicas of some leaves.
+    #[must_use]
+    pub fn with(&self, leaves: &[u32], rows: &[Row]) -> Self {
+        let kept = self.rows().filter(|row| !leaves.contains(&row.leaf));
+        let new = rows
+            .iter()
+            .filter(|row| leaves.contains(&row.leaf))
+            .copied();
+        let mut all: Vec<_> = kept.chain(new).collect();
+        // Servers are numbered in the order of leaves, whenever those were looked up.
+        all.sort_by_key(|row| row.leaf);
+        Self::new(self.leaves.len() as u32, &all)
+    }
+
+    /// All replicas.
+    pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
+        let numbered = self.leaves.iter().zip(0..);
+        numbered.flat_map(move |(place, leaf)| {
+            place.replicas.iter().filter_map(move |held| {
+                Some(Row {
+                    leaf,
+                    server: self.server(held.server)?,
+                    is_leader: held.is_leader,
+                    kind: held.kind,
+                    is_dup: held.is_dup,
+                })
+            })
+        })
+    }
+
     /// SQL addresses of all servers that have a replica.
     #[must_use]
     pub fn servers(&self) -> &[SocketAddr] {
@@ -256,6 +286,52 @@ impl Locations {
     #[must_use]
     pub fn has_dup(&self) -> bool {
         self.shares.iter().any(|share| share.is_dup)
+    }
+}
+
+/// Leaves whose places are doubted at once; of more the whole table is doubted.
+const DOUBTED_MAX: usize = 4;
+
+/// What of a table has to be looked up again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Doubted {
+    /// All of it.
+    Whole,
+    /// These leaves, as long as the table is otherwise what it was.
+    Leaves(SmallVec<[u32; DOUBTED_MAX]>),
+}
+
+impl Doubted {
+    /// One leaf.
+    #[must_use]
+    pub fn leaf(number: u32) -> Self {
+        Self::Leaves(SmallVec::from_slice(&[number]))
+    }
+
+    /// Something else is doubted too.
+    pub fn add(&mut self, other: Self) {
+        let (Self::Leaves(list), Self::Leaves(more)) = (&mut *self, other) else {
+            *self = Self::Whole;
+            return;
+        };
+        for leaf in more {
+            if !list.contains(&leaf) {
+                list.push(leaf);
+            }
+        }
+        if list.len() > DOUBTED_MAX {
+            *self = Self::Whole;
+        }
+    }
+
+    /// All of the other is in it.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Whole, _) => true,
+            (Self::Leaves(_), Self::Whole) => false,
+            (Self::Leaves(list), Self::Leaves(others)) => others.iter().all(|l| list.contains(l)),
+        }
     }
 }
 
@@ -328,6 +404,44 @@ mod tests {
         let shares: Vec<_> = places.shares().iter().map(|s| (s.leads, s.holds)).collect();
         assert_eq!(shares, [(1, 1), (1, 2), (0, 1), (0, 0)]);
         assert!(!places.has_dup());
+    }
+
+    #[test]
+    fn single_leaves_are_replaced() {
+        let rows = [
+            row(0, 1, true),
+            row(0, 2, false),
+            row(1, 2, true),
+            row(2, 1, true),
+        ];
+        let places = Locations::new(3, &rows);
+        assert_eq!(places.with(&[], &[]), places);
+        assert_eq!(
+            places.with(&[1], &[row(1, 2, true)]),
+            places,
+            "nothing has moved"
+        );
+        let moved = places.with(
+            &[0, 1],
+            &[row(0, 2, true), row(1, 3, true), row(2, 3, true)],
+        );
+        let leaders = [0, 1, 2].map(|leaf| moved.leader(leaf));
+        assert_eq!(leaders, [Some(at(2)), Some(at(3)), Some(at(1))]);
+        assert_eq!(moved.rows().count(), 3);
+    }
+
+    #[test]
+    fn many_doubts_are_about_the_whole() {
+        let mut doubted = Doubted::leaf(3);
+        doubted.add(Doubted::leaf(3));
+        assert_eq!(doubted, Doubted::leaf(3));
+        for leaf in 4..7 {
+            doubted.add(Doubted::leaf(leaf));
+        }
+        assert!(doubted.covers(&Doubted::leaf(6)) && !doubted.covers(&Doubted::Whole));
+        doubted.add(Doubted::leaf(9));
+        assert_eq!(doubted, Doubted::Whole);
+        assert!(doubted.covers(&Doubted::leaf(1)));
     }
 
     #[test]

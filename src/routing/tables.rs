@@ -4,7 +4,7 @@
 //! that needs the entry waits for the same answer. An entry that is doubted stays in use: it is
 //! asked for again, and a statement waits for the answer for a moment only.
 
-use super::{Mail, Standing, TableEntry, TableKey, TableName};
+use super::{Doubted, Mail, Standing, TableEntry, TableKey, TableName, TableRow, TableRules};
 use crate::base::{CoreId, Tick};
 use hashbrown::HashMap;
 use std::cell::Cell;
@@ -12,16 +12,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// How long a statement waits for the location of a table of which nothing is known.
-pub const COLD_WAIT_MS: u64 = 1_000;
-/// How long a statement waits for the answer about an entry that is doubted.
-pub const STALE_WAIT_MS: u64 = 2;
 /// A question without an answer for so long is asked again.
 const LOST_MS: u64 = 5_000;
 /// An entry that was found the same again, and is doubted again, is asked for after this time,
-/// which doubles up to the second. Source of the second: `delay_update_entry_interval` of OBProxy.
+/// which doubles up to [`TableRules::pause_max_ms`].
 const PAUSE_MS: u64 = 50;
-const PAUSE_MAX_MS: u64 = 5_000;
 /// A server says that it is no leader: an election runs, and an answer at once would be the old
 /// one.
 const ELECTION_MS: u64 = 200;
@@ -73,6 +68,13 @@ fn count(cell: &Cell<u64>) {
     cell.set(cell.get() + 1);
 }
 
+impl Place {
+    fn used(&self) {
+        self.was_used.set(true);
+        self.uses.set(self.uses.get().wrapping_add(1));
+    }
+}
+
 /// An entry, and what is to become of it.
 #[derive(Debug)]
 struct Place {
@@ -85,6 +87,10 @@ struct Place {
     asked: Tick,
     is_asked: bool,
     pause_ms: u64,
+    /// What of it is doubted; `None`: nothing.
+    doubted: Option<Doubted>,
+    /// Statements that went by it since somebody asked for that ([`Tables::take_uses`]).
+    uses: Cell<u32>,
     /// Used since the hand of the clock went by.
     was_used: Cell<bool>,
 }
@@ -97,6 +103,7 @@ pub struct Tables {
     clock: VecDeque<Arc<TableKey>>,
     leaves: usize,
     tables_max: usize,
+    rules: TableRules,
     /// The second that questions are counted in.
     second: u64,
     questions: u64,
@@ -110,6 +117,7 @@ impl Default for Tables {
             clock: VecDeque::new(),
             leaves: 0,
             tables_max: TABLES_MAX,
+            rules: TableRules::default(),
             second: 0,
             questions: 0,
             counts: TableCounts::default(),
@@ -117,11 +125,21 @@ impl Default for Tables {
     }
 }
 
+/// A number that looks like chance.
+const fn mixed(version: u64) -> u64 {
+    version.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+}
+
 fn leaf_count(entry: Option<&Arc<TableEntry>>) -> usize {
     entry.map_or(0, |entry| entry.locations.leaves().len())
 }
 
 impl Tables {
+    /// The settings have changed.
+    pub const fn set_rules(&mut self, rules: TableRules) {
+        self.rules = rules;
+    }
+
     /// What is known of a table. The one look-up of a statement's way.
     #[must_use]
     pub fn find(&self, now: Tick, name: &TableName<'_>) -> Found<'_> {
@@ -129,19 +147,34 @@ impl Tables {
             count(&self.counts.missing);
             return Found::Due(None);
         };
-        place.was_used.set(true);
+        place.used();
+        let found = self.found(now, place);
+        count(match found {
+            Found::Fresh(_) => &self.counts.fresh,
+            Found::Due(Some(_)) | Found::Asked { stale: Some(_), .. } => &self.counts.stale,
+            Found::Due(None) | Found::Asked { stale: None, .. } => &self.counts.missing,
+        });
+        found
+    }
+
+    /// The same for who only wants to know: it is no use, and is not counted.
+    #[must_use]
+    pub fn peek(&self, now: Tick, name: &TableName<'_>) -> Found<'_> {
+        let place = self.map.get(name);
+        place.map_or(Found::Due(None), |place| self.found(now, place))
+    }
+
+    fn found<'p>(&self, now: Tick, place: &'p Place) -> Found<'p> {
         if now < place.due
             && let Some(entry) = &place.entry
         {
-            count(&self.counts.fresh);
             return Found::Fresh(entry);
         }
         let stale = place.entry.as_ref();
-        let (counter, wait_ms) = match stale {
-            Some(_) => (&self.counts.stale, STALE_WAIT_MS),
-            None => (&self.counts.missing, COLD_WAIT_MS),
+        let wait_ms = match stale {
+            Some(_) => self.rules.stale_wait_ms,
+            None => self.rules.cold_wait_ms,
         };
-        count(counter);
         if place.is_asked && now < place.asked.after_ms(LOST_MS) {
             let until = place.asked.after_ms(wait_ms);
             return Found::Asked { stale, until };
@@ -154,7 +187,7 @@ impl Tables {
     pub fn fresh(&self, now: Tick, name: &TableName<'_>) -> Option<&TableEntry> {
         let place = self.map.get(name)?;
         let entry = place.entry.as_ref().filter(|_| now < place.due)?;
-        place.was_used.set(true);
+        place.used();
         count(&self.counts.fresh);
         Some(entry)
     }
@@ -164,8 +197,8 @@ impl Tables {
     pub fn ask(&mut self, now: Tick, core: CoreId, name: &TableName<'_>) -> (Option<Mail>, Tick) {
         let known = self.map.get(name).and_then(|place| place.entry.as_ref());
         let (wait_ms, wrong) = match known {
-            Some(entry) => (STALE_WAIT_MS, entry.version),
-            None => (COLD_WAIT_MS, 0),
+            Some(entry) => (self.rules.stale_wait_ms, entry.version),
+            None => (self.rules.cold_wait_ms, 0),
         };
         if let Some(place) = self.map.get(name)
             && place.is_asked
@@ -177,29 +210,47 @@ impl Tables {
             return (None, now);
         }
         let key = self.place(now, name);
+        let mut doubted = Doubted::Whole;
         if let Some(place) = self.map.get_mut(&key) {
             (place.asked, place.is_asked) = (now, true);
+            doubted = place.doubted.clone().unwrap_or(doubted);
         }
         self.counts.asked += 1;
-        (
-            Some(Mail::FindTable { core, key, wrong }),
-            now.after_ms(wait_ms),
-        )
+        let mail = Mail::FindTable {
+            core,
+            key,
+            wrong,
+            doubted,
+        };
+        (Some(mail), now.after_ms(wait_ms))
     }
 
     /// A statement that went by this version of an entry was not where it should have been: the
     /// entry is asked for again at once, or after a pause if it was just found the same. True: it
     /// is due now. Later versions are not touched.
     pub fn doubt(&mut self, now: Tick, name: &TableName<'_>, version: u64) -> bool {
-        self.doubt_from(now, name, version, 0)
+        self.doubt_from(now, name, version, Doubted::Whole, 0)
+    }
+
+    /// As [`Tables::doubt`], when the statement went by one leaf only: the others are not looked up
+    /// again unless this one has moved.
+    pub fn doubt_leaf(&mut self, now: Tick, name: &TableName<'_>, version: u64, leaf: u32) -> bool {
+        self.doubt_from(now, name, version, Doubted::leaf(leaf), 0)
     }
 
     /// As [`Tables::doubt`], after a leader said that it is none any more.
     pub fn doubt_soon(&mut self, now: Tick, name: &TableName<'_>, version: u64) -> bool {
-        self.doubt_from(now, name, version, ELECTION_MS)
+        self.doubt_from(now, name, version, Doubted::Whole, ELECTION_MS)
     }
 
-    fn doubt_from(&mut self, now: Tick, name: &TableName<'_>, version: u64, wait_ms: u64) -> bool {
+    fn doubt_from(
+        &mut self,
+        now: Tick,
+        name: &TableName<'_>,
+        version: u64,
+        doubted: Doubted,
+        wait_ms: u64,
+    ) -> bool {
         let Some(place) = self.map.get_mut(name) else {
             return false;
         };
@@ -207,9 +258,13 @@ impl Tables {
         if known != Some(version) || place.is_asked {
             return false;
         }
-        if place.due == Tick(u64::MAX) {
-            let pause = place.asked.after_ms(place.pause_ms);
-            place.due = now.after_ms(wait_ms).max(pause);
+        match &mut place.doubted {
+            Some(before) => before.add(doubted),
+            None => {
+                let pause = place.asked.after_ms(place.pause_ms);
+                place.due = now.after_ms(wait_ms).max(pause);
+                place.doubted = Some(doubted);
+            }
         }
         let is_due = place.due <= now;
         self.counts.held_back += u64::from(!is_due);
@@ -234,6 +289,7 @@ impl Tables {
             if place.entry.as_ref().is_some_and(|entry| is_meant(entry)) {
                 let pause = place.asked.after_ms(place.pause_ms);
                 place.due = place.due.min(now.max(pause));
+                place.doubted = Some(Doubted::Whole);
             }
         }
     }
@@ -264,14 +320,21 @@ impl Tables {
         let before = leaf_count(known);
         self.leaves = self.leaves - before + leaf_count(Some(&entry));
         let key = self.place(now, &entry.key.as_name());
+        let rules = self.rules;
         if let Some(place) = self.map.get_mut(&key) {
             place.pause_ms = match is_same {
-                true => (place.pause_ms * 2).clamp(PAUSE_MS, PAUSE_MAX_MS),
+                true => (place.pause_ms * 2).max(PAUSE_MS).min(rules.pause_max_ms),
                 false => 0,
             };
+            let half = rules.expire_ms / 2;
+            place.due = match half {
+                0 => Tick(u64::MAX),
+                // Entries of one moment do not grow old in one moment.
+                half => now.after_ms(half + mixed(entry.version) % half),
+            };
             place.entry = Some(entry);
-            (place.installed, place.due) = (now, Tick(u64::MAX));
-            place.is_asked = false;
+            place.installed = now;
+            (place.is_asked, place.doubted) = (false, None);
         }
         while self.leaves > LEAVES_MAX && self.clock.len() > 1 {
             self.evict();
@@ -279,10 +342,26 @@ impl Tables {
         true
     }
 
-    /// All entries, and when this core was told of each.
-    pub fn entries(&self) -> impl Iterator<Item = (&Arc<TableEntry>, Tick)> {
-        let known = self.map.values();
-        known.filter_map(|place| Some((place.entry.as_ref()?, place.installed)))
+    /// All tables that this core knows something of.
+    pub(super) fn rows(&self, core: CoreId) -> Vec<TableRow> {
+        let row = |place: &Place| {
+            Some(TableRow {
+                core,
+                entry: place.entry.clone()?,
+                installed: place.installed,
+                is_doubted: place.doubted.is_some(),
+                is_asked: place.is_asked,
+                uses: place.uses.get(),
+            })
+        };
+        self.map.values().filter_map(row).collect()
+    }
+
+    /// The tables that statements went by since the last call, and how many did.
+    pub fn take_uses(&mut self) -> Vec<(Arc<TableKey>, u32)> {
+        let used = self.map.iter().filter(|(_, place)| place.uses.get() > 0);
+        used.map(|(key, place)| (key.clone(), place.uses.take()))
+            .collect()
     }
 
     /// What happened so far.
@@ -307,6 +386,8 @@ impl Tables {
             asked: Tick(0),
             is_asked: false,
             pause_ms: 0,
+            doubted: None,
+            uses: Cell::new(0),
             was_used: Cell::new(true),
         };
         self.map.insert(key.clone(), place);

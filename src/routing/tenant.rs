@@ -1,5 +1,6 @@
 //! What is known of a user tenant: the servers it is on.
 
+use super::ZoneList;
 use crate::base::Tick;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct Tenant {
     pub version: u64,
     /// SQL addresses in the order of the answer. Servers that are stopped or dead are among them.
     pub servers: Arc<[SocketAddr]>,
+    /// The zones that its leaders are in, as far as they can; empty: any, or it was not told.
+    pub primary_zone: ZoneList,
     /// How well this is known.
     pub standing: Standing,
     /// When the metadata core made this version.

@@ -1,6 +1,7 @@
 //! Changed settings: kept in the store, and put into effect where no machine is concerned.
 
 use super::log::Loudness;
+use super::snapshot;
 use super::store::Store;
 use crate::admin;
 use crate::config::Settings;
@@ -49,5 +50,9 @@ impl admin::Keeper for Keeper {
         self.drain_limit.set(settings.drain_timeout);
         tracing::info!(event = "setting_changed", name);
         Ok(())
+    }
+
+    fn keep_locations(&mut self, text: &[u8]) -> Result<(), String> {
+        snapshot::write(&snapshot::path(), text)
     }
 }

@@ -5,7 +5,7 @@ use crate::admin::{Control, Desk, Facts, Keeper};
 use crate::base::CoreId;
 use crate::config::Settings;
 use crate::metadata::{self, ClusterConfig, Metadata};
-use crate::routing::Replica;
+use crate::routing::{Replica, TableKey};
 use crate::runtime::{self, Plan, StartError};
 use crate::session::{self, SessionIds, Sessions};
 use std::net::SocketAddr;
@@ -76,11 +76,15 @@ fn serving_cores(settings: &Settings) -> u16 {
     u16::try_from(settings.work_thread_num).unwrap_or(1)
 }
 
-/// Starts the cores.
+/// Starts the cores. `hot`: tables that the last run has used.
 ///
 /// # Errors
 /// Why not, as a [`Failure::Told`] with the runtime's exit code.
-pub(super) fn launch(settings: &Settings, keeper: Box<dyn Keeper>) -> Result<Running, Failure> {
+pub(super) fn launch(
+    settings: &Settings,
+    keeper: Box<dyn Keeper>,
+    hot: Vec<TableKey>,
+) -> Result<Running, Failure> {
     let cores = serving_cores(settings);
     let plan = Plan {
         listen: vec![SocketAddr::new(
@@ -116,14 +120,18 @@ pub(super) fn launch(settings: &Settings, keeper: Box<dyn Keeper>) -> Result<Run
         counters: counters.clone(),
     };
     let shown = settings.clone();
+    let for_cores = settings.clone();
     let running = runtime::start(
         &plan,
         move |CoreId(core)| {
             let ids = SessionIds::new(proxy_id, core, cores);
-            Sessions::new(for_sessions.clone(), ids, Replica::default())
+            let mut replica = Replica::default();
+            replica.set_settings(&for_cores);
+            Sessions::new(for_sessions.clone(), ids, replica)
         },
         move || {
-            let metadata = Metadata::new(for_metadata, clusters, cores, seed);
+            let mut metadata = Metadata::new(for_metadata, clusters, cores, seed);
+            metadata.remember(hot);
             Control::new(metadata, Desk::new(shown, facts, keeper))
         },
     )

@@ -16,6 +16,7 @@ mod launch;
 mod limits;
 mod log;
 mod signals;
+mod snapshot;
 mod sources;
 mod start;
 mod store;

@@ -12,9 +12,10 @@ use super::launch::{Handle, Running, launch, probe};
 use super::log::{self, Log, Reopen};
 use super::signals::{self, Process};
 use super::store::{self, Store};
-use super::{Failure, limits, sources};
+use super::{Failure, limits, snapshot, sources};
 use crate::base::Level;
 use crate::config::{COMPATIBILITY_VERSION, Notice, Settings};
+use crate::routing::TableKey;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -100,7 +101,7 @@ fn serve(
         loudness: log.loudness(),
         drain_limit: drain_limit.clone(),
     };
-    let running = launch(settings, Box::new(keeper))?;
+    let running = launch(settings, Box::new(keeper), used_tables(settings))?;
     let process = Served {
         drain_limit,
         handle: running.handle(),
@@ -120,6 +121,19 @@ fn serve(
     running.join()?;
     tracing::info!(event = "stopped", log_lines_dropped = log.lines_dropped());
     Ok(())
+}
+
+/// The tables that the last run has used. A file that cannot be used is told and left alone.
+fn used_tables(settings: &Settings) -> Vec<TableKey> {
+    if !settings.location_prefetch {
+        return vec![];
+    }
+    let path = snapshot::path();
+    snapshot::read(&path).unwrap_or_else(|cause| {
+        let path = path.display();
+        tracing::warn!(event = "location_snapshot_ignored", %path, cause);
+        vec![]
+    })
 }
 
 /// Logs what runs, and returns its addresses. After the start: a start that fails is one line.

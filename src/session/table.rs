@@ -182,16 +182,12 @@ impl Machines for Sessions {
                     wake.push(key);
                 }
             }
-            Mail::List {
-                inquiry,
-                of_replica,
-            } => {
+            Mail::List { inquiry, of } => {
                 let core = self.ids.core();
-                let rows = self.table.iter().map(|(_, e)| e.session.row(core));
-                let list = match of_replica {
-                    true => Listed::Replica(self.replica.stamps(core)),
-                    false => Listed::Sessions(rows.collect()),
-                };
+                let list = self.replica.list(core, of).unwrap_or_else(|| {
+                    let rows = self.table.iter().map(|(_, e)| e.session.row(core));
+                    Listed::Sessions(rows.collect())
+                });
                 let listed = Mail::Listed {
                     inquiry,
                     core,
@@ -210,7 +206,10 @@ impl Machines for Sessions {
                 let was_found = found.is_some();
                 post.push((CoreId::METADATA, Mail::Killed { inquiry, was_found }));
             }
-            Mail::Settings(settings) => self.settings = Settings::of(&settings),
+            Mail::Settings(settings) => {
+                self.settings = Settings::of(&settings);
+                self.replica.set_settings(&settings);
+            }
             Mail::Table(entry) => {
                 self.replica.install_table(now, entry);
             }

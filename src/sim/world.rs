@@ -130,6 +130,8 @@ impl World {
             connect_timeout_ms: 1_000,
             answer_timeout_ms: 5_000,
             tenant_valid_ms: 0,
+            asks_for_merges: false,
+            tables_bytes_max: 128 << 20,
             proxy_version: "4.3.4.0".into(),
             passwords: vec![stage1(PASSWORD)],
         };

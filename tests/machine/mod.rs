@@ -24,6 +24,7 @@ pub(crate) fn replica() -> Replica {
             is_root: false,
         }]),
         zones: Arc::new([]),
+        primary_zone: obring::routing::ZoneList::default(),
         has_views: false,
         health: Health::Ready,
         published: Tick(0),

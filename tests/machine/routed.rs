@@ -96,6 +96,7 @@ fn cluster() -> Cluster {
         version: 1,
         servers: (1..=SERVERS).map(server).collect(),
         zones: (1..=SERVERS).map(zone).collect(),
+        primary_zone: obring::routing::ZoneList::default(),
         has_views: true,
         health: Health::Ready,
         published: NOW,

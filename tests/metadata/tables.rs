@@ -1,12 +1,12 @@
 //! Look-ups of tables: what is asked, what every core is sent, and what is not asked twice.
 
 use super::*;
-use obring::routing::{TableEntry, TableKey, TableKind};
+use obring::routing::{Doubted, TableEntry, TableKey, TableKind};
 
 /// Name, tablet, id, number of partitions, version, server and role of a replica.
 type Replica<'a> = (&'a str, u64, u64, u64, u64, u8, u8);
 
-fn replicas(list: &[Replica<'_>]) -> Vec<u8> {
+pub(super) fn replicas(list: &[Replica<'_>]) -> Vec<u8> {
     let columns = [
         "table_name",
         "tablet_id",
@@ -31,31 +31,66 @@ fn replicas(list: &[Replica<'_>]) -> Vec<u8> {
 
 /// The keys of table 7: HASH(id).
 fn info(version: u64) -> Vec<u8> {
+    info_of(7, version, "5")
+}
+
+/// The key of a table: HASH(id), or KEY(id) if `id` is no number; its type by the kernel's number.
+pub(super) fn info_of(id: u64, version: u64, type_number: &str) -> Vec<u8> {
+    let method = if type_number == "5" { "0" } else { "1" };
     let values = [
-        "7", "1", "0", "id", "0", "", "1", "id", "5", "0", "0", "63", "", "-1", "20", "0", "",
+        "1",
+        method,
+        "id",
+        "0",
+        "",
+        "1",
+        "id",
+        type_number,
+        "0",
+        "0",
+        "45",
+        "",
+        "-1",
+        "20",
+        "0",
+        "",
     ];
-    let mut row: Vec<_> = values.map(str::to_owned).to_vec();
-    row.push(version.to_string());
-    table(&["c"; 18], &[row])
+    let id = std::iter::once(id.to_string());
+    let values = values.iter().map(|v| (*v).to_owned());
+    let row = id.chain(values).chain([version.to_string()]);
+    table(&["c"; 18], &[row.collect()])
 }
 
 /// Two partitions with tablets 71 and 72.
 fn parts() -> Vec<u8> {
+    parts_of(2, 71)
+}
+
+/// Partitions with tablets from `first` on.
+pub(super) fn parts_of(count: u64, first: u64) -> Vec<u8> {
     let row = |n: u64| {
         vec![
             n.to_string(),
             format!("p{n}"),
-            (71 + n).to_string(),
+            (first + n).to_string(),
             String::new(),
         ]
     };
     table(
         &["part_id", "part_name", "tablet_id", "b"],
-        &[row(0), row(1)],
+        &(0..count).map(row).collect::<Vec<_>>(),
     )
 }
 
-fn key(name: &str) -> Arc<TableKey> {
+/// The column `id` of a table, as `__all_virtual_column` has it: an ENUM with these members.
+pub(super) fn column_rows(table_id: u64, members: &str) -> Vec<u8> {
+    let values = ["id", "32", "4", "-1", "-1", "0", "45"].map(str::to_owned);
+    let id = std::iter::once(table_id.to_string());
+    let row = id.chain(values).chain([members.to_owned()]);
+    table(&["c"; 9], &[row.collect()])
+}
+
+pub(super) fn key(name: &str) -> Arc<TableKey> {
     Arc::new(TableKey {
         cluster: "ob1".into(),
         tenant: b"t2".as_slice().into(),
@@ -64,20 +99,33 @@ fn key(name: &str) -> Arc<TableKey> {
     })
 }
 
-fn find(rig: &mut Rig, core: u16, name: &str, wrong: u64) {
-    let core = CoreId(core);
-    let key = key(name);
-    rig.mail(Mail::FindTable { core, key, wrong });
+pub(super) fn find(rig: &mut Rig, core: u16, name: &str, wrong: u64) {
+    doubt(rig, core, name, wrong, Doubted::Whole);
+}
+
+/// A core doubts one leaf.
+pub(super) fn find_leaf(rig: &mut Rig, core: u16, name: &str, wrong: u64, leaf: u32) {
+    doubt(rig, core, name, wrong, Doubted::leaf(leaf));
+}
+
+fn doubt(rig: &mut Rig, core: u16, name: &str, wrong: u64, doubted: Doubted) {
+    rig.mail(Mail::FindTable {
+        core: CoreId(core),
+        key: key(name),
+        wrong,
+        doubted,
+    });
 }
 
 /// What the last letter about a table said, on every core.
-fn known(rig: &Rig, name: &str) -> Arc<TableEntry> {
+pub(super) fn known(rig: &Rig, name: &str) -> Arc<TableEntry> {
     let last = |mails: &Vec<Mail>| {
         let is = |mail: &Mail| match mail {
             Mail::Table(t) if *t.key.name == *name.as_bytes() => Some(t.clone()),
             _ => None,
         };
-        mails.iter().rev().find_map(is)
+        // A letter that an answer led to is sent before those that the question came with.
+        mails.iter().filter_map(is).max_by_key(|t| t.version)
     };
     let known: Vec<_> = rig.sent.iter().map(last).collect();
     let versions: Vec<_> = known
@@ -88,16 +136,16 @@ fn known(rig: &Rig, name: &str) -> Arc<TableEntry> {
     known[0].clone().expect("something is known")
 }
 
-fn questions(rig: &Rig, piece: &str) -> Vec<String> {
+pub(super) fn questions(rig: &Rig, piece: &str) -> Vec<String> {
     let is_one = |q: &&String| q.contains(piece);
     rig.asked.iter().filter(is_one).cloned().collect()
 }
 
-const FIRST: &str = "tablet_id = 0";
-const TABLETS: &str = "table_name, tablet_id) IN";
+pub(super) const FIRST: &str = "tablet_id = 0";
+pub(super) const TABLETS: &str = "table_name, tablet_id) IN";
 
 /// A cluster with tables `a` (one leaf, led by 1) and `h` (two leaves, led by 1 and 2).
-fn with_tables() -> Rig {
+pub(super) fn with_tables() -> Rig {
     let mut rig = ready();
     rig.answer(
         "version_comment",
