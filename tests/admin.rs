@@ -134,9 +134,9 @@ fn known_tables_and_the_counters_of_routing_are_shown() {
     // A reply that says nothing is counted apart from a hit.
     for name in [
         "route_leader",
-        "route_leader_hit",
-        "route_leader_miss",
-        "route_leader_unknown",
+        "route_hit_leader",
+        "route_miss_leader",
+        "route_unknown_leader",
     ] {
         let shown = rows(&mut conn, &format!("show proxystat like '{name}'"));
         assert_eq!(shown, [[name, "0", "NULL"]]);

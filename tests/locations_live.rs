@@ -152,8 +152,22 @@ impl Rig {
         tenant: &str,
         database: &str,
         name: &str,
-        (wrong, doubted): (u64, Doubted),
+        wrong: (u64, Doubted),
     ) -> Arc<TableEntry> {
+        let key = self.send(tenant, database, name, wrong);
+        self.until(name, |mail| match mail {
+            Mail::Table(entry) if entry.key == key => Some(entry.clone()),
+            _ => None,
+        })
+    }
+
+    fn send(
+        &mut self,
+        tenant: &str,
+        database: &str,
+        name: &str,
+        (wrong, doubted): (u64, Doubted),
+    ) -> Arc<TableKey> {
         let key = Arc::new(TableKey {
             cluster: "obcluster".into(),
             tenant: tenant.as_bytes().into(),
@@ -170,10 +184,7 @@ impl Rig {
         self.metadata.mail(self.tick(), mail, &mut wake, &mut post);
         self.mails.extend(post.into_iter().map(|(_, mail)| mail));
         self.call(Input::Wake);
-        self.until(name, |mail| match mail {
-            Mail::Table(entry) if entry.key == key => Some(entry.clone()),
-            _ => None,
-        })
+        key
     }
 }
 
@@ -404,13 +415,36 @@ fn names_of_other_sorts(rig: &mut Rig, conn: &mut Conn) {
     conn.run("create or replace view swapped as select b as a, a as b from template")
         .expect("a view");
     let view = rig.ask("swapped", 0, Doubted::Whole);
-    assert_eq!(view.locations.leaves().len(), 6);
-    assert!(
-        view.partitions.is_none(),
+    assert_eq!(
+        (&view.standing, view.kind),
+        (&Standing::Known, TableKind::Everywhere),
         "its columns are not those of the table"
     );
-    let table = rig.ask("template", 0, Doubted::Whole);
-    assert!(table.partitions.is_some());
+    conn.run("create or replace view single as select * from plain")
+        .expect("a view");
+    let view = rig.ask("single", 0, Doubted::Whole);
+    assert!(view.is_located() && view.locations.leader(0).is_some());
+    // In one answer with a view every row says that it is of one.
+    let names = ["mix_a", "mix_b"];
+    for name in names {
+        conn.run(&format!("drop table if exists {name}"))
+            .expect("a drop");
+        conn.run(&format!(
+            "create table {name} (id int primary key) partition by hash(id) partitions 3"
+        ))
+        .expect("a table");
+    }
+    conn.run("create or replace view mix_v as select * from mix_a")
+        .expect("a view");
+    for name in ["mix_a", "mix_v", "mix_b"] {
+        rig.send("test", DATABASE, name, (0, Doubted::Whole));
+    }
+    let kind = |rig: &mut Rig, name| rig.ask(name, 0, Doubted::Whole).kind;
+    assert_eq!(kind(rig, "mix_v"), TableKind::Everywhere);
+    for name in names {
+        let entry = rig.ask(name, 0, Doubted::Whole);
+        assert!(entry.partitions.is_some(), "{name}");
+    }
     let of_sys = rig.ask_in("sys", DATABASE, "by_key");
     let leaders: Vec<_> = (0..5).map(|leaf| of_sys.locations.leader(leaf)).collect();
     assert!(

@@ -64,11 +64,7 @@ impl Machines for Control {
                 let end = Output::End(CloseReason::Shutdown, Linger::Flush);
                 return out.list.push(end);
             }
-            Input::Timer => {
-                if self.desk.timer(now) {
-                    self.keep_hot(now, out);
-                }
-            }
+            Input::Timer if self.desk.timer(now) => self.keep_hot(now, out),
             _ => {}
         }
         for (core, mail) in self.desk.letters() {

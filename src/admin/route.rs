@@ -356,7 +356,7 @@ pub(super) fn put_counts(desk: &Desk, heard: &Heard, put: &mut impl FnMut(&str, 
             (Hit::Unknown, "unknown"),
         ] {
             let seen = cores().map(|core| core.decisions.seen(reason, hit)).sum();
-            put(&format!("route_{name}_{word}"), seen);
+            put(&format!("route_{word}_{name}"), seen);
         }
     }
 }

@@ -69,15 +69,13 @@ struct Reading {
     is_of_before: bool,
     parts: Option<Rows>,
     has_subs: bool,
-    /// A view: its columns are not those of the table whose partitions are told.
-    is_alias: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
     Product,
     Schema,
-    /// One table again, because one of several is a view.
+    /// One table again, because one of several is a view: which one is not told.
     Alone(usize),
     Tenant,
     Info,
@@ -128,7 +126,6 @@ impl Batch {
             is_of_before: false,
             parts: None,
             has_subs: false,
-            is_alias: false,
         };
         let mut batch = Self {
             readings: tables.into_iter().map(reading).collect(),
@@ -171,7 +168,7 @@ impl Batch {
         for reading in &mut self.readings {
             let known = reading.wanted.known.take();
             let known = known.filter(|layout| !layout.tablets.is_empty());
-            (reading.is_of_before, reading.is_alias) = (known.is_some(), false);
+            reading.is_of_before = known.is_some();
             let count = known.as_ref().map_or(0, |layout| layout.tablets.len());
             let is_there = |leaf: &u32| (*leaf as usize) < count;
             if let Doubted::Leaves(leaves) = &reading.wanted.doubted
@@ -253,8 +250,11 @@ impl Batch {
             }
             Step::Schema => self.take_schema(&answer),
             Step::Alone(at) => source::replicas(&answer).map(|replicas| {
-                if let Some(reading) = self.readings.get_mut(at) {
-                    reading.is_alias = replicas.iter().any(|r| r.is_alias);
+                // A view of a partitioned table: its columns are not those of the table, and its
+                // tablets are not told under its name.
+                let is_alias = replicas.iter().any(|r| r.is_alias);
+                if let Some(reading) = self.readings.get_mut(at).filter(|_| is_alias) {
+                    reading.findings = Findings::Everywhere;
                 }
             }),
             Step::Info => self.take_info(answer),
@@ -291,8 +291,16 @@ impl Batch {
     }
 
     fn next_step(&mut self) -> Option<Step> {
-        // Descriptions tell whether they need more.
-        if self.todo.front() == Some(&Step::Columns) && self.undeclared().next().is_none() {
+        // What has come meanwhile tells whether more is needed.
+        while let Some(step) = self.todo.front() {
+            let is_needed = match step {
+                Step::Tenant | Step::Info => self.readings.iter().any(Reading::needs_description),
+                Step::Columns => self.undeclared().next().is_some(),
+                _ => true,
+            };
+            if is_needed {
+                break;
+            }
             self.todo.pop_front();
         }
         if self.todo.is_empty() && !self.are_tablets_planned {
@@ -357,14 +365,10 @@ impl Batch {
             reading.findings = Findings::Placed(layout, rows);
         }
         if replicas.iter().any(|r| r.is_alias) {
-            let new = self
-                .readings
-                .iter_mut()
-                .zip(0..)
-                .filter(|(r, _)| r.needs_description());
-            let mut new: Vec<_> = new.collect();
+            let new = self.readings.iter_mut().zip(0..);
+            let mut new: Vec<_> = new.filter(|(r, _)| r.needs_description()).collect();
             match new.as_mut_slice() {
-                [(only, _)] => only.is_alias = true,
+                [(only, _)] => only.findings = Findings::Everywhere,
                 several => {
                     let alone = several.iter().map(|(_, at)| Step::Alone(*at));
                     self.todo.extend(alone);
@@ -463,8 +467,7 @@ impl Batch {
             Ok(described) => {
                 layout.tablets = described.tablets.into();
                 // The rules of partitions are those of MySQL mode.
-                let is_alias = reading.is_alias;
-                let table = described.table.ok().filter(|_| !is_oracle && !is_alias);
+                let table = described.table.ok().filter(|_| !is_oracle);
                 layout.partitions = table.map(Arc::new);
             }
             Err(Refused::Error(what)) => reading.findings = Findings::Failed(what),

@@ -527,7 +527,7 @@ impl Tables {
         let (was_in_clock, asked) = old
             .as_ref()
             .map_or((false, None), |o| (o.is_in_clock, o.asked));
-        let asked = asked.or(is_asked.then_some(now));
+        let asked = asked.or_else(|| is_asked.then_some(now));
         let (whole, parts) = match (doubted, old) {
             (Doubted::Leaves(leaves), Some(mut old)) => {
                 old.parts.retain(|(leaf, _)| !leaves.contains(leaf));

@@ -293,7 +293,7 @@ impl<'a> Plan<'a> {
                 entry
                     .locations
                     .leader(*l)
-                    .map_or("-".to_owned(), |s| s.to_string())
+                    .map_or_else(|| "-".to_owned(), |s| s.to_string())
             })
             .collect();
         let _ = writeln!(

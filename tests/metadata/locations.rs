@@ -174,22 +174,22 @@ fn memory_has_its_limit_and_what_nobody_asks_for_makes_room() {
     let mut rig = with_tables();
     rig.settings(|s| s.tables_bytes_max = 20 * 1_024);
     for n in 0..100 {
-        let name: &'static str = Box::leak(format!("t{n}").into_boxed_str());
+        let name: &'static str = Box::leak(format!("m{n}").into_boxed_str());
         rig.answer(FIRST, replicas(&[(name, 0, n, 1, 10, 1, 1)]));
         find(&mut rig, 0, name, 0);
         // One of them is in use all the time.
-        rig.answer(FIRST, replicas(&[("t0", 0, 0, 1, 10, 1, 1)]));
-        find(&mut rig, 1, "t0", 0);
+        rig.answer(FIRST, replicas(&[("m0", 0, 0, 1, 10, 1, 1)]));
+        find(&mut rig, 1, "m0", 0);
     }
     let counts = rig.metadata.status()[0].table_lookups;
     assert!(
         counts.bytes <= 20 * 1_024 && counts.tables < 20,
         "{counts:?}"
     );
-    assert_eq!(counts.evicted, 100 - counts.tables);
-    assert_eq!(known(&rig, "t0").standing, Standing::Known);
+    assert!(counts.evicted >= 100 - counts.tables, "{counts:?}");
+    assert_eq!(known(&rig, "m0").standing, Standing::Known);
     assert_eq!(
-        known(&rig, "t1").standing,
+        known(&rig, "m1").standing,
         Standing::Forgotten,
         "every core forgets it"
     );

@@ -124,7 +124,8 @@ pub(super) fn known(rig: &Rig, name: &str) -> Arc<TableEntry> {
             Mail::Table(t) if *t.key.name == *name.as_bytes() => Some(t.clone()),
             _ => None,
         };
-        mails.iter().rev().find_map(is)
+        // A letter that an answer led to is sent before those that the question came with.
+        mails.iter().filter_map(is).max_by_key(|t| t.version)
     };
     let known: Vec<_> = rig.sent.iter().map(last).collect();
     let versions: Vec<_> = known
