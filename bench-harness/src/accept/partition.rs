@@ -10,6 +10,11 @@ use std::process::Command;
 pub fn run(job: &Job, table: &mut Table) {
     let own = job.root.join("tests/partition");
     vectors("vectors", &own, job, table);
+    vectors("more vectors", &own.join("more"), job, table);
+    let shared = job.root.join("../shared/spec/vectors");
+    if shared.is_dir() {
+        vectors("shared vectors", &shared, job, table);
+    }
     if let Some(folder) = &job.vectors {
         vectors("other vectors", folder, job, table);
     }
@@ -42,6 +47,8 @@ pub fn run(job: &Job, table: &mut Table) {
     instructions(job, table);
     rows(job, table);
     fuzz(job, table);
+    // The field cases of the areas routing-parse and partition.
+    super::operate::field(job, table, |id| ("F040"..="F050").contains(&id));
 }
 
 /// Random statements: half a minute of them, or, in a long run, half an hour.
