@@ -60,8 +60,8 @@ impl Column {
                     value => time_of(value),
                 }?;
                 let unit = 10_i64.pow(6 - self.fraction_digits());
-                // Rounded by the absolute value, half up.
-                let us = us.signum() * ((us.abs() + unit / 2) / unit * unit);
+                // Observed on seekdb 1.3.0: half up, so that -0.5 s is 0.
+                let us = (us + unit / 2).div_euclid(unit) * unit;
                 (us.abs() <= TIME_MAX_US).then_some(Key::Int(us.into()))
             }
             _ => {

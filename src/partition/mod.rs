@@ -5,9 +5,9 @@
 //! or subpartitions, each with its tablet). The set is never too small: what is not understood
 //! widens it.
 //!
-//! The rules are those of tenants in MySQL mode. A table of a tenant in Oracle mode is not described
-//! ([`TableError::Mode`]), so that its leaves are not known: types and literals mean other things
-//! there.
+//! The rules are those of tenants in MySQL mode. A table of a tenant in Oracle mode is not
+//! described ([`TableError::Mode`]), so that its leaves are not known: types and literals mean
+//! other things there.
 
 mod answer;
 mod binary;

@@ -14,7 +14,7 @@ use super::domain::{Domain, End};
 use super::equal::Equals;
 use super::leaves::LeafSet;
 use super::session::Context;
-use super::table::Table;
+use super::table::{Method, Table};
 use super::temporal::Moment;
 use super::value::{Key, Value};
 use crate::sql::{Comparison, Condition, Expr, NameParts, NodeId, Scan, bare_name, same_name};
@@ -441,6 +441,12 @@ impl<'a> Solver<'a> {
         self.table.second.is_none() && self.table.columns.len() == 1
     }
 
+    /// True if a constant that no row equals selects nothing where the server is not sure of it.
+    /// Of lists it shows the default partition then, and inside of an OR all.
+    fn selects_nothing(&self) -> bool {
+        self.is_simple() && !self.is_branch && self.table.first.method != Method::List
+    }
+
     /// `column IS NULL`. Of dates that cannot be NULL it selects the zero date.
     fn null(&self, column: usize) -> Option<Selected<'a>> {
         let described = self.table.described().nth(column)?;
@@ -464,7 +470,7 @@ impl<'a> Solver<'a> {
         Some(match described.matches(&value, self.request.context) {
             Match::Is(key) => (column, Domain::Values(vec![key])),
             Match::Never => (column, Domain::NOTHING),
-            Match::Hardly if self.is_simple() && !self.is_branch => (column, Domain::NOTHING),
+            Match::Hardly if self.selects_nothing() => (column, Domain::NOTHING),
             Match::Any | Match::Hardly => return None,
         })
     }

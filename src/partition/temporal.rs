@@ -265,8 +265,8 @@ impl Moment {
         .checked()
     }
 
-    /// True for text that is no date on any server: there is none, or no digit begins it, or it is a whole
-    /// `yyyy-mm-dd` of a day that does not exist.
+    /// True for text that is no date on any server: there is none, or no digit begins it, or it is
+    /// a whole `yyyy-mm-dd` of a day that does not exist.
     pub(super) fn is_never_in(text: &[u8]) -> bool {
         let text = text.trim_ascii();
         match text.first() {

@@ -1,5 +1,5 @@
-//! `partfuzz [--minutes N] [--seed N] [--folder DIR] [-v]`: random statements against the scanner and
-//! the calculation of partitions. Half of the time goes to a comparison with a slow reading of
+//! `partfuzz [--minutes N] [--seed N] [--folder DIR] [-v]`: random statements against the scanner
+//! and the calculation of partitions. Half of the time goes to a comparison with a slow reading of
 //! the same rules, half to statements of the vectors with pieces changed. Exit code 1 with a
 //! fault; a panic or a hang ends the run with the seed that repeats it. `-v` shows answers that are
 //! wider than the rows need.

@@ -145,9 +145,7 @@ pub(super) fn cast<'a>(value: &Value<'a>, to: &[u8]) -> Result<'a> {
                 _ => return None,
             };
             let (us, unit) = (time_us(value)?, 10_i64.pow(6 - digits));
-            Some(Value::Time(
-                us.signum() * ((us.abs() + unit / 2) / unit * unit),
-            ))
+            Some(Value::Time((us + unit / 2).div_euclid(unit) * unit))
         }
         // CONVERT(.. USING set)
         (set, []) => {
