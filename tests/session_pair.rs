@@ -16,6 +16,8 @@ use obring::protocol::mysql::{Login, NATIVE_PASSWORD, client};
 use obring::protocol::ob20::Framing;
 use obring::routing::{Mail, Replica};
 use obring::session::{Ctx, Session, SessionIds, Settings};
+use obring::sql::Scan;
+use std::cell::RefCell;
 use std::net::SocketAddr;
 
 const HOME: Side = Side::Server(LinkId(0));
@@ -66,6 +68,7 @@ struct World {
     view: Replica,
     settings: Settings,
     ids: SessionIds,
+    scan: RefCell<Scan>,
     framing: Framing,
 }
 
@@ -79,6 +82,7 @@ impl World {
                 ..Settings::default()
             },
             ids: SessionIds::new(1, 0, 1),
+            scan: RefCell::default(),
             framing,
         }
     }
@@ -91,6 +95,7 @@ impl World {
             view: &self.view,
             settings: &self.settings,
             ids: &self.ids,
+            scan: &self.scan,
         };
         let mut out: Out<'_, Mail> = Out {
             arena: &mut arena,

@@ -138,6 +138,8 @@ closed_list! {
         TenantNotInServer = "tenant_not_in_server",
         /// A session got another server without its client noticing.
         SessionMoved = "session_moved",
+        /// A link got the session's state by requests of its own.
+        LinkSynced = "link_synced",
         /// A statement that had not run was sent to another server.
         RequestRetried = "request_retried",
         /// A send could not be finished in its turn; the rest was copied.

@@ -131,6 +131,7 @@ mod tests {
             Kind::Version => lists(&["5.7.25", "8"], &["8.x", ""]),
             Kind::LogLevel => lists(&["ERROR", "debug"], &["LOUD", ""]),
             Kind::ServerProtocol => lists(&["Auto", "oceanbase 2.0"], &["OceanBase 3", ""]),
+            Kind::RoutingMode => lists(&["oceanbase", "Random"], &["any", ""]),
             Kind::Compression => lists(&["", "zlib:6"], &["zlib:10", "lz4:1"]),
         }
     }

@@ -30,6 +30,8 @@ pub enum Kind {
     LogLevel,
     /// One of [`super::ServerProtocol::NAMES`].
     ServerProtocol,
+    /// One of [`super::RoutingMode::NAMES`].
+    RoutingMode,
     /// Nothing, or `zlib:` and a level.
     Compression,
 }
@@ -51,6 +53,7 @@ impl Kind {
             Self::Version => "version",
             Self::LogLevel => "log level",
             Self::ServerProtocol => "protocol",
+            Self::RoutingMode => "mode",
             Self::Compression => "compression",
         }
     }
@@ -73,6 +76,7 @@ impl Kind {
             Self::Password => "40 hexadecimal digits (SHA1), plain:password, or nothing".into(),
             Self::Version => "digits and dots, as 5.7.25".into(),
             Self::LogLevel => "ERROR, WARN, INFO or DEBUG".into(),
+            Self::RoutingMode => "oceanbase or random".into(),
             Self::ServerProtocol => "Auto, MySQL, Compressed MySQL or OceanBase 2.0".into(),
             Self::Compression => "zlib:0 to zlib:9, or nothing".into(),
         }

@@ -1,7 +1,7 @@
 //! From text to a typed value and back, one type per [`Kind`].
 
 use super::quantity::{duration_us, integer, show_duration, show_size, size_bytes};
-use super::{Bounds, Kind, ServerProtocol, Stage1, servers, sys_password};
+use super::{Bounds, Kind, RoutingMode, ServerProtocol, Stage1, servers, sys_password};
 use crate::base::Level;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -250,6 +250,22 @@ impl Reader for Protocol {
     }
 
     fn show(value: &ServerProtocol) -> String {
+        value.name().into()
+    }
+}
+
+/// [`Kind::RoutingMode`].
+pub(super) struct Mode;
+
+impl Reader for Mode {
+    type Value = RoutingMode;
+    const KIND: Kind = Kind::RoutingMode;
+
+    fn read(text: &str, _: Bounds) -> Result<RoutingMode, String> {
+        RoutingMode::of(text).ok_or_else(|| "is not a routing mode".into())
+    }
+
+    fn show(value: &RoutingMode) -> String {
         value.name().into()
     }
 }

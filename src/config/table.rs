@@ -2,7 +2,7 @@
 
 use super::quantity::{DAY, HOUR, KB, MS};
 use super::reader::{self, Reader};
-use super::{Bounds, Cluster, IdleRow, Kind, ServerProtocol, Stage1};
+use super::{Bounds, Cluster, IdleRow, Kind, RoutingMode, ServerProtocol, Stage1};
 use crate::base::Level;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -211,6 +211,9 @@ settings! {
     /// Framing asked of servers; Auto is OceanBase 2.0 where a server grants it, else MySQL.
     server_protocol: ServerProtocol as Protocol = "Auto" in Bounds::ANY,
         NewSessions, Odp, since "0.3";
+    /// Where a statement goes that may run anywhere; random is for tests.
+    server_routing_mode: RoutingMode as Mode = "oceanbase" in Bounds::ANY,
+        Live, Odp, since "0.4";
     /// With a level over 0, servers compress OceanBase 2.0 replies, at a level of their own.
     compression_algorithm: Option<u8> as Compression = "" in Bounds::ANY,
         NewSessions, Odp, since "0.3";

@@ -1,7 +1,7 @@
 //! The framing of one link, after its login.
 
 use crate::protocol::ob20::{
-    Envelope, FrameError, FrameReader, FrameSink, FrameStep, FrameWriter, Framing,
+    Envelope, FrameError, FrameReader, FrameSink, FrameStep, FrameWriter, Framing, Position,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,14 @@ pub(super) struct Frames {
     is_turn: bool,
     /// The part of the reply that gave the client its turn has not ended yet.
     is_turning: bool,
+}
+
+/// Numbers of the frame last sent of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sent {
+    at: Position,
+    /// The whole request was sent in one frame, so the number of its reply is known.
+    is_sure: bool,
 }
 
 impl Frames {
@@ -40,24 +48,25 @@ impl Frames {
         (self.is_turn, self.is_turning) = (true, true);
     }
 
-    /// See [`super::Link::send`].
+    /// See [`super::Link::send`]; the reply is read after [`Self::expect`].
     pub(super) fn send(
         &mut self,
+        with: Envelope<'_>,
         held: &[u8],
         body: &[u8],
-        is_last: bool,
         sink: &mut impl FrameSink,
-    ) {
-        let envelope = Envelope {
-            is_last,
-            ..Envelope::default()
-        };
-        self.writer.write(envelope, held, body, sink);
+    ) -> Sent {
+        self.writer.write(with, held, body, sink);
         // A server may answer an error before it has read all packets: then its numbers go on from
         // the last one that it read.
-        let sent = self.writer.position();
-        let is_sure = is_last && sent.packet_seq == 0 && !self.is_turn;
-        self.reader.expect_reply(sent, is_sure);
+        let at = self.writer.position();
+        let is_sure = with.is_last && at.packet_seq == 0 && !self.is_turn;
+        Sent { at, is_sure }
+    }
+
+    /// The reply to what was sent comes next, or goes on.
+    pub(super) const fn expect(&mut self, sent: Sent) {
+        self.reader.expect_reply(sent.at, sent.is_sure);
     }
 
     pub(super) const fn is_between(&self) -> bool {

@@ -1,5 +1,9 @@
-//! L2: one server connection as a machine: greeting, login, then one request and its reply at a
-//! time.
+//! L2: one server connection as a machine: greeting, login, then requests and their replies in
+//! order.
+//!
+//! A request may be sent before the replies to earlier ones have come, up to [`UNDER_WAY_MAX`]: the
+//! server answers in order. [`Link::reply`] is the reply that is being read; [`Link::finish`] makes
+//! the next one current.
 //!
 //! Sessions and the metadata core use the same [`Link`]. It owns no socket and no output: bytes go
 //! in, what they mean comes out. `LIFECYCLE.md` beside this file draws its states.
@@ -8,24 +12,33 @@ mod frames;
 mod login;
 mod rows;
 
+#[cfg(test)]
+mod queue_tests;
+
 pub use login::{Credentials, Identity, Proof, put_login};
 pub use rows::{Rows, RowsError};
 
 use crate::protocol::mysql::{ErrPacket, Gather, Greeting, Reply, Shape, TooLong, Whole};
-use crate::protocol::ob20::{FrameError, FrameSink, FrameStep, Framing};
-use frames::Frames;
+use crate::protocol::ob20::{Envelope, FrameError, FrameSink, FrameStep, Framing};
+use frames::{Frames, Sent};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 
 /// A greeting or login reply longer than this is no OceanBase server (a login OK has 25 KB).
 const LOGIN_PACKET_MAX: usize = 256 << 10;
 
+/// Requests whose replies are not over. What a link needs in front of a statement are a handful of
+/// commands; more than this are not sent before some are answered.
+pub const UNDER_WAY_MAX: usize = 16;
+
 /// Where a link stands.
 ///
 /// ```text
 /// Connecting ── connected ── Greeting ── greeting ── Login ── OK ── Idle <── end of reply ──┐
 ///     │                         │                      │              └── begin ── Busy ────┘
+///     │                         │                      │                  begin, finish: in order
 ///     └───── every state: connection lost or refused ──┴──> dropped by its owner
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +59,16 @@ pub struct Link {
     pub server_session_id: u32,
     state: State,
     frames: Frames,
+    /// Requests behind the one whose reply is being read.
+    behind: VecDeque<Behind>,
+}
+
+/// A request whose reply comes after others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Behind {
+    shape: Shape,
+    /// What was sent of it; `None` until something was.
+    sent: Option<Sent>,
 }
 
 /// What the bytes of the login phase meant.
@@ -96,6 +119,7 @@ impl Link {
             server_session_id: 0,
             state: State::Connecting,
             frames: Frames::new(Framing::Plain, 0, false),
+            behind: VecDeque::new(),
         }
     }
 
@@ -158,22 +182,44 @@ impl Link {
         self.frames.framing()
     }
 
-    /// A request of this shape goes out now.
+    /// A request of this shape goes out now. One without a reply is over with [`Self::finish`].
     pub fn begin(&mut self, shape: Shape) {
-        debug_assert!(self.is_idle(), "one request at a time");
-        self.state = State::Busy(Reply::new(shape));
+        debug_assert!(self.has_room(), "too many requests under way");
         self.frames.begin_request();
+        if self.is_idle() {
+            self.state = State::Busy(Reply::new(shape));
+        } else {
+            self.behind.push_back(Behind { shape, sent: None });
+        }
     }
 
-    /// The reply gave the client a turn: what is sent now belongs to the same request.
+    /// True if one more request may be begun.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.is_idle() || self.behind.len() + 1 < UNDER_WAY_MAX
+    }
+
+    /// The reply gave the client a turn: what is sent now belongs to the same request. Nothing may
+    /// be under way behind it.
     pub const fn begin_turn(&mut self) {
         self.frames.begin_turn();
     }
 
-    /// Frames bytes of the request that was begun: `held`, then `body`, which stays where it is.
-    /// `is_last`: they end the request, or a packet of the client's turn.
-    pub fn send(&mut self, held: &[u8], body: &[u8], is_last: bool, sink: &mut impl FrameSink) {
-        self.frames.send(held, body, is_last, sink);
+    /// Frames bytes of the request that was begun last: `held`, then `body`, which stays where it
+    /// is. `with`: what goes with them in OceanBase 2.0 framing; its `is_last` says that they end
+    /// the request, or a packet of the client's turn.
+    pub fn send(
+        &mut self,
+        with: Envelope<'_>,
+        held: &[u8],
+        body: &[u8],
+        sink: &mut impl FrameSink,
+    ) {
+        let sent = self.frames.send(with, held, body, sink);
+        match self.behind.back_mut() {
+            Some(behind) => behind.sent = Some(sent),
+            None => self.frames.expect(sent),
+        }
     }
 
     /// Reads on in a reply; as [`crate::protocol::ob20::FrameReader::step`].
@@ -225,9 +271,15 @@ impl Link {
         }
     }
 
-    /// The reply is over.
+    /// The reply is over: the one behind it comes next, if there is one.
     pub fn finish(&mut self) {
         self.state = State::Idle;
+        if let Some(Behind { shape, sent }) = self.behind.pop_front() {
+            if let Some(sent) = sent {
+                self.frames.expect(sent);
+            }
+            self.state = State::Busy(Reply::new(shape));
+        }
     }
 
     /// Logged in and no reply expected.

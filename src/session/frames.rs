@@ -1,9 +1,10 @@
 //! Frames of a session's links: requests go into them, replies come out of them.
 
+use super::slot::Slot;
 use super::state::{Bytes, Ctx, Phase, Session};
-use crate::base::{CloseReason, Level, Linger, LinkId, Out, Output, Side};
+use crate::base::{CloseReason, Level, LinkId, Out, Output, Side};
 use crate::link::Link;
-use crate::protocol::ob20::{FrameSink, FrameStep, Framing};
+use crate::protocol::ob20::{Envelope, Extra, ExtraError, FrameSink, FrameStep, Framing, entry};
 use crate::routing::Mail;
 use std::ops::Range;
 
@@ -38,8 +39,9 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) {
         let is_last = self.request.is_over();
+        let extra = self.take_info(id, out);
         let Self { links, request, .. } = self;
-        let Some(Some(link)) = links.get_mut(usize::from(id.0)) else {
+        let Some(Some(Slot { link, .. })) = links.get_mut(usize::from(id.0)) else {
             return;
         };
         if link.framing() == Framing::Plain {
@@ -54,12 +56,36 @@ impl Session {
             start,
             out,
         };
-        link.send(request.held(), body, is_last, &mut sink);
+        let with = Envelope {
+            extra: &extra,
+            is_last,
+            flags: 0,
+        };
+        link.send(with, request.held(), body, &mut sink);
         request.take_held(|_| {});
+        if !extra.is_empty() {
+            out.pool.give(extra);
+        }
+    }
+
+    /// The session state that goes with the first bytes of a request: what the link lacks of it.
+    fn take_info(&mut self, id: LinkId, out: &mut Out<'_, Mail>) -> Vec<u8> {
+        let Self { links, known, .. } = self;
+        let Some(Some(slot)) = links.get_mut(usize::from(id.0)) else {
+            return vec![];
+        };
+        if slot.was_told || slot.has.info >= known.newest().info || !slot.syncs_info() {
+            return vec![];
+        }
+        let mut info = out.pool.take();
+        known.put_info(&mut info, slot.has, slot.has_new_info());
+        slot.was_told = true;
+        info
     }
 
     /// Sends a whole packet of a request that was begun.
     pub(super) fn send_packet(&mut self, id: LinkId, packet: &[u8], out: &mut Out<'_, Mail>) {
+        let extra = self.take_info(id, out);
         if let Some(link) = self.link_mut(id) {
             let mut sink = ToServer {
                 side: Side::Server(id),
@@ -67,7 +93,15 @@ impl Session {
                 start: 0,
                 out,
             };
-            link.send(&[], packet, true, &mut sink);
+            let with = Envelope {
+                extra: &extra,
+                is_last: true,
+                flags: 0,
+            };
+            link.send(with, &[], packet, &mut sink);
+        }
+        if !extra.is_empty() {
+            out.pool.give(extra);
         }
     }
 
@@ -112,7 +146,7 @@ impl Session {
                     self.reply_part(ctx, id, Bytes::own(bytes), 0, out);
                 }
                 Ok(FrameStep::Extra(extra)) => {
-                    if let Err(e) = self.facts.extra.take(&extra) {
+                    if let Err(e) = self.learn_extra(&extra) {
                         self.bad_frame(ctx, id, &e.to_string(), out);
                         break;
                     }
@@ -123,9 +157,6 @@ impl Session {
                     self.bad_frame(ctx, id, &e.to_string(), out);
                     break;
                 }
-            }
-            if self.has_left() {
-                break;
             }
         }
         out.pool.give(inflated);
@@ -140,6 +171,20 @@ impl Session {
         self.link_mut(id).and_then(Link::free_buffer)
     }
 
+    /// Takes what a server tells beside a reply. Types that mean nothing to a proxy are skipped.
+    fn learn_extra(&mut self, extra: &Extra<'_>) -> Result<(), ExtraError> {
+        extra.each(|kind, value| match kind {
+            entry::SESSION => self.known.learn_info(value),
+            entry::FEEDBACK => self.learn_feedback(value),
+            _ => Ok(()),
+        })
+    }
+
+    /// The replies that come on this link are those of the session's own requests.
+    fn is_syncing(&self, id: LinkId) -> bool {
+        matches!(&self.phase, Phase::Syncing(s) if s.link == id)
+    }
+
     /// MySQL bytes of a reply, from `at` on.
     fn reply_part(
         &mut self,
@@ -150,7 +195,7 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) {
         let mut at = at;
-        while at < bytes.data.len() && !self.is_over() && !self.has_left() {
+        while at < bytes.data.len() && !self.is_over() {
             let Some(link) = self.link_mut(id) else {
                 return;
             };
@@ -159,6 +204,7 @@ impl Session {
                 Some(true) if !ends_with_packet => {
                     return self.bad_frame(ctx, id, "bytes behind the end of the reply", out);
                 }
+                Some(_) if self.is_syncing(id) => at = self.step_bytes(ctx, id, bytes, at, out),
                 Some(_) => at = self.reply_bytes(ctx, id, bytes, at, out),
                 None => {
                     let rest = bytes.data.get(at..).unwrap_or_default();
@@ -178,6 +224,7 @@ impl Session {
         }
         let is_turn = link.turned();
         match link.reply().map(|reply| reply.is_done()) {
+            Some(true) if self.is_syncing(id) => self.step_over(ctx, id, out),
             Some(true) => self.reply_over(ctx, id, out),
             Some(false) if !is_turn => {
                 self.bad_frame(ctx, id, "the last frame of an unfinished reply", out);
@@ -188,15 +235,14 @@ impl Session {
 
     /// A frame is wrong: nothing of this server connection can be trusted any more.
     fn bad_frame(&mut self, ctx: &Ctx<'_>, id: LinkId, what: &str, out: &mut Out<'_, Mail>) {
-        let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
+        let server = self.server_text(id);
         let line = format!("session={} server={server} what={what:?}", self.id);
         out.list
             .push(Output::Log(Level::Error, "server_frame", line));
-        if matches!(self.phase, Phase::Running(_)) {
+        if matches!(self.phase, Phase::Running(_)) && id == self.binding.current {
             let text = format!("server {server} sent a wrong frame ({what})");
             self.lost_in_statement(ctx, id, &text, CloseReason::ServerFrame, out);
         } else {
-            out.list.push(Output::Close(id, Linger::Abort));
             self.link_lost(ctx, id, "the server sent a wrong frame", out);
         }
     }

@@ -6,8 +6,11 @@
 //! * `state.rs`: the state and the entry point, timers, ends.
 //! * `client_login.rs`: greeting, login packet, auth switch.
 //! * `server_login.rs`: choosing a server, connecting, logging in.
-//! * `moving.rs`: when a session gets another server, and how.
-//! * `request.rs`: what the client asks; `frames.rs`: the framing of server connections.
+//! * `change_user.rs`: what begins the session anew.
+//! * `gather.rs`: waiting for a request to be whole; `request.rs`: where its bytes go.
+//! * `pin.rs`: whether a request is bound to a link, and why; `route.rs`: which link it runs on.
+//! * `known/`: what the session has and each link lacks; `sync.rs`: bringing it there.
+//! * `slot.rs`: one link of the session; `frames.rs`: the framing of links.
 //! * `reply.rs`: what the server answers; `track.rs`: what the client is told of session state.
 //! * `admin.rs`: a session of `root@proxysys`, which no server sees.
 //! * `table.rs`: all sessions of one core and the replica they read.
@@ -15,18 +18,24 @@
 //! `LIFECYCLE.md` beside this file draws the states.
 
 mod admin;
+mod change_user;
 mod client_login;
 mod frames;
+mod gather;
 mod ids;
-mod moving;
+mod known;
+mod pin;
 mod reply;
 mod request;
+mod route;
 mod server_login;
+mod slot;
 mod state;
+mod sync;
 mod table;
 mod track;
 
-use crate::config::{self, ServerProtocol};
+use crate::config::{self, RoutingMode, ServerProtocol};
 use crate::protocol::capability;
 
 pub use ids::SessionIds;
@@ -50,6 +59,8 @@ pub struct Settings {
     pub server_login_timeout_ms: u64,
     /// Bits of `__proxy_capability_flag` that servers are asked for.
     pub capability: u64,
+    /// Where a statement goes that may run anywhere.
+    pub routing: RoutingMode,
     /// Separators of login names without `@` and `#`, in order.
     pub separators: Vec<u8>,
     /// The administrator's login.
@@ -97,6 +108,7 @@ impl Settings {
             connect_timeout_ms: millis(settings.server_connect_timeout),
             server_login_timeout_ms: millis(settings.server_login_timeout),
             capability: asked(settings.server_protocol, settings.compression_algorithm),
+            routing: settings.server_routing_mode,
             separators: NAME_SEPARATORS.to_vec(),
             admin: AdminLogin {
                 password,
@@ -118,6 +130,7 @@ impl Default for Settings {
             connect_timeout_ms: 1_000,
             server_login_timeout_ms: 5_000,
             capability: asked(ServerProtocol::Auto, None),
+            routing: RoutingMode::default(),
             separators: NAME_SEPARATORS.to_vec(),
             admin: AdminLogin::default(),
         }

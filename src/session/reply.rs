@@ -1,19 +1,15 @@
 //! What the server answers: what passes, what is rebuilt, what is learnt, and what a lost
 //! connection means.
 
-use super::moving::{Kept, Moving, RESET};
+use super::known::{Has, Known};
+use super::pin::{Pins, learn_pins};
+use super::route::{Kept, RESET};
+use super::slot::Slot;
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, Untold, put_ok};
-use crate::base::{
-    CloseReason, Cursor, Event, Level, Linger, LinkId, Out, Output, Side, Stage, Tick,
-};
-use crate::link::Link;
-use crate::protocol::capability;
+use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Side, Stage, Tick};
 use crate::protocol::error::Fault;
-use crate::protocol::mysql::{
-    ClientTurn, Command, OkPacket, ReplySink, TRACK_SCHEMA, TRACK_VARIABLES, status,
-};
-use crate::protocol::ob20::{ExtraInfo, Framing};
+use crate::protocol::mysql::{ClientTurn, Command, OkPacket, ReplySink, TRACK_VARIABLES, status};
 use crate::routing::Mail;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -37,41 +33,13 @@ pub(super) struct Facts {
     pub(super) wait_timeout_s: Option<u32>,
     /// `net_write_timeout` of the session in seconds.
     pub(super) net_write_timeout_s: Option<u32>,
-    /// COM_STATISTICS is followed by a terminal OK.
-    pub(super) has_statistics_ok: bool,
-    /// Capability bits that the server was asked for and those that it granted.
-    asked: u64,
-    granted: u64,
-    /// What servers told beside their replies.
-    pub(super) extra: ExtraInfo,
-    /// The server of the session.
+    /// The server that was used last.
     pub(super) server: Option<SocketAddr>,
-    /// Current database, as far as servers told it.
-    pub(super) database: Option<Vec<u8>>,
     /// Transactions so far; a statement outside one counts as one.
     pub(super) transactions: u64,
 }
 
 impl Facts {
-    /// A server is asked for these capability bits.
-    pub(super) const fn ask(&mut self, capability: u64) {
-        (self.asked, self.granted) = (capability, 0);
-    }
-
-    /// The login succeeded: a link has the framing that was agreed from now on. Returns what is to
-    /// be counted.
-    pub(super) fn agree(&self, link: &mut Link) -> Event {
-        let framing = Framing::agreed(self.asked, self.granted);
-        let is_new_extra = self.asked & self.granted & capability::NEW_EXTRA_INFO != 0;
-        link.agree(framing, is_new_extra);
-        match framing {
-            Framing::Plain => Event::LinkPlain,
-            Framing::Checksum => Event::LinkChecksum,
-            Framing::Ob20 => Event::LinkOb20,
-            Framing::Ob20Compressed => Event::LinkOb20Compressed,
-        }
-    }
-
     /// Takes what an OK says about the session.
     pub(super) fn learn(&mut self, ok: &OkPacket<'_>) {
         self.status = ok.status & !status::STATE_CHANGED;
@@ -79,10 +47,6 @@ impl Facts {
             return;
         }
         for block in ok.blocks() {
-            if block.kind == TRACK_SCHEMA {
-                let name = Cursor::new(block.data).lenenc_bytes().unwrap_or_default();
-                self.database = (!name.is_empty()).then(|| name.to_vec());
-            }
             if block.kind != TRACK_VARIABLES {
                 continue;
             }
@@ -95,11 +59,6 @@ impl Facts {
                 match name {
                     b"wait_timeout" => self.wait_timeout_s = seconds(),
                     b"net_write_timeout" => self.net_write_timeout_s = seconds(),
-                    b"ob_capability_flag" => {
-                        self.granted = number().unwrap_or_default();
-                        self.has_statistics_ok =
-                            self.granted & capability::EXTRA_OK_STATISTICS != 0;
-                    }
                     _ => {}
                 }
             }
@@ -124,7 +83,18 @@ struct Relay<'r, 'o, 'b> {
     has_passed: bool,
     /// The request, if it may be sent again elsewhere.
     kept: Option<&'r mut Kept>,
-    moving: &'r mut Moving,
+    known: &'r mut Known,
+    pins: &'r mut Pins,
+}
+
+impl Relay<'_, '_, '_> {
+    fn learn(&mut self, ok: &OkPacket<'_>) {
+        self.facts.learn(ok);
+        if !ok.state.is_empty() {
+            self.known.learn(ok);
+            learn_pins(self.pins, ok);
+        }
+    }
 }
 
 impl ReplySink for Relay<'_, '_, '_> {
@@ -145,8 +115,7 @@ impl ReplySink for Relay<'_, '_, '_> {
             return;
         };
         self.has_passed = true;
-        self.facts.learn(&ok);
-        self.moving.learn(&ok);
+        self.learn(&ok);
         let untold = self.facts.untold.as_deref_mut();
         let occasion = self.occasion;
         self.out.own(Side::Client, |b| {
@@ -157,8 +126,7 @@ impl ReplySink for Relay<'_, '_, '_> {
     fn terminal_ok(&mut self, payload: &[u8]) {
         match OkPacket::parse(payload) {
             Ok(ok) => {
-                self.facts.learn(&ok);
-                self.moving.learn(&ok);
+                self.learn(&ok);
                 if let Some(untold) = &mut self.facts.untold {
                     untold.keep(&ok);
                 }
@@ -195,10 +163,12 @@ impl Session {
             links,
             facts,
             phase,
-            moving,
+            known,
+            binding,
             ..
         } = self;
-        let (Some(Some(link)), Phase::Running(running)) = (links.get_mut(usize::from(id.0)), phase)
+        let (Some(Some(Slot { link, .. })), Phase::Running(running)) =
+            (links.get_mut(usize::from(id.0)), phase)
         else {
             return data.len();
         };
@@ -223,7 +193,8 @@ impl Session {
             has_passed: false,
             // Only a whole request can be sent again.
             kept: running.kept.as_mut().filter(|_| running.is_asked),
-            moving,
+            known,
+            pins: &mut binding.pins,
         };
         let fed = reply.feed(data.get(at..).unwrap_or_default(), &mut relay);
         let Relay {
@@ -240,6 +211,7 @@ impl Session {
         }
         if let Some(code) = error {
             out.count(Event::ReplyError);
+            running.is_failed = true;
             running.new_user = None;
             if running.command == Command::CHANGE_USER || LAST_WORDS.contains(&code) {
                 self.farewell = Some(ctx.now.after_ms(FAREWELL_MS));
@@ -254,9 +226,6 @@ impl Session {
             Ok(used) if !is_malformed => {
                 if done && link.ends_with_packet() {
                     self.reply_over(ctx, id, out);
-                    if self.has_left() {
-                        return data.len();
-                    }
                 }
                 at + used
             }
@@ -284,18 +253,40 @@ impl Session {
         }
         running.is_replied = true;
         out.count(Event::Reply);
-        if let Some(name) = running.new_user.take() {
-            self.name = Some(name);
-            // Other servers cannot be told the new user's password.
-            self.moving.has_state = true;
-            out.count(Event::ClientChangedUser);
+        let (command, is_failed) = (running.command, running.is_failed);
+        let sets_vaguely = running.outline.sets_vaguely;
+        self.binding.pins = running.outline.after(self.binding.pins, is_failed);
+        let new_user = running.new_user.take();
+        let option = running.option.filter(|_| !is_failed);
+        if !is_failed && matches!(command, Command::CHANGE_USER | Command::RESET_CONNECTION) {
+            self.began_anew(id, new_user, out);
+        }
+        if let Some(option) = option {
+            self.known.set_option(option);
+        }
+        let is_vague = self.known.has_vague_variables(sets_vaguely);
+        let (newest, in_database) = (self.known.newest(), self.known.database().is_some());
+        if let Some(slot) = self.slot_mut(id) {
+            // After an error a server may not have taken what went with the request.
+            let info = match std::mem::take(&mut slot.was_told) && is_failed {
+                true => slot.has.info,
+                false => newest.info,
+            };
+            if slot.has.database != newest.database {
+                slot.has_database = in_database;
+            }
+            slot.has = Has { info, ..newest };
+            slot.used = ctx.now;
+            if is_vague {
+                self.binding.variables = Some(id);
+            }
         }
         self.finish_if_done(ctx, out);
     }
 
     /// The server sent what is not the protocol: nothing of it can be trusted any more.
     fn server_garbage(&mut self, ctx: &Ctx<'_>, id: LinkId, what: &str, out: &mut Out<'_, Mail>) {
-        let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
+        let server = self.server_text(id);
         let line = format!("session={} server={server} what={what:?}", self.id);
         out.list
             .push(Output::Log(Level::Error, "server_protocol", line));
@@ -327,8 +318,15 @@ impl Session {
         }
         self.phase = Phase::Idle;
         self.idle_since = ctx.now;
-        self.moving.settle();
+        self.binding.settle();
         self.drain(out);
+    }
+
+    /// The server of a link, for texts.
+    pub(super) fn server_text(&self, id: LinkId) -> String {
+        let slot = self.slot(id);
+        slot.map(|slot| slot.link.server.to_string())
+            .unwrap_or_default()
     }
 
     /// Bytes on a link that nobody asked: an error before a close, or not the protocol.
@@ -342,13 +340,12 @@ impl Session {
         let line = format!(
             "session={} server={} bytes={} first={:#04x}",
             self.id,
-            self.facts.server.map(|s| s.to_string()).unwrap_or_default(),
+            self.server_text(id),
             data.len(),
             data.get(4).copied().unwrap_or_default()
         );
         out.list
             .push(Output::Log(Level::Warn, "server_spoke_unasked", line));
-        out.list.push(Output::Close(id, Linger::Abort));
         self.link_lost(ctx, id, "the server sent bytes that nobody asked for", out);
     }
 
@@ -360,17 +357,34 @@ impl Session {
         what: &str,
         out: &mut Out<'_, Mail>,
     ) {
-        if self.link_mut(id).is_none() {
+        if self.slot(id).is_none() {
             return;
         }
-        match &self.phase {
-            Phase::ServerLogin(_) => {
-                out.list.push(Output::Close(id, Linger::Abort));
-                self.attempt_failed(ctx, what, out);
+        let is_awaited = match &self.phase {
+            Phase::ServerLogin(l) => id == l.link(),
+            Phase::Syncing(s) => id == s.link,
+            _ => id == self.binding.current,
+        };
+        if !is_awaited {
+            let is_bound = id == self.binding.current && !self.is_free();
+            out.count(Event::LinkLost);
+            if self.is_farewell(ctx.now) {
+                return self.end(CloseReason::Killed, Linger::Flush, out);
             }
+            if is_bound {
+                let text = format!(
+                    "lost the connection to server {}: {what}",
+                    self.server_text(id)
+                );
+                return self.lost_idle(&text, out);
+            }
+            return self.drop_link(id, Linger::Abort, out);
+        }
+        match &self.phase {
+            Phase::ServerLogin(_) => self.attempt_failed(ctx, what, out),
+            Phase::Syncing(_) => self.sync_failed(ctx, what, out),
             Phase::Idle => {
                 out.count(Event::LinkLost);
-                out.list.push(Output::Close(id, Linger::Abort));
                 let idle_s = ctx.now.since_us(self.idle_since) / 1_000_000;
                 let is_timeout = self
                     .facts
@@ -381,15 +395,15 @@ impl Session {
                     self.end(CloseReason::Killed, Linger::Flush, out);
                 } else if is_timeout {
                     self.end(CloseReason::ServerIdleTimeout, Linger::Flush, out);
-                } else if self.is_movable() {
+                } else if self.is_free() {
                     // The next request gets another server; the client need not know.
-                    let server = self.link_mut(id).map(|l| l.server);
-                    self.drop_link(id);
+                    let server = self.slot(id).map(|slot| slot.link.server);
+                    self.drop_link(id, Linger::Abort, out);
                     if let Some(server) = server {
                         self.report_unreachable(ctx, server, RESET, out);
                     }
                 } else {
-                    let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
+                    let server = self.server_text(id);
                     let text = format!("lost the connection to server {server}: {what}");
                     self.lost_idle(&text, out);
                 }
@@ -397,7 +411,7 @@ impl Session {
             Phase::Running(r) if r.is_refused() => self.send_elsewhere(ctx, out),
             Phase::Running(_) => {
                 out.count(Event::LinkLost);
-                let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
+                let server = self.server_text(id);
                 let text = format!("lost the connection to server {server}: {what}");
                 self.lost_in_statement(ctx, id, &text, CloseReason::ServerLost, out);
             }
@@ -472,10 +486,7 @@ impl Session {
         };
         let text = format!("{text} {outcome}");
         if is_sending {
-            out.list.push(Output::Close(id, Linger::Abort));
-            if let Some(link) = self.links.get_mut(usize::from(id.0)) {
-                *link = None;
-            }
+            self.drop_link(id, Linger::Abort, out);
             self.break_request(ctx, fault, text, reason);
         } else {
             self.fail(seq, fault, &text, reason, out);

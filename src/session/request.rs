@@ -1,29 +1,22 @@
 //! What the client asks: where each request's bytes go.
 
-use super::moving::Kept;
-use super::server_login::HOME;
-use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ, put_error};
-use crate::auth::LoginName;
+use super::change_user::{self, NewUser};
+use super::known::Missing;
+use super::pin::Outline;
+use super::route::{Kept, Place};
+use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
 use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side, Stage, Tick};
 use crate::config::COMPATIBILITY_VERSION;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
-    ChangeUser, ClientTurn, ColumnKind, Command, HEADER_LEN, Request, RequestStep, Shape, TextRows,
-    client, put_packet, status,
+    ClientTurn, ColumnKind, Command, HEADER_LEN, Request, RequestStep, TextRows, put_packet, status,
 };
-use crate::protocol::ob20::ExtraInfo;
 use crate::routing::Mail;
 use crate::sql::{kill_target, proxy_version};
 use serde::{Deserialize, Serialize};
 
-/// A COM_CHANGE_USER longer than this is refused: it must be seen whole.
-const CHANGE_USER_MAX: usize = 64 << 10;
-
 /// A client that sends a request whose server is lost may pause this long.
 const BROKEN_PAUSE_MS: u64 = 10_000;
-
-/// Cursor types in the flags of COM_STMT_EXECUTE.
-const CURSOR_FLAGS: u8 = 0x07;
 
 /// Where the bytes of a request go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +43,10 @@ pub(super) enum Route {
 pub(super) struct Running {
     pub(super) command: Command,
     pub(super) route: Route,
+    /// What the request says of itself.
+    pub(super) outline: Outline,
+    /// An error is among its results.
+    pub(super) is_failed: bool,
     /// Sequence number that the next packet to the client has, once the request is whole.
     pub(super) next_seq: u8,
     /// The client has sent the whole request.
@@ -61,7 +58,9 @@ pub(super) struct Running {
     /// The packet of a turn that is being read is the empty one that ends a file.
     is_last: bool,
     /// A COM_CHANGE_USER, until its reply.
-    pub(super) new_user: Option<Box<LoginName>>,
+    pub(super) new_user: Option<Box<NewUser>>,
+    /// The option that a COM_SET_OPTION sets.
+    pub(super) option: Option<u16>,
     /// The server was lost while the client still sends.
     pub(super) broken: Option<Box<Broken>>,
     /// What is kept of the request until its reply begins, if it may be sent again elsewhere.
@@ -87,6 +86,26 @@ impl Broken {
             reason,
             deadline: ctx.now.after_ms(BROKEN_PAUSE_MS),
         }
+    }
+}
+
+/// The front of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head<'a> {
+    pub(super) command: Command,
+    pub(super) seq: u8,
+    /// Of COM_STMT_EXECUTE.
+    pub(super) flags: u8,
+    /// The first packet with its header, or as much of it as is here.
+    pub(super) packet: &'a [u8],
+    /// It is all of it.
+    pub(super) is_whole: bool,
+}
+
+impl<'a> Head<'a> {
+    /// What stands behind the command byte.
+    pub(super) fn body(&self) -> &'a [u8] {
+        self.packet.get(HEADER_LEN + 1..).unwrap_or_default()
     }
 }
 
@@ -132,7 +151,6 @@ impl Session {
         {
             broken.deadline = ctx.now.after_ms(BROKEN_PAUSE_MS);
         }
-        let is_fresh = self.request.is_fresh();
         match self
             .request
             .step(bytes.data.get(at..).unwrap_or_default(), &mut at)
@@ -146,22 +164,31 @@ impl Session {
                 ..
             } => {
                 let packet = bytes.data.get(from..).unwrap_or_default();
+                let packet_len = HEADER_LEN + len as usize;
                 if let Phase::Running(r) = &mut self.phase {
                     // A packet of the client's turn.
                     r.is_last = len == 0 || r.turn == Some(ClientTurn::AuthAnswer);
                 } else {
-                    // A head in pieces is not looked at.
-                    let packet = if is_fresh { packet } else { &[] };
-                    if self.needs_server(ctx, command, statement(command, packet)) {
-                        self.request
-                            .take_held(|held| self.held.extend_from_slice(held));
-                        self.request = Request::default();
-                        self.hold(bytes.data.get(from..).unwrap_or_default(), out);
-                        self.leave(ctx, out);
+                    let is_whole = packet.len() >= packet_len;
+                    let packet = packet
+                        .get(..packet_len.min(packet.len()))
+                        .unwrap_or_default();
+                    let head = Head {
+                        // An empty packet has no command: the server answers it like an unknown
+                        // one.
+                        command: command.unwrap_or(Command::SLEEP),
+                        seq,
+                        flags,
+                        packet,
+                        is_whole,
+                    };
+                    let outline = self.outline(ctx, &head);
+                    let place = self.place(ctx, &head, &outline);
+                    if self.must_wait(ctx, place, bytes.data.get(from..).unwrap_or_default(), out) {
                         return bytes.data.len();
                     }
                     out.laps.now(Stage::Parse);
-                    self.begin_request(ctx, command, seq, flags, packet, out);
+                    self.begin_request(ctx, &head, place, outline, out);
                 }
             }
             RequestStep::Body(n) => {
@@ -189,80 +216,127 @@ impl Session {
         at
     }
 
+    /// A request whose link is not ready waits, as bytes that were not read, until it is.
+    fn must_wait(
+        &mut self,
+        ctx: &Ctx<'_>,
+        place: Place,
+        bytes: &[u8],
+        out: &mut Out<'_, Mail>,
+    ) -> bool {
+        let missing = match place {
+            Place::Nowhere => return false,
+            Place::NewLink(_) => Missing::default(),
+            Place::Link(id) => match self.lacks(id) {
+                missing if missing.is_empty() => return false,
+                missing => missing,
+            },
+        };
+        self.request = Request::default();
+        self.hold(bytes, out);
+        match place {
+            Place::Link(id) => self.begin_sync(ctx, id, missing, out),
+            Place::NewLink(spread) => self.leave(ctx, spread, out),
+            Place::Nowhere => {}
+        }
+        true
+    }
+
     fn begin_request(
         &mut self,
         ctx: &Ctx<'_>,
-        command: Option<Command>,
-        seq: u8,
-        flags: u8,
-        packet: &[u8],
+        head: &Head<'_>,
+        place: Place,
+        outline: Outline,
         out: &mut Out<'_, Mail>,
     ) {
+        let Head {
+            command,
+            seq,
+            flags,
+            packet,
+            ..
+        } = *head;
         let reply_seq = seq.wrapping_add(1);
-        if command == Some(Command::QUIT) {
-            self.say_quit(out);
+        if command == Command::QUIT {
+            for at in 0..self.links.len() {
+                self.say_quit(LinkId(at as u16), out);
+            }
             self.end(CloseReason::ClientQuit, Linger::Flush, out);
             return;
         }
         let mut broken = self.take_failure();
-        let text = statement(command, packet);
-        // An empty packet has no command: the server answers it like an unknown one.
-        let command = command.unwrap_or(Command::SLEEP);
-        if let Some(what) = self.misses_the_past(text) {
+        if place != Place::Nowhere
+            && let Some(what) = self.misses_the_past(&outline)
+        {
             let (fault, reason) = (Fault::LostBeforeReply, CloseReason::ServerLost);
             broken = Some(Box::new(Broken::new(ctx, fault, what, reason)));
         }
         let mut kept = None;
         let route = match command {
-            _ if broken.is_some() => Route::Local,
-            Command::PING => Route::Local,
-            Command::CHANGE_USER => Route::Collect(out.pool.take()),
+            _ if broken.is_some() || place == Place::Nowhere => Route::Local,
+            Command::CHANGE_USER => {
+                self.settle_on(place);
+                Route::Collect(out.pool.take())
+            }
             _ => 'route: {
                 if let Some(name) = version_column(command, packet) {
                     break 'route Route::Version(name);
                 }
                 out.laps.now(Stage::Route);
-                kept = self.keep(command, out);
-                let shape = self.shape(command, flags);
-                if let Some(link) = self.link_mut(HOME) {
-                    link.begin(shape);
-                }
-                Route::Forward(HOME)
+                kept = self.keep(out);
+                self.settle_on(place);
+                let id = self.binding.current;
+                self.begin_on(id, command, flags);
+                Route::Forward(id)
             }
         };
         self.phase = Phase::Running(Running {
             command,
             route,
+            outline,
+            is_failed: false,
             next_seq: reply_seq,
             is_asked: false,
             is_replied: !command.has_reply(),
             turn: None,
             is_last: false,
             new_user: None,
+            option: match (command, packet.get(HEADER_LEN + 1..)) {
+                (Command::SET_OPTION, Some(&[a, b])) => Some(u16::from_le_bytes([a, b])),
+                _ => None,
+            },
             broken,
             kept,
         });
     }
 
-    /// Says good-bye to an idle server, so that it does not count an aborted connection.
-    pub(super) fn say_quit(&mut self, out: &mut Out<'_, Mail>) -> bool {
-        let shape = self.shape(Command::QUIT, 0);
-        let Some(link) = self.link_mut(HOME).filter(|link| link.is_idle()) else {
-            return false;
-        };
-        link.begin(shape);
-        self.send_packet(HOME, &[1, 0, 0, 0, Command::QUIT.0], out);
-        true
+    /// The request runs on the link of its place.
+    fn settle_on(&mut self, place: Place) {
+        if let Place::Link(id) = place {
+            self.binding.current = id;
+            self.facts.server = self.slot(id).map(|slot| slot.link.server);
+        }
     }
 
-    const fn shape(&self, command: Command, flags: u8) -> Shape {
-        let is_execute = command.0 == Command::STMT_EXECUTE.0;
-        Shape {
-            command,
-            cursor: is_execute && flags & CURSOR_FLAGS != 0,
-            proxy_mode: true,
-            statistics_ok: self.facts.has_statistics_ok,
+    /// A request goes out on a link.
+    pub(super) fn begin_on(&mut self, id: LinkId, command: Command, flags: u8) {
+        if let Some(slot) = self.slot_mut(id) {
+            let shape = slot.shape(command, flags);
+            slot.link.begin(shape);
         }
+    }
+
+    /// Says good-bye to an idle server, so that it does not count an aborted connection.
+    pub(super) fn say_quit(&mut self, id: LinkId, out: &mut Out<'_, Mail>) -> bool {
+        let Some(slot) = self.slot_mut(id).filter(|slot| slot.link.is_idle()) else {
+            return false;
+        };
+        // It needs nothing any more.
+        slot.was_told = true;
+        self.begin_on(id, Command::QUIT, 0);
+        self.send_packet(id, &[1, 0, 0, 0, Command::QUIT.0], out);
+        true
     }
 
     /// Moves request bytes `start..end` to where the request goes.
@@ -273,11 +347,14 @@ impl Session {
         match &mut r.route {
             Route::Forward(id) => {
                 let id = *id;
+                if let Some(user) = &mut r.new_user {
+                    user.take(self.request.held());
+                    user.take(bytes.data.get(start..end).unwrap_or_default());
+                }
                 if let Some(kept) = &mut r.kept {
                     let more = bytes.data.get(start..end).unwrap_or_default();
                     let fits = kept.add(self.request.held()) && kept.add(more);
                     if !fits {
-                        self.moving.has_state |= kept.may_leave_state();
                         r.forget_kept(out);
                     }
                 }
@@ -286,7 +363,7 @@ impl Session {
             Route::Collect(collected) => {
                 self.request
                     .take_held(|held| collected.extend_from_slice(held));
-                let room = (CHANGE_USER_MAX + 1).saturating_sub(collected.len());
+                let room = change_user::room(collected.len());
                 let end = end.min(start + room);
                 collected.extend_from_slice(bytes.data.get(start..end).unwrap_or_default());
             }
@@ -351,9 +428,6 @@ impl Session {
             return;
         }
         r.is_asked = true;
-        if let Some(kept) = &r.kept {
-            self.moving.has_state |= kept.may_leave_state();
-        }
         out.count(Event::Request);
         match &mut r.route {
             Route::Forward(_) => out.laps.now(Stage::ServerWait),
@@ -375,7 +449,7 @@ impl Session {
             }
             Route::Collect(collected) => {
                 let collected = std::mem::take(collected);
-                self.change_user(seq, &collected, out);
+                self.change_user(ctx, seq, &collected, out);
                 out.pool.give(collected);
             }
         }
@@ -404,72 +478,6 @@ impl Session {
         {
             self.fail(seq, broken.fault, &broken.text, broken.reason, out);
         }
-    }
-
-    /// Sends COM_CHANGE_USER on with the name that servers know.
-    fn change_user(&mut self, seq: u8, packet: &[u8], out: &mut Out<'_, Mail>) {
-        let next = seq.wrapping_add(1);
-        let refuse = |this: &mut Self, fault, text: &str, out: &mut Out<'_, Mail>| {
-            put_error(next, fault, text, out);
-            if let Phase::Running(r) = &mut this.phase {
-                r.is_replied = true;
-            }
-        };
-        if packet.len() > CHANGE_USER_MAX {
-            let text = format!("COM_CHANGE_USER is longer than {CHANGE_USER_MAX} bytes");
-            return refuse(self, Fault::PacketTooLarge, &text, out);
-        }
-        let payload = packet.get(HEADER_LEN..).unwrap_or_default();
-        let Ok(packet) = ChangeUser::parse(payload) else {
-            return refuse(
-                self,
-                Fault::MalformedPacket,
-                "malformed COM_CHANGE_USER packet",
-                out,
-            );
-        };
-        let (Some(current), track) = (self.name.as_deref(), self.facts.capabilities) else {
-            return;
-        };
-        let name = match LoginName::parse(packet.user, b":-.", &current.tenant) {
-            Ok(name) => name,
-            Err(e) => {
-                let user = String::from_utf8_lossy(packet.user).into_owned();
-                let text = format!("Access denied for user '{user}': {e}");
-                return refuse(self, Fault::AccessDenied, &text, out);
-            }
-        };
-        let same_cluster = name.cluster.is_none() || name.cluster == current.cluster;
-        if name.tenant != current.tenant || !same_cluster {
-            let text = "COM_CHANGE_USER cannot change the tenant or the cluster of a connection";
-            return refuse(self, Fault::NotSupported, text, out);
-        }
-        let user = name.for_server();
-        let plugin_auth = track & client::PLUGIN_AUTH != 0;
-        let shape = self.shape(Command::CHANGE_USER, 0);
-        // The server begins anew; if it refuses, it closes the connection.
-        self.facts.extra = ExtraInfo::default();
-        let Phase::Running(r) = &mut self.phase else {
-            return;
-        };
-        r.route = Route::Forward(HOME);
-        r.new_user = Some(Box::new(name));
-        if let Some(link) = self.link_mut(HOME) {
-            link.begin(shape);
-        }
-        out.laps.now(Stage::ServerWait);
-        let mut rewritten = out.pool.take();
-        put_packet(&mut rewritten, seq, |b| packet.put(b, &user, plugin_auth));
-        self.send_packet(HOME, &rewritten, out);
-        out.pool.give(rewritten);
-    }
-}
-
-/// The text of a statement, as far as it has come with its head.
-fn statement(command: Option<Command>, packet: &[u8]) -> Option<&[u8]> {
-    match command {
-        Some(Command::QUERY) => packet.get(HEADER_LEN + 1..),
-        _ => None,
     }
 }
 

@@ -5,22 +5,20 @@
 
 use super::admin;
 use super::client_login::Parsed;
-use super::moving::TENANT_NOT_IN_SERVER;
+use super::route::TENANT_NOT_IN_SERVER;
+use super::slot::Slot;
 use super::state::{Ctx, Phase, Session, UNASKED_SEQ};
 use super::track::{Occasion, put_ok};
 use crate::base::{
     CloseReason, CoreId, Errno, Event, Level, Linger, LinkId, Out, Output, Side, Tick,
 };
-use crate::link::{Identity, Link, LoginStep, Proof, put_login};
+use crate::link::{Identity, LoginStep, Proof, put_login};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ErrPacket, OkPacket, TRACK_VARIABLES};
 use crate::routing::{Cluster, Health, Mail, Replica, SYS, Standing, Tenant, pick};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-
-/// The one link of a session until statements are routed one by one.
-pub(super) const HOME: LinkId = LinkId(0);
 
 /// Codes with which a server refuses a login that another server may accept. Source: OceanBase wire
 /// facts, section on errors.
@@ -35,6 +33,9 @@ const TRY_ELSEWHERE: &[u16] = &[
     8001,
     8002, // server is starting, stopping
 ];
+
+/// The database does not exist.
+const BAD_DATABASE: u16 = 1049;
 
 /// What waits for a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,10 @@ pub(super) enum Purpose {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ServerLogin {
     purpose: Purpose,
+    /// The link that is being made.
+    link: LinkId,
+    /// Spreads sessions, or statements, over servers.
+    spread: u32,
     /// When the running attempt is given up; `None` while something is not known yet.
     attempt_deadline: Option<Tick>,
     /// While something is not known: when to look, or to ask, again.
@@ -79,9 +84,17 @@ const ASK_AGAIN_MS: u64 = 1_000;
 
 impl ServerLogin {
     /// A search that leaves out `tried`, and entries of the tenant up to version `wrong`.
-    pub(super) fn new(ctx: &Ctx<'_>, purpose: Purpose, tried: Vec<SocketAddr>, wrong: u64) -> Self {
+    pub(super) fn new(
+        ctx: &Ctx<'_>,
+        purpose: Purpose,
+        spread: u32,
+        tried: Vec<SocketAddr>,
+        wrong: u64,
+    ) -> Self {
         Self {
             purpose,
+            link: LinkId(0),
+            spread,
             attempt_deadline: None,
             look_again: ctx.now.after_ms(ASK_AGAIN_MS),
             tried,
@@ -98,6 +111,11 @@ impl ServerLogin {
             Purpose::Login(seq) => seq,
             Purpose::Statement => UNASKED_SEQ,
         }
+    }
+
+    /// The link that is being made.
+    pub(super) const fn link(&self) -> LinkId {
+        self.link
     }
 
     /// The client is not logged in yet.
@@ -141,7 +159,7 @@ impl Session {
             return self.admin_login(ctx, &login, reply_seq, out);
         }
         self.login = Some(Box::new(login));
-        let search = ServerLogin::new(ctx, Purpose::Login(reply_seq), vec![], 0);
+        let search = ServerLogin::new(ctx, Purpose::Login(reply_seq), self.id, vec![], 0);
         self.phase = Phase::ServerLogin(Box::new(search));
         self.try_next_server(ctx, out);
     }
@@ -214,21 +232,28 @@ impl Session {
             }
         }
         let own = tenant.filter(|_| !is_everywhere).map(|t| &**t);
-        let Some(choice) = pick(cluster, own, self.id, &l.tried) else {
+        let Some(choice) = pick(cluster, own, l.spread, &l.tried) else {
             let cluster = cluster.clone();
             return self.all_failed(ctx, &cluster, own, out);
         };
+        if let Some(id) = self.link_to(choice.server) {
+            return self.link_found(id);
+        }
+        let id = self.free_place(out);
+        let Phase::ServerLogin(l) = &mut self.phase else {
+            return;
+        };
+        l.link = id;
         let connect = ctx.now.after_ms(ctx.settings.connect_timeout_ms);
         l.attempt_deadline = Some(connect.after_ms(ctx.settings.server_login_timeout_ms));
         let by = own.map_or(0, |tenant| tenant.version);
         let seen = ctx.view.generation();
-        self.moving.chosen(cluster.has_views, by, seen);
-        self.links.clear();
-        // One link is what a session has, as a rule: a vector begins with room for four.
-        self.links.reserve_exact(1);
-        self.links.push(Some(Link::connecting(choice.server)));
+        self.binding.chosen(cluster.has_views, by, seen);
+        if let Some(place) = self.links.get_mut(usize::from(id.0)) {
+            *place = Some(Slot::connecting(choice.server, ctx.now));
+        }
         self.facts.server = Some(choice.server);
-        out.list.push(Output::Connect(HOME, choice.server, connect));
+        out.list.push(Output::Connect(id, choice.server, connect));
     }
 
     /// The cluster does not know the tenant: the client is told what a server tells it, the log is
@@ -313,7 +338,7 @@ impl Session {
         text: String,
         out: &mut Out<'_, Mail>,
     ) {
-        out.list.push(Output::Close(HOME, Linger::Abort));
+        self.give_up_attempt(out);
         self.no_server(
             ctx,
             Fault::LoginTimeout,
@@ -335,7 +360,9 @@ impl Session {
         };
         out.count(Event::LinkConnectFailed);
         self.report_unreachable(ctx, server, errno, out);
-        self.attempt_failed(ctx, &errno.to_string(), out);
+        let what = self.attempt_text(&errno.to_string());
+        self.link_gone(id);
+        self.next_attempt(ctx, what, out);
     }
 
     /// Tells the metadata core, which looks early at the cluster then.
@@ -358,17 +385,44 @@ impl Session {
         }
     }
 
-    /// The running attempt is over; its connection is gone or must go.
+    /// The running attempt is over; its connection must go.
     pub(super) fn attempt_failed(&mut self, ctx: &Ctx<'_>, what: &str, out: &mut Out<'_, Mail>) {
-        let server = self.link_mut(HOME).map(|l| l.server);
+        let attempt = self.attempt_text(what);
+        self.give_up_attempt(out);
+        self.next_attempt(ctx, attempt, out);
+    }
+
+    /// The server of the running attempt, and what became of it.
+    fn attempt_text(&self, what: &str) -> Option<(SocketAddr, String)> {
+        let Phase::ServerLogin(l) = &self.phase else {
+            return None;
+        };
+        let server = self.slot(l.link)?.link.server;
+        Some((server, format!("{server} {what}")))
+    }
+
+    fn give_up_attempt(&mut self, out: &mut Out<'_, Mail>) {
+        if let Phase::ServerLogin(l) = &self.phase
+            && !l.is_waiting()
+        {
+            let id = l.link;
+            self.drop_link(id, Linger::Abort, out);
+        }
+    }
+
+    fn next_attempt(
+        &mut self,
+        ctx: &Ctx<'_>,
+        failed: Option<(SocketAddr, String)>,
+        out: &mut Out<'_, Mail>,
+    ) {
         let Phase::ServerLogin(l) = &mut self.phase else {
             return;
         };
-        if let Some(server) = server {
+        if let Some((server, cause)) = failed {
             l.tried.push(server);
-            l.causes.push(format!("{server} {what}"));
+            l.causes.push(cause);
         }
-        self.links.clear();
         self.try_next_server(ctx, out);
     }
 
@@ -382,7 +436,6 @@ impl Session {
         if l.is_waiting() {
             return self.try_next_server(ctx, out);
         }
-        out.list.push(Output::Close(HOME, Linger::Abort));
         self.attempt_failed(ctx, "did not answer the login in time", out);
     }
 
@@ -395,24 +448,25 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) -> usize {
         let mut used = 0;
-        let chosen_by = self.moving.chosen_by;
+        let chosen_by = self.binding.chosen_by;
         let Self {
             links,
             phase,
             facts,
             login,
+            known,
             ..
         } = self;
-        let (Some(Some(link)), Phase::ServerLogin(l), Some(login)) =
+        let (Some(Some(slot)), Phase::ServerLogin(l), Some(login)) =
             (links.get_mut(usize::from(id.0)), phase, login)
         else {
             return data.len();
         };
-        match link.login(data, &mut used) {
+        match slot.link.login(data, &mut used) {
             Ok(LoginStep::More) => {}
             Ok(LoginStep::Greeted(greeting)) => {
-                link.login_sent();
-                facts.ask(ctx.settings.capability);
+                slot.link.login_sent();
+                slot.ask(ctx.settings.capability);
                 let cluster = ctx.view.cluster(login.name.cluster.as_deref());
                 let named = cluster.filter(|c| c.is_named).map(|c| &*c.name);
                 let identity = Identity {
@@ -439,49 +493,57 @@ impl Session {
                 }
                 l.refusal = Some((e.code, e.sqlstate.to_vec(), e.message.to_vec()));
                 let what = format!("refused the login: {} {}", e.code, text(e.message));
-                out.list.push(Output::Close(id, Linger::Abort));
-                if elsewhere {
+                if e.code == BAD_DATABASE
+                    && !l.is_login()
+                    && login.credentials.database.take().is_some()
+                {
+                    // It is gone: a direct client would be in none by now.
+                    known.set_database(None);
+                    self.give_up_attempt(out);
+                    self.try_next_server(ctx, out);
+                } else if elsewhere {
                     self.attempt_failed(ctx, &what, out);
                 } else {
+                    self.give_up_attempt(out);
                     self.denied(ctx, out);
                 }
                 return data.len();
             }
             Ok(LoginStep::Accepted(payload)) => match OkPacket::parse(payload) {
                 Ok(ok) => {
-                    facts.database.clone_from(&login.credentials.database);
-                    facts.learn(&ok);
-                    match l.purpose {
+                    let grants = Slot::grants(&ok);
+                    let is_statement = match l.purpose {
                         Purpose::Login(seq) => {
+                            facts.learn(&ok);
+                            known.set_database(login.credentials.database.as_deref());
                             let untold = facts.untold.as_deref_mut();
                             out.own(Side::Client, |b| {
                                 put_ok(b, seq, payload, &ok, Occasion::Login, untold);
                             });
                             out.count(Event::ClientLoggedIn);
+                            false
                         }
-                        Purpose::Statement => {
-                            self.moving.is_fresh = true;
-                            out.count(Event::SessionMoved);
-                        }
-                    }
-                    link.logged_in();
-                    out.count(facts.agree(link));
-                    self.phase = Phase::Idle;
-                    self.login_deadline = None;
-                    self.idle_since = ctx.now;
-                    // A request that waits for this server is done first.
-                    if self.held.is_empty() {
+                        Purpose::Statement => true,
+                    };
+                    out.count(slot.logged_in(grants));
+                    slot.has_database = login.credentials.database.is_some();
+                    slot.has.database = known.newest().database;
+                    self.link_found(id);
+                    if is_statement {
+                        out.count(Event::SessionMoved);
+                    } else {
+                        // The first link; whatever comes goes there until something says more.
+                        (self.binding.ready, self.binding.current) = (None, id);
+                        self.idle_since = ctx.now;
                         self.drain(out);
                     }
                 }
                 Err(e) => {
-                    out.list.push(Output::Close(id, Linger::Abort));
                     self.attempt_failed(ctx, &format!("sent a malformed login OK: {e}"), out);
                     return data.len();
                 }
             },
             Err(e) => {
-                out.list.push(Output::Close(id, Linger::Abort));
                 self.attempt_failed(ctx, &format!("sent {e}"), out);
                 return data.len();
             }

@@ -2,10 +2,13 @@
 
 use super::admin::Admin;
 use super::client_login::{ClientLogin, Parsed};
-use super::moving::Moving;
+use super::known::Known;
 use super::reply::Facts;
 use super::request::Running;
+use super::route::Binding;
 use super::server_login::proxy_connection_id;
+use super::slot::Slot;
+use super::sync::Syncing;
 use super::{SessionIds, Settings};
 use crate::auth::{LoginName, Scramble};
 use crate::base::{
@@ -15,7 +18,9 @@ use crate::link::Link;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ErrPacket, Request, status};
 use crate::routing::{Mail, Replica, SessionRow, SessionState};
+use crate::sql::Scan;
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
@@ -31,6 +36,8 @@ pub struct Ctx<'a> {
     pub settings: &'a Settings,
     /// Whose connection ids are whose.
     pub ids: &'a SessionIds,
+    /// Where statements are read.
+    pub scan: &'a RefCell<Scan>,
 }
 
 /// Sequence number of an error packet that nobody asked for: that of the answer to the client's
@@ -52,6 +59,8 @@ pub(super) enum Phase {
     ServerLogin(Box<super::server_login::ServerLogin>),
     /// Logged in, nothing runs.
     Idle,
+    /// A link gets the session's state, for the request that waits.
+    Syncing(Box<Syncing>),
     /// A request runs.
     Running(Running),
     /// Logged in as the administrator of the proxy.
@@ -72,16 +81,19 @@ pub struct Session {
     pub(super) phase: Phase,
     /// Follows the packets of the client's current request.
     pub(super) request: Request,
+    /// The front of a request that is not whole yet.
+    pub(super) gathered: Vec<u8>,
     /// Client bytes that wait for the running statement to end.
     pub(super) held: Vec<u8>,
     pub(super) is_holding: bool,
     /// Server connections by [`LinkId`].
-    pub(super) links: Vec<Option<Link>>,
+    pub(super) links: Vec<Option<Slot>>,
     /// Who is logged in.
     pub(super) name: Option<Box<LoginName>>,
     /// What servers are told at a login.
     pub(super) login: Option<Box<Parsed>>,
-    pub(super) moving: Moving,
+    pub(super) binding: Binding,
+    pub(super) known: Known,
     pub(super) facts: Facts,
     /// The end of the client's login time, until it is logged in.
     pub(super) login_deadline: Option<Tick>,
@@ -109,12 +121,14 @@ impl Session {
             scramble: crate::auth::scramble(&accepted.entropy),
             phase: Phase::New,
             request: Request::default(),
+            gathered: Vec::new(),
             held: Vec::new(),
             is_holding: false,
             links: Vec::new(),
             name: None,
             login: None,
-            moving: Moving::default(),
+            binding: Binding::new(u64::from(id)),
+            known: Known::default(),
             facts: Facts::default(),
             login_deadline: Some(now.after_ms(settings.login_timeout_ms)),
             idle_since: now,
@@ -123,6 +137,12 @@ impl Session {
             is_killed: false,
             is_over_limit: accepted.is_over_limit,
         }
+    }
+
+    /// The session has this connection id from now on.
+    pub(super) fn named(&mut self, id: u32) {
+        self.id = id;
+        self.binding = Binding::new(u64::from(id));
     }
 
     /// Something happened.
@@ -142,7 +162,8 @@ impl Session {
             Input::Bytes(Side::Server(id), data) => self.server_bytes(ctx, id, data, out),
             Input::Eof(Side::Client) => {
                 let reason = match &self.phase {
-                    Phase::Running(_) => CloseReason::ClientGone,
+                    Phase::Running(_) | Phase::Syncing(_) => CloseReason::ClientGone,
+                    Phase::Idle if !self.gathered.is_empty() => CloseReason::ClientGone,
                     Phase::ClientLogin(l) if l.is_untouched() => CloseReason::Probe,
                     Phase::New => CloseReason::Probe,
                     _ => CloseReason::ClientEof,
@@ -181,6 +202,10 @@ impl Session {
                 self.drain(out);
             }
         }
+        if matches!(self.phase, Phase::Idle) {
+            // A request may have waited for what has happened.
+            self.resume(ctx, out);
+        }
     }
 
     /// When the next `Timer` is wanted.
@@ -189,13 +214,12 @@ impl Session {
         let phase = match &self.phase {
             Phase::ServerLogin(l) => Some(l.due()),
             Phase::Running(r) => r.broken.as_ref().map(|b| b.deadline),
+            Phase::Syncing(s) => Some(s.deadline),
             Phase::Admin(a) => a.deadline(),
             _ => None,
         };
-        match (self.login_deadline, phase) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let all = [self.login_deadline, phase, self.links_due()];
+        all.into_iter().flatten().min()
     }
 
     /// How long the client may take no byte of a reply, in milliseconds, once a server has told it.
@@ -206,6 +230,7 @@ impl Session {
     }
 
     fn timer(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
+        self.close_old_links(ctx, out);
         if self.login_deadline.is_some_and(|d| d <= ctx.now) {
             let seconds = ctx.settings.login_timeout_ms as f64 / 1000.0;
             let (seq, what) = match &self.phase {
@@ -239,6 +264,9 @@ impl Session {
                 }
             }
             Phase::Admin(_) => self.admin_timer(ctx, out),
+            Phase::Syncing(s) if s.deadline <= ctx.now => {
+                self.sync_failed(ctx, "did not answer in time", out);
+            }
             _ => self.server_login_timer(ctx, out),
         }
     }
@@ -249,6 +277,7 @@ impl Session {
             return;
         }
         let seq = match &self.phase {
+            Phase::Idle if !self.is_between() => return,
             Phase::Idle if self.facts.status & status::IN_TRANSACTION == 0 => UNASKED_SEQ,
             Phase::Admin(a) if !a.is_busy() => UNASKED_SEQ,
             Phase::ClientLogin(l) => l.reply_seq(),
@@ -296,17 +325,26 @@ impl Session {
         }
     }
 
-    fn client_bytes(&mut self, ctx: &Ctx<'_>, bytes: Bytes<'_>, out: &mut Out<'_, Mail>) {
+    pub(super) fn client_bytes(
+        &mut self,
+        ctx: &Ctx<'_>,
+        bytes: Bytes<'_>,
+        out: &mut Out<'_, Mail>,
+    ) {
         let mut at = 0;
         while at < bytes.data.len() {
             match &self.phase {
                 Phase::ClientLogin(_) => at = self.login_bytes(ctx, bytes, at, out),
-                Phase::Idle => at = self.request_bytes(ctx, bytes, at, out),
+                Phase::Idle => at = self.gather_bytes(ctx, bytes, at, out),
                 Phase::Admin(a) if !a.is_busy() => at = self.admin_bytes(ctx, bytes, at, out),
                 Phase::Running(r) if r.wants_client() => {
                     at = self.request_bytes(ctx, bytes, at, out);
                 }
-                Phase::New | Phase::ServerLogin(_) | Phase::Running(_) | Phase::Admin(_) => {
+                Phase::New
+                | Phase::ServerLogin(_)
+                | Phase::Syncing(_)
+                | Phase::Running(_)
+                | Phase::Admin(_) => {
                     self.hold(bytes.data.get(at..).unwrap_or_default(), out);
                     return;
                 }
@@ -315,10 +353,23 @@ impl Session {
         }
     }
 
-    pub(super) fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+    pub(super) fn slot(&self, id: LinkId) -> Option<&Slot> {
+        self.links.get(usize::from(id.0)).and_then(Option::as_ref)
+    }
+
+    pub(super) fn slot_mut(&mut self, id: LinkId) -> Option<&mut Slot> {
         self.links
             .get_mut(usize::from(id.0))
             .and_then(Option::as_mut)
+    }
+
+    pub(super) fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.slot_mut(id).map(|slot| &mut slot.link)
+    }
+
+    /// True if no byte of a request has come that is not answered.
+    const fn is_between(&self) -> bool {
+        self.gathered.is_empty() && self.held.is_empty()
     }
 
     /// The administrator ends this session: the client is told where that is possible.
@@ -327,9 +378,10 @@ impl Session {
             Phase::ClientLogin(l) => l.reply_seq(),
             Phase::ServerLogin(l) => l.reply_seq(),
             Phase::Idle | Phase::Admin(_) => UNASKED_SEQ,
+            Phase::Syncing(_) => UNASKED_SEQ,
             Phase::Running(r) if r.is_asked && r.turn.is_none() && !r.is_replied => {
                 let seq = r.next_seq;
-                let id = LinkId::default();
+                let id = self.binding.current;
                 let reply = self.link_mut(id).and_then(|l| l.reply());
                 if !reply.is_none_or(|r| r.is_at_boundary()) {
                     return self.end(CloseReason::Killed, Linger::Flush, out);
@@ -352,11 +404,11 @@ impl Session {
             tenant: part(|n| &n.tenant),
             user: part(|n| &n.user),
             peer: self.peer,
-            database: self.facts.database.clone(),
+            database: self.known.database().map(<[u8]>::to_vec),
             transactions: self.facts.transactions,
             links: self.links.iter().flatten().count() as u64,
             state: match &self.phase {
-                Phase::Running(_) => SessionState::Active,
+                Phase::Running(_) | Phase::Syncing(_) => SessionState::Active,
                 Phase::Admin(a) if a.is_busy() => SessionState::Active,
                 Phase::Idle | Phase::Admin(_) => SessionState::KeepAlive,
                 _ => SessionState::Init,
@@ -387,6 +439,7 @@ impl Session {
         self.links.clear();
         self.login_deadline = None;
         out.pool.give(std::mem::take(&mut self.held));
+        out.pool.give(std::mem::take(&mut self.gathered));
         out.list.push(Output::End(reason, linger));
     }
 

@@ -5,12 +5,16 @@ use super::server_login::Wanted;
 use super::{Ctx, Session, SessionIds, Settings};
 use crate::base::{Accepted, CoreId, Input, Key, Machines, Out, Output, Slab, Tick};
 use crate::routing::{Listed, Mail, Replica};
+use crate::sql::Scan;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// The machines of one serving core.
 #[derive(Debug)]
 pub struct Sessions {
     settings: Settings,
+    /// Where all sessions of the core read statements.
+    scan: RefCell<Scan>,
     replica: Replica,
     table: Slab<Entry>,
     ids: SessionIds,
@@ -43,9 +47,10 @@ struct Entry {
 impl Sessions {
     /// An empty table.
     #[must_use]
-    pub const fn new(settings: Settings, ids: SessionIds, replica: Replica) -> Self {
+    pub fn new(settings: Settings, ids: SessionIds, replica: Replica) -> Self {
         Self {
             settings,
+            scan: RefCell::default(),
             replica,
             table: Slab::with_limit(SESSIONS_MAX),
             ids,
@@ -91,7 +96,7 @@ impl Machines for Sessions {
             return None;
         };
         if let Some(entry) = self.table.get_mut(key) {
-            entry.session.id = id;
+            entry.session.named(id);
         }
         Some(key)
     }
@@ -108,6 +113,7 @@ impl Machines for Sessions {
             waiting,
             ids,
             asked,
+            scan,
         } = self;
         let Some(entry) = table.get_mut(id) else {
             return;
@@ -122,6 +128,7 @@ impl Machines for Sessions {
                 view: replica,
                 settings,
                 ids,
+                scan,
             },
             input,
             out,

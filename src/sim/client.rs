@@ -297,8 +297,10 @@ impl Client {
             _ => {
                 if self.is_quiet {
                     payload.extend_from_slice(QUIET);
+                    payload.extend_from_slice(format!("{seed:016x}").as_bytes());
+                } else {
+                    payload.extend_from_slice(&seed.to_le_bytes());
                 }
-                payload.extend_from_slice(&seed.to_le_bytes());
             }
         }
         if command == 0x03 && self.rng.chance(1, 10) {

@@ -57,18 +57,27 @@ impl Wire {
         self.writer = FrameWriter::new(self.framing, connection, true);
     }
 
-    /// MySQL bytes of what came.
+    /// MySQL bytes of what came, from `at` on: of one request, if frames say where it ends. False:
+    /// that was all. `inflated` is the same for all calls with these bytes.
     ///
     /// # Panics
     /// On a frame that is wrong: the proxy made it.
-    pub(super) fn take(&mut self, bytes: &[u8], into: &mut Vec<u8>) {
-        let (mut at, mut inflated) = (0, vec![]);
+    pub(super) fn take(
+        &mut self,
+        bytes: &[u8],
+        at: &mut usize,
+        inflated: &mut Vec<u8>,
+        into: &mut Vec<u8>,
+    ) -> bool {
         loop {
-            match self.reader.step(bytes, &mut at, &mut inflated) {
-                Ok(FrameStep::More) => return,
+            match self.reader.step(bytes, at, inflated) {
+                Ok(FrameStep::More) => return false,
                 Ok(FrameStep::Body(range)) => into.extend_from_slice(&bytes[range]),
                 Ok(FrameStep::Inflated(bytes)) => into.extend_from_slice(bytes),
-                Ok(FrameStep::End { is_last: true }) => self.reader.expect_request(),
+                Ok(FrameStep::End { is_last: true }) => {
+                    self.reader.expect_request();
+                    return true;
+                }
                 Ok(FrameStep::Extra(_) | FrameStep::End { .. }) => {}
                 Err(e) => panic!("a server got a wrong frame: {e}"),
             }

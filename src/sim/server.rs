@@ -115,12 +115,24 @@ impl Server {
 
     /// Bytes came.
     pub(super) fn bytes(&mut self, bytes: &[u8], cluster: &mut Cluster) -> Vec<Act> {
-        self.wire.take(bytes, &mut self.input);
+        let (mut at, mut inflated) = (0, vec![]);
         let mut acts = vec![];
+        loop {
+            let input = &mut self.input;
+            let is_more = self.wire.take(bytes, &mut at, &mut inflated, input);
+            self.answer(cluster, &mut acts);
+            if !is_more {
+                return acts;
+            }
+        }
+    }
+
+    /// Answers what has come.
+    fn answer(&mut self, cluster: &mut Cluster, acts: &mut Vec<Act>) {
         while let Some((seq, payload)) = self.take() {
             let is_login = matches!(self.state, State::Login);
             let before = acts.len();
-            self.request(seq, &payload, cluster, &mut acts);
+            self.request(seq, &payload, cluster, acts);
             if is_login {
                 continue;
             }
@@ -130,7 +142,6 @@ impl Server {
                 }
             }
         }
-        acts
     }
 
     /// A whole logical packet and the number of its last part.
@@ -253,6 +264,11 @@ impl Server {
                 self.state = State::File;
                 acts.push(Act::Send(script::packet(next, b"\xfbfile")));
             }
+            // A proxy brings the state of a session here.
+            0x03 if rest.starts_with(b"SET ") => {
+                let ok = script::proxy_ok(0, self.status, "", &[], &[], None);
+                acts.push(Act::Send(script::packet(next, &ok)));
+            }
             _ if !cluster.has(&self.tenant, self.address) => {
                 self.state = State::Ended;
                 acts.push(Act::Send(error_and_ok(next, 5150)));
@@ -282,7 +298,8 @@ impl Server {
     }
 }
 
-/// How a statement begins that leaves nothing in the session.
+/// How a statement begins that leaves nothing in the session; its seed follows in hex, so that it
+/// can be read.
 pub(super) const QUIET: &[u8] = b"select ";
 
 /// The command of the world and its seed, out of a request.
@@ -295,7 +312,11 @@ pub(super) fn statement(command: u8, rest: &[u8]) -> (u8, u64) {
     };
     let seed = |rest: &[u8]| Cursor::new(rest).u64().unwrap_or(1);
     match rest.strip_prefix(QUIET) {
-        Some(rest) if command == 0x03 => (0xF1, seed(rest)),
+        Some(rest) if command == 0x03 => {
+            let digits = rest.get(..16).and_then(|hex| std::str::from_utf8(hex).ok());
+            let seed = digits.and_then(|hex| u64::from_str_radix(hex, 16).ok());
+            (0xF1, seed.unwrap_or(1))
+        }
         _ => (command, seed(rest.get(at..).unwrap_or_default())),
     }
 }

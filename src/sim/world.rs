@@ -12,7 +12,7 @@ use crate::base::{
     Accepted, Appetite, BufferPool, CloseReason, CoreId, Errno, Input, Key, Linger, LinkId,
     Machines, NoLaps, Out, Output, Rng, Side, Tick,
 };
-use crate::config::ServerProtocol;
+use crate::config::{RoutingMode, ServerProtocol};
 use crate::metadata::{self, ClusterConfig, Metadata};
 use crate::routing::{Mail, Replica};
 use crate::session::{self, Session, SessionIds, Sessions};
@@ -115,6 +115,9 @@ impl World {
                     capability: session::asked(protocol, level),
                     ..session::Settings::default()
                 };
+                if rng.chance(1, 2) {
+                    settings.routing = RoutingMode::Random;
+                }
                 if faults.changes {
                     // The world is short.
                     settings.login_timeout_ms = 1_000;

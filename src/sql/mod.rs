@@ -2,8 +2,6 @@
 //!
 //! * [`Scan`]: one pass over a statement: what it does, its tables, its conditions.
 //! * [`kill_target`]: the connection that a KILL ends.
-//! * [`may_leave_state`], [`may_be_several`], [`looks_back`]: what ties a session to its server
-//!   connection.
 //! * [`proxy_version`]: the question for the proxy's version.
 //!
 //! A scan never fails. What it does not understand is [`Expr::Unknown`], which says nothing about
@@ -12,7 +10,6 @@
 mod hint;
 mod keyword;
 mod kill;
-mod lasting;
 mod lexer;
 mod name;
 mod parser;
@@ -27,7 +24,6 @@ mod scan_tests;
 
 pub use hint::{Consistency, Hints, Note, NoteKey};
 pub use kill::kill_target;
-pub use lasting::{looks_back, may_be_several, may_leave_state};
 pub use name::{NameParts, bare_name, same_name};
 pub use proxy_version::proxy_version;
 pub use scan::{

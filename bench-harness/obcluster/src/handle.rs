@@ -1,6 +1,6 @@
 //! A cluster inside this process, for tests in Rust.
 
-use crate::builtin::{Layout, Running, Server};
+use crate::builtin::{Layout, Running, SCHEMA_VERSION, Server};
 use crate::clock::now_us;
 use crate::config::{self, Config};
 use crate::control;
@@ -12,6 +12,7 @@ use crate::state::{Change, NoSuch, State};
 use crate::topology::Topology;
 use crate::views::Views;
 use crate::violation::BrokenRule;
+use rustls::ServerConfig;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -73,9 +74,13 @@ impl Cluster {
     fn start_with(topology: Topology, engine: Engine, record: Record) -> io::Result<Self> {
         topology.check().map_err(io::Error::other)?;
         let mut builtin = None;
+        let mut tls = None;
         let (kernel, layout) = match engine {
             Engine::Kernel(kernel) => (kernel, None),
-            Engine::Builtin(layout) => {
+            Engine::Builtin(mut layout) => {
+                // The servers of the cluster speak TLS; between them and the engine there is none.
+                let certificate = layout.certificate.take();
+                tls = certificate.map(|c| c.config()).transpose()?;
                 let running = Server::bind_free(layout.clone())?.spawn()?;
                 let address = running.address();
                 builtin = Some(running);
@@ -87,7 +92,7 @@ impl Cluster {
             .thread_name("obcluster")
             .enable_all()
             .build()?;
-        let (shared, control) = runtime.block_on(open(topology, kernel, layout, record))?;
+        let (shared, control) = runtime.block_on(open(topology, kernel, (layout, tls), record))?;
         Ok(Self {
             shared,
             control,
@@ -277,7 +282,7 @@ impl Drop for Cluster {
 async fn open(
     topology: Topology,
     kernel: SocketAddr,
-    builtin: Option<Arc<Layout>>,
+    builtin: (Option<Arc<Layout>>, Option<Arc<ServerConfig>>),
     record: Record,
 ) -> io::Result<(Arc<Shared>, SocketAddr)> {
     let asked = Kernel::new(kernel);
@@ -296,6 +301,10 @@ async fn open(
     let config_listener = TcpListener::bind(topology.config).await?;
     let config_port = config::port(config_listener.local_addr()?);
     let views = Views::new(asked).map_err(io::Error::other)?;
+    // Where its tables are is known before anybody asks: feedback says so with the first statement.
+    for shape in builtin.0.iter().flat_map(|layout| layout.shapes()) {
+        views.tables().note(SCHEMA_VERSION, shape);
+    }
     let state = State::new(&topology, &addresses, now_us());
     let shared = Arc::new(Shared::new(
         kernel,

@@ -15,6 +15,7 @@
 //!   ports; `shared`: what these have in common; `control`: the interface for whoever drives it.
 //! * [`config`]: the configuration service that proxies ask for clusters.
 //!
+//! * [`tls`]: connections to engine `builtin` that are sealed.
 //! * [`builtin`]: engine `builtin`, an OBServer without a kernel, also on its own for measurements.
 
 pub mod builtin;
@@ -33,6 +34,7 @@ pub mod shadow;
 mod shared;
 pub mod state;
 pub mod tally;
+pub mod tls;
 pub mod topology;
 pub mod verdict;
 pub mod views;

@@ -3,6 +3,7 @@
 use clap::{Parser, ValueEnum};
 use obcluster::builtin::Layout;
 use obcluster::judge::JudgeMode;
+use obcluster::tls::Certificate;
 use obcluster::{Cluster, Engine, OnViolation, PlaceSpec, TenantSpec, Topology};
 use serde_json::json;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -36,6 +37,12 @@ struct Arguments {
     /// Rows that each of them has.
     #[arg(long, default_value_t = 0)]
     sbtest_rows: u32,
+    /// A certificate in PEM, with its chain: servers of engine builtin offer TLS.
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its key in PEM.
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Address of the kernel; its user root of sys must have no password.
     #[arg(long, default_value = "127.0.0.1:2881")]
     kernel: String,
@@ -120,12 +127,21 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let files = arguments.tls_cert.as_ref().zip(arguments.tls_key.as_ref());
+    let certificate = files.map(|(chain, key)| Certificate::read(chain, key));
+    let certificate = certificate.transpose()?;
     let engine = match arguments.engine {
         EngineName::Builtin => Engine::Builtin(Layout {
             sbtest: arguments.sbtest,
             sbtest_rows: arguments.sbtest_rows,
+            certificate,
             ..Layout::default()
         }),
+        EngineName::Kernel if certificate.is_some() => {
+            return Err(
+                "TLS needs --engine builtin: the bytes of a kernel's links are its own".into(),
+            );
+        }
         EngineName::Kernel => {
             let mut addresses = arguments.kernel.to_socket_addrs()?;
             Engine::Kernel(addresses.next().ok_or("the kernel has no address")?)

@@ -7,14 +7,15 @@ use crate::fault::Faults;
 use crate::judge::Court;
 use crate::record::{Entry, Kind, Outcome, Record};
 use crate::server::Servers;
-use crate::shadow::Shadows;
+use crate::shadow::{Numbering, Shadows};
 use crate::state::{Change, Network, NoSuch, Process, State};
 use crate::tally::Tallies;
 use crate::topology::Topology;
 use crate::views::Views;
 use crate::violation::{Violation, ViolationKind, Violations};
+use rustls::ServerConfig;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,6 +107,10 @@ pub struct Counters {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) kernel: SocketAddr,
+    /// Engine `builtin` stands in the place of a kernel.
+    pub(crate) is_builtin: bool,
+    /// Clients may speak TLS with these.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     /// What the cluster looked like at its start, and where its servers were.
     pub(crate) topology: Topology,
     addresses: Vec<SocketAddr>,
@@ -145,10 +150,16 @@ impl Shared {
         views: Views,
         record: Record,
         config_port: config::Port,
-        builtin: Option<Arc<Layout>>,
+        (builtin, tls): (Option<Arc<Layout>>, Option<Arc<ServerConfig>>),
     ) -> Self {
         let judge = topology.judge;
+        let numbering = match builtin {
+            None => Numbering::Seekdb,
+            Some(_) => Numbering::Full,
+        };
         Self {
+            is_builtin: builtin.is_some(),
+            tls,
             kernel,
             topology,
             addresses: state.servers.iter().map(|s| s.address).collect(),
@@ -157,7 +168,7 @@ impl Shared {
             views,
             record,
             violations: Violations::default(),
-            shadows: Shadows::default(),
+            shadows: Shadows::new(numbering),
             faults: Faults::default(),
             servers: Servers::default(),
             config_port,
@@ -308,6 +319,18 @@ impl Shared {
         let links = self.links();
         let mut of_id = links.values().filter(|l| l.kernel_id == kernel_id);
         of_id.any(|link| link.server != server)
+    }
+
+    /// The numbers of sessions on a server, of one tenant or of all: those of connections, and of
+    /// clients where these are known.
+    pub(crate) fn sessions_of(&self, server: u32, tenant: Option<&str>) -> HashSet<u32> {
+        let links = self.links();
+        let own = links.values().filter(|link| {
+            link.server == server && tenant.is_none_or(|tenant| link.tenant == tenant)
+        });
+        own.flat_map(|link| [Some(link.kernel_id), link.client_sid.parse().ok()])
+            .flatten()
+            .collect()
     }
 
     /// The links with this client session id.

@@ -4,6 +4,8 @@
 //! starts a kernel.
 #![cfg(feature = "e2e")]
 
+#[path = "cluster/builtin_tls.rs"]
+mod builtin_tls;
 #[path = "cluster/client.rs"]
 mod client;
 #[path = "cluster/engines.rs"]
@@ -18,6 +20,10 @@ mod judge;
 mod judge_sessions;
 #[path = "cluster/logins.rs"]
 mod logins;
+#[path = "cluster/moves.rs"]
+mod moves;
+#[path = "cluster/processlist.rs"]
+mod processlist;
 #[path = "cluster/program.rs"]
 mod program;
 #[path = "cluster/rules.rs"]

@@ -2,10 +2,11 @@
 //! must be the same, whatever server each statement went to.
 //!
 //! A seed makes a [`Script`] (`single`, `pair`); [`Rig`] plays it both ways and compares packet by
-//! packet, after the normalisations of [`crate::norm`]; [`hunt()`] goes through many seeds and makes
-//! the first script that differs short. What a session sets and says is in `words`. A [`World`] has
-//! all that is needed: a model cluster on the kernel, whose leaders move, and an obring in front of
-//! it; with a [`Thief`] in it, state gets lost, and the comparison must find that.
+//! packet, after the normalisations of [`crate::norm`]; [`hunt()`] goes through many seeds and
+//! makes the first script that differs short. What a session sets and says is in `words`. A
+//! [`World`] has all that is needed: a model cluster on the kernel, whose leaders move, and an
+//! obring in front of it; with a [`Thief`] in it, state gets lost, and the comparison must find
+//! that.
 
 mod act;
 mod hunt;

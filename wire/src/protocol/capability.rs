@@ -21,6 +21,9 @@ pub const OB_PROTOCOL_V2: u64 = 1 << 8;
 pub const EXTRA_OK_STATISTICS: u64 = 1 << 9;
 /// Stored routines are routed.
 pub const PL_ROUTE: u64 = 1 << 11;
+/// The server may refuse a request and name a better server (5727), where the request's packets
+/// allow it. Needs [`OB_PROTOCOL_V2`].
+pub const PROXY_REROUTE: u64 = 1 << 12;
 /// Session state travels as extra info. Needs [`OB_PROTOCOL_V2`].
 pub const SESSION_SYNC: u64 = 1 << 13;
 /// Extra info is TLV. Needs [`OB_PROTOCOL_V2`].
@@ -61,7 +64,7 @@ pub const PLAIN: u64 = PARTITION_TABLE
 /// What this proxy asks for on a link with the checksum framing.
 pub const COMPRESSED: u64 = PLAIN | CHECKSUM;
 
-/// What this proxy asks for on a link with OceanBase 2.0 framing: not PROXY_REROUTE (12), which it
-/// does not follow, and no full-link trace (14, 18).
+/// What this proxy asks for on a link with OceanBase 2.0 framing: not [`PROXY_REROUTE`], which
+/// it does not follow, and no full-link trace (14, 18).
 pub const OB20: u64 =
     PLAIN | OB_PROTOCOL_V2 | SESSION_SYNC | NEW_EXTRA_INFO | SESSION_VAR_SYNC | FEEDBACK_PROXY;

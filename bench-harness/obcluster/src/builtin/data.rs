@@ -4,6 +4,8 @@ use super::login::GRANTED;
 use super::table::{Row, Shape, Table, Value};
 use super::transaction::{Transaction, TransactionId, Undo};
 use super::variables::Defaults;
+use crate::state::TableShape;
+use crate::tls::Certificate;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,6 +58,8 @@ pub struct Layout {
     pub users: Vec<User>,
     /// Whether transactions may move between servers.
     pub internal_routing: InternalRouting,
+    /// Whoever asks for TLS gets it, with this.
+    pub certificate: Option<Certificate>,
     /// Capability bits that a proxy is granted, where it asks for them.
     pub granted: u64,
 }
@@ -81,12 +85,27 @@ impl Default for Layout {
             kv_rows: vec![],
             users: vec![user("root", None), user("proxyro", Some(PROXYRO_HASH))],
             internal_routing: InternalRouting::On,
+            certificate: None,
             granted: GRANTED,
         }
     }
 }
 
 impl Layout {
+    /// The tables, for their places.
+    #[must_use]
+    pub fn shapes(&self) -> Vec<TableShape> {
+        let database = self.database.to_lowercase();
+        let shape = |table: &Table| TableShape {
+            table_id: table.id,
+            name: format!("{database}.{}", table.name),
+            tablets: table.tablets(),
+            is_partitioned: table.partitions > 0,
+            is_system: false,
+        };
+        self.tables().iter().map(shape).collect()
+    }
+
     /// The tables, without rows.
     pub(super) fn tables(&self) -> Vec<Table> {
         let mut tables = vec![Table::new("kv", TABLE_ID, Shape::Kv, self.kv_partitions)];

@@ -128,6 +128,11 @@ impl Who {
         !self.is_proxy || self.proxy_version >= since
     }
 
+    /// True for a proxy that has said its version.
+    pub(super) fn has_version(&self) -> bool {
+        self.proxy_version != [0; 4]
+    }
+
     pub(super) const fn tracks(&self) -> bool {
         self.capabilities & client::SESSION_TRACK != 0
     }

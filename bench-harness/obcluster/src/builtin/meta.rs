@@ -15,7 +15,12 @@ const PARTITION: &str = "__all_virtual_proxy_partition";
 const TABLET_TO_LS: &str = "__all_virtual_tablet_to_ls";
 const PROCESS_LIST: &str = "__all_virtual_processlist";
 /// Version of every table: none ever changes.
-const SCHEMA_VERSION: &str = "1700000000000000";
+pub const SCHEMA_VERSION: u64 = 1_700_000_000_000_000;
+/// The table of a proxy's first question about a tenant, its database and its number.
+const DUMMY: (&str, &str, u64) = ("oceanbase", "__all_dummy", 135);
+/// `table_type` of a table of the system, and of a user's.
+const SYSTEM_TABLE: u64 = 0;
+const USER_TABLE: u64 = 3;
 /// The only tenant, as questions name it.
 const TENANT: &[u8] = b"sys";
 
@@ -74,12 +79,13 @@ fn value(template: &str, about: About<'_>) -> Value {
         "\\N" => Value::Null,
         "{database}" => text(about.database),
         "{table}" => text(about.name),
-        "{id}" => number(about.table.map_or(0, |t| t.id)),
+        "{id}" => number(about.table.map_or(DUMMY.2, |t| t.id)),
+        "{type}" => number(about.table.map_or(SYSTEM_TABLE, |_| USER_TABLE)),
         "{part}" => number(about.table.map_or(0, |t| t.id) + 1 + u64::from(about.leaf)),
         "{leaf}" => number(about.leaf.into()),
         "p{leaf}" => text(&format!("p{}", about.leaf)),
         "{tablet}" => number(about.tablet),
-        "{version}" => text(SCHEMA_VERSION),
+        "{version}" => number(SCHEMA_VERSION),
         "{parts}" => number(leaves.into()),
         // Types of the kernel: bigint(20) and int(11).
         "{key_type}" => text(if is_kv { "5" } else { "4" }),
@@ -178,6 +184,13 @@ impl Run<'_> {
             std::str::from_utf8(first).map_err(|_| invalid())
         };
         let (database, name) = (text("database_name")?, text("table_name")?);
+        if database.eq_ignore_ascii_case(DUMMY.0) && name.eq_ignore_ascii_case(DUMMY.1) {
+            return Ok(vec![About {
+                database,
+                name,
+                ..self.about(None, 0, 0)
+            }]);
+        }
         let is_here = database.eq_ignore_ascii_case(&self.data.layout.database);
         let place = self.data.table(name).filter(|_| is_here);
         let Some(table) = place.and_then(|p| self.data.tables.get(p)) else {

@@ -10,6 +10,7 @@
 mod data;
 mod entrance;
 mod execute;
+mod fields;
 mod frames;
 mod info;
 mod login;
@@ -34,6 +35,7 @@ mod verdict;
 mod tests;
 
 pub use data::{Data, InternalRouting, Kill, Layout, User};
+pub use meta::SCHEMA_VERSION;
 pub use server::{Counts, Running, Server};
 pub use session::{Flow, Session};
 pub use table::row_text;

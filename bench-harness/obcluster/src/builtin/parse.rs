@@ -212,8 +212,8 @@ impl<'a> Parser<'a> {
     }
 
     fn rollback(&mut self) -> Read<Statement> {
-        self.maybe("work")?;
-        if !self.maybe("to")? {
+        let has_work = self.maybe("work")?;
+        if has_work || !self.maybe("to")? {
             return Ok(Statement::Rollback);
         }
         self.maybe("savepoint")?;

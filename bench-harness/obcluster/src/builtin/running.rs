@@ -2,16 +2,19 @@
 
 use super::data::Data;
 use super::execute::{Outcome, Stop};
-use super::parse::parse;
+use super::parse::{Parsed, parse};
 use super::reply::{Definition, Done, Failure};
 use super::session::{Flow, Infile, Phase, Running, Session, TRX_EXECUTED};
 use super::statement::Statement;
 use super::table::{UTF8MB4, VAR_STRING, Value, row_text};
+use super::token::Unknown;
 use obring_wire::protocol::mysql::status;
 use std::sync::Arc;
 
 /// Bytes of a long reply that are made at once.
 const PIECE: usize = 256 << 10;
+/// A longer text is not remembered.
+const LAST_MAX: usize = 4 << 10;
 
 impl Session {
     /// Runs on. `None`: the request is answered.
@@ -23,10 +26,14 @@ impl Session {
         loop {
             let parsed = match &running.prepared {
                 Some((parsed, _)) => Ok(Some(parsed.clone())),
-                None => parse(&running.text, running.at).map(|p| p.map(Arc::new)),
+                None => self.parsed(&running.text, running.at),
             };
             let parsed = match parsed {
                 Ok(Some(parsed)) => parsed,
+                Ok(None) if is_comment(&running.text) => {
+                    self.answer(data, Ok(Done::default()), out);
+                    return None;
+                }
                 Ok(None) => {
                     let text = "Query was empty";
                     self.answer(data, Err(Failure::new(1065, "42000", text)), out);
@@ -112,6 +119,22 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The statement at this place of a text.
+    fn parsed(&mut self, text: &Arc<[u8]>, at: usize) -> Result<Option<Arc<Parsed>>, Unknown> {
+        if let Some((last, parsed)) = &self.last
+            && at == 0
+            && Arc::ptr_eq(last, text)
+        {
+            return Ok(Some(parsed.clone()));
+        }
+        let parsed = parse(text, at)?.map(Arc::new);
+        if at == 0 && text.len() <= LAST_MAX {
+            let both = parsed.as_ref().map(|parsed| (text.clone(), parsed.clone()));
+            self.last = both;
+        }
+        Ok(parsed)
     }
 
     pub(super) fn rows(
@@ -204,6 +227,11 @@ impl Session {
             self.state.changes.system(TRX_EXECUTED, "ON");
         }
     }
+}
+
+/// True for comments and nothing else, not even an end of a statement: these succeed.
+fn is_comment(text: &[u8]) -> bool {
+    !text.trim_ascii().is_empty() && !text.contains(&b';')
 }
 
 /// Views of a cluster, which one server alone does not have: whoever asks for them learns that.

@@ -3,8 +3,10 @@
 use super::data::{Data, InternalRouting, Layout};
 use super::session::{Flow, Session};
 use crate::clock::now_us;
+use crate::tls::Tls;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{Timespec, epoll::CreateFlags};
+use rustls::ServerConfig;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io::{self, ErrorKind, Read, Write};
@@ -71,6 +73,10 @@ pub struct Server {
     next_id: u32,
     counts: Arc<Counts>,
     input: Vec<u8>,
+    /// TLS is offered, with this.
+    tls: Option<Arc<ServerConfig>>,
+    /// What clients say inside it.
+    plain: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -79,7 +85,10 @@ struct Link {
     session: Session,
     flow: Flow,
     out: Vec<u8>,
-    /// Bytes of `out` that the system has taken.
+    tls: Option<Box<Tls>>,
+    /// What goes to the client where TLS is spoken.
+    sealed: Vec<u8>,
+    /// Bytes of `out`, or of `sealed`, that the system has taken.
     sent: usize,
     /// Events that are watched.
     watched: EventFlags,
@@ -90,8 +99,10 @@ impl Server {
     /// Binds to an address of the loopback; port 0 is a free one.
     ///
     /// # Errors
-    /// Those of listening and of epoll.
+    /// Those of listening, of epoll, and of the certificate.
     pub fn bind(address: SocketAddr, layout: Layout) -> io::Result<Self> {
+        let certificate = layout.certificate.as_ref();
+        let tls = certificate.map(|c| c.config()).transpose()?;
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -108,6 +119,8 @@ impl Server {
             next_id: FIRST_ID,
             counts: Arc::default(),
             input: vec![0; READ],
+            tls,
+            plain: vec![],
         })
     }
 
@@ -232,7 +245,10 @@ impl Server {
             epoll::add(&self.epoll, &stream, key, watched)?;
             let mut out = vec![];
             let seed = now_us().rotate_left(20) ^ u64::from(id);
-            let session = Session::new(id, Some(peer), seed, &mut out);
+            let session = match self.tls {
+                Some(_) => Session::with_tls(id, Some(peer), seed, &mut out),
+                None => Session::new(id, Some(peer), seed, &mut out),
+            };
             if at == self.links.len() {
                 self.links.push(None);
             }
@@ -241,6 +257,8 @@ impl Server {
                 session,
                 flow: Flow::Read,
                 out,
+                tls: None,
+                sealed: vec![],
                 sent: 0,
                 watched,
                 is_counted: false,
@@ -265,10 +283,23 @@ impl Server {
         match link.stream.read(&mut self.input) {
             Ok(0) => return self.end(at),
             Ok(n) => {
-                let bytes = self.input.get(..n).unwrap_or_default();
-                link.flow = link
-                    .session
-                    .receive(&mut self.data, now_us(), bytes, &mut link.out);
+                let mut bytes = self.input.get(..n).unwrap_or_default();
+                if let Some(tls) = &mut link.tls {
+                    self.plain.clear();
+                    let read = tls.read(bytes, &mut self.plain, &mut link.sealed);
+                    if read.is_err() || tls.is_over {
+                        // What it says of that may be lost: the client has said goodbye, or worse.
+                        let _ = link.write(&self.counts);
+                        return self.end(at);
+                    }
+                    bytes = &self.plain;
+                }
+                let now = now_us();
+                let session = &mut link.session;
+                link.flow = session.receive(&mut self.data, now, bytes, &mut link.out);
+                if link.flow == Flow::Tls && link.begin_tls(self.tls.clone()).is_err() {
+                    return self.end(at);
+                }
             }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(_) => return self.end(at),
@@ -329,6 +360,8 @@ impl Server {
                     continue;
                 }
                 (true, Flow::Close) => return self.end(at),
+                // It was begun where this was told.
+                (true, Flow::Tls) => EventFlags::IN,
                 (true, Flow::Read) => EventFlags::IN,
                 (true, Flow::Wait(until_us)) => {
                     self.timers.push(Reverse((until_us, link.session.id())));
@@ -360,7 +393,18 @@ impl Server {
 impl Link {
     /// Writes as far as the system takes it; true when nothing is left.
     fn write(&mut self, counts: &Counts) -> io::Result<bool> {
-        while let Some(rest) = self.out.get(self.sent..).filter(|r| !r.is_empty()) {
+        if let Some(tls) = &mut self.tls
+            && !self.out.is_empty()
+        {
+            tls.write(&self.out, &mut self.sealed)?;
+            self.out.clear();
+        }
+        let out = if self.tls.is_some() {
+            &mut self.sealed
+        } else {
+            &mut self.out
+        };
+        while let Some(rest) = out.get(self.sent..).filter(|r| !r.is_empty()) {
             match self.stream.write(rest) {
                 Ok(n) => {
                     self.sent += n;
@@ -372,11 +416,21 @@ impl Link {
             }
         }
         self.sent = 0;
-        self.out.clear();
-        if self.out.capacity() > KEPT_MAX {
-            self.out = vec![];
+        out.clear();
+        if out.capacity() > KEPT_MAX {
+            *out = vec![];
         }
         Ok(true)
+    }
+
+    /// From here on TLS is spoken.
+    fn begin_tls(&mut self, config: Option<Arc<ServerConfig>>) -> io::Result<()> {
+        let mut tls = Tls::new(config.ok_or(ErrorKind::Unsupported)?)?;
+        // Nothing is said inside it before the server has answered.
+        tls.read(&self.session.take_rest(), &mut vec![], &mut self.sealed)?;
+        self.tls = Some(Box::new(tls));
+        self.flow = Flow::Read;
+        Ok(())
     }
 }
 

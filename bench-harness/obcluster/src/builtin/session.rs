@@ -11,7 +11,7 @@ use super::state::State;
 use super::statement::Expr;
 use obring_wire::base::Rng;
 use obring_wire::protocol::capability;
-use obring_wire::protocol::mysql::{Command, Greeting, SCRAMBLE_LEN, status};
+use obring_wire::protocol::mysql::{Command, Greeting, SCRAMBLE_LEN, client, status};
 use obring_wire::protocol::ob20::{entry, feedback, flag, put_tlv};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub enum Flow {
     Wait(u64),
     /// To be resumed once its client has taken what was written.
     Write,
+    /// What comes next is TLS, from [`Session::take_rest`] on.
+    Tls,
     /// To be closed once its client has taken what was written.
     Close,
 }
@@ -86,6 +88,10 @@ pub struct Session {
     pub(super) packets: Packets,
     pub(super) state: State,
     pub(super) running: Option<Running>,
+    /// The text that was asked last, and what it says: a benchmark asks the same again and again.
+    pub(super) last: Option<(Arc<[u8]>, Arc<Parsed>)>,
+    /// Whoever asks for TLS gets it; `None`: it was asked for.
+    offers_tls: Option<bool>,
     /// Bytes that were not read yet.
     input: Vec<u8>,
     /// The control part of session state was sent.
@@ -98,13 +104,26 @@ pub struct Session {
 impl Session {
     /// A session with this connection id, whose greeting is appended. `seed` makes its scramble.
     pub fn new(id: u32, peer: Option<SocketAddr>, seed: u64, out: &mut Vec<u8>) -> Self {
+        Self::greeted((id, peer, seed), false, out)
+    }
+
+    /// The same, whose greeting offers TLS.
+    pub fn with_tls(id: u32, peer: Option<SocketAddr>, seed: u64, out: &mut Vec<u8>) -> Self {
+        Self::greeted((id, peer, seed), true, out)
+    }
+
+    fn greeted(
+        (id, peer, seed): (u32, Option<SocketAddr>, u64),
+        offers_tls: bool,
+        out: &mut Vec<u8>,
+    ) -> Self {
         let mut rng = Rng::new(seed);
         // Printable, as the kernel's are.
         let scramble = std::array::from_fn(|_| b'!' + rng.below(94) as u8);
         Greeting {
             version: b"5.7.25".to_vec(),
             connection_id: id,
-            capabilities: OFFERED,
+            capabilities: OFFERED | if offers_tls { client::SSL } else { 0 },
             charset: Greeting::CHARSET,
             scramble,
         }
@@ -122,6 +141,8 @@ impl Session {
                 ..State::default()
             },
             running: None,
+            last: None,
+            offers_tls: Some(offers_tls),
             input: vec![],
             is_greeted: false,
             killed: None,
@@ -139,6 +160,11 @@ impl Session {
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.is_logged_in.then_some(&*self.who.user)
+    }
+
+    /// Bytes that came and were not read: the beginning of TLS after [`Flow::Tls`].
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.input)
     }
 
     /// Takes bytes of the client and appends replies.
@@ -207,6 +233,11 @@ impl Session {
                 Ok(None) => break Flow::Read,
                 Ok(Some(head)) => match self.request(data, now_us, head, out) {
                     Ok(()) if matches!(self.phase, Phase::Over) => break Flow::Close,
+                    Ok(()) if self.offers_tls.is_none() => {
+                        // Once is enough.
+                        self.offers_tls = Some(false);
+                        break Flow::Tls;
+                    }
                     Ok(()) => {}
                     Err(Bad) => break Flow::Close,
                 },
@@ -244,6 +275,11 @@ impl Session {
     ) -> Result<(), Bad> {
         self.packets.seq = head.seq.wrapping_add(1);
         match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Login if self.offers_tls == Some(true) && self.asks_for_tls() => {
+                self.offers_tls = None;
+                self.phase = Phase::Login;
+                Ok(())
+            }
             Phase::Login => self.log_in(data, out),
             Phase::Switch(mut arrival) => {
                 arrival.auth.clone_from(&self.frames.payload);
@@ -268,6 +304,10 @@ impl Session {
             }
             Phase::Over => Err(Bad),
         }
+    }
+
+    fn asks_for_tls(&self) -> bool {
+        crate::link::asks_for_tls(&self.frames.payload)
     }
 
     /// Session state that came with a request.
@@ -329,7 +369,8 @@ impl Session {
         match Command(command) {
             Command::QUIT => self.phase = Phase::Over,
             Command::QUERY => {
-                let text = Arc::from(body);
+                let last = self.last.as_ref().filter(|(text, _)| **text == *body);
+                let text = last.map_or_else(|| Arc::from(body), |(text, _)| text.clone());
                 self.start(text, None, now_us, may_move);
             }
             Command::STMT_EXECUTE => match self.bind(body) {
@@ -407,6 +448,11 @@ impl Session {
                 }
             }
             Command::CHANGE_USER => self.change_user(data, payload, out),
+            // A proxy that does not say its version is not answered (observed on seekdb
+            // 1.3.0.post5).
+            Command::FIELD_LIST if !self.who.is_proxy || self.who.has_version() => {
+                self.field_list(data, body, out);
+            }
             _ => {
                 let text = "Not supported feature or function";
                 self.answer(data, Err(Failure::new(1235, "0A000", text)), out);

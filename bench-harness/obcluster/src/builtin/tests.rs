@@ -406,6 +406,25 @@ fn variables_travel_with_session_state() {
 }
 
 #[test]
+fn what_the_kernel_might_do_in_another_way_is_refused() {
+    let mut data = data();
+    let mut c = Client::login(&mut data, 9, Some(capability::PLAIN), "root@sys");
+    for sql in [
+        "set time_zone='nowhere'",
+        "set time_zone='+99:00'",
+        "rollback work to savepoint a",
+        "set ob_enable_transmission_checksum=0",
+    ] {
+        assert_eq!(c.run(&mut data, sql), Err(1235), "{sql}");
+    }
+    assert_eq!(c.run(&mut data, "set time_zone='-03:30'"), Ok(0));
+    let wrong = "insert into sbtest1(k) values ('abc')";
+    assert_eq!(c.run(&mut data, wrong), Err(1366));
+    c.run(&mut data, "set sql_mode=''").unwrap();
+    assert_eq!(c.run(&mut data, wrong), Err(1235));
+}
+
+#[test]
 fn user_locks_tie_a_session_and_are_waited_for() {
     let mut data = data();
     let asked = capability::OB20 | capability::CLIENT_SESSION_ID_V2;

@@ -97,7 +97,7 @@ impl Run<'_> {
             },
             Function::System(variable) => match Kind::of(&self.variable(variable)?) {
                 Kind::Switch | Kind::Number => number(0x80),
-                Kind::Text => text(0x4000, 0),
+                Kind::Text => text(0x4000, self.binary_flag()),
             },
             Function::Column(name) => return Err(unknown_column(name)),
             Function::LastInsertId => number(0xA1),
@@ -126,7 +126,11 @@ impl Run<'_> {
         };
         let name = super::parse::session_name(typed).ok_or_else(unsupported)?;
         let (name, default) = self.data.defaults.find(&name).ok_or_else(unknown)?;
-        Ok(self.state.variables.get(name).unwrap_or(default).into())
+        let set = self.state.variables.get(name);
+        if set.is_none() && name == "collation_connection" && self.binary_flag() != 0 {
+            return Ok("utf8mb4_bin".into());
+        }
+        Ok(set.unwrap_or(default).into())
     }
 
     fn value(&mut self, function: &Function) -> Result<Value, Stop> {
@@ -292,7 +296,9 @@ impl Run<'_> {
             }
             _ => return Err(unsupported()),
         };
-        if name == "ob_enable_transmission_checksum" && value == "OFF" {
+        if name == "ob_enable_transmission_checksum" && value == "OFF"
+            || name == "time_zone" && !is_offset(&value)
+        {
             return Err(unsupported());
         }
         if name == "autocommit" {
@@ -325,6 +331,18 @@ impl Run<'_> {
         self.state.set(name, &value);
         Ok(())
     }
+}
+
+/// True for a time zone as an offset, `+08:00`. Names depend on what a server has loaded.
+fn is_offset(zone: &str) -> bool {
+    let [sign, h1, h2, b':', m1, m2] = *zone.as_bytes() else {
+        return false;
+    };
+    let hour = [h1, h2];
+    matches!(sign, b'+' | b'-')
+        && [h1, h2, m1, m2].iter().all(u8::is_ascii_digit)
+        && hour <= *b"12"
+        && m1 <= b'5'
 }
 
 fn unknown_column(name: &str) -> Stop {

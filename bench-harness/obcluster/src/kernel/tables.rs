@@ -89,6 +89,12 @@ impl Tables {
         }))
     }
 
+    /// Notes a table that needs no asking, as long as it has this schema version.
+    pub fn note(&self, version: u64, shape: TableShape) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(shape.table_id, (version, Arc::new(shape)));
+    }
+
     /// A table by its number, if it was located before.
     #[must_use]
     pub fn known(&self, table_id: u64) -> Option<Arc<TableShape>> {

@@ -37,6 +37,17 @@ pub(super) struct Advice {
     patience: Duration,
 }
 
+/// A better server for a statement.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    /// Its number.
+    pub(super) server: u32,
+    /// It leads what the statement touches.
+    pub(super) is_leader: bool,
+    /// The table, without its database.
+    pub(super) table: String,
+}
+
 /// `ob_query_timeout` of the session, in microseconds there; without it the server's default.
 fn patience(state: &JudgeState) -> Duration {
     let value = state.variables.get("ob_query_timeout");
@@ -142,6 +153,31 @@ impl Advice {
                 self.tenant = tenant.clone();
             }
         }
+    }
+
+    /// The one server that this statement should have come to, if it is not `here`.
+    pub(super) async fn better(
+        &mut self,
+        shared: &Shared,
+        judge: &mut Option<Box<Judge>>,
+        here: u32,
+    ) -> Option<Place> {
+        self.find(shared, judge).await;
+        let (verdict, class) = self.found.as_ref()?;
+        if !Feedback::by_rule(verdict, here, &self.leaves, class.is_weak, false).is_miss {
+            return None;
+        }
+        let first = self.leaves.first()?;
+        let holds_all = |server: &u32| self.leaves.iter().all(|l| l.replicas.contains(server));
+        let server = match class.is_weak {
+            true => *first.replicas.iter().find(|s| holds_all(s))?,
+            false => first.leader?,
+        };
+        Some(Place {
+            server,
+            is_leader: self.leaves.iter().all(|l| l.leader == Some(server)),
+            table: verdict.tables.first()?.table.clone(),
+        })
     }
 
     /// The reply is over: what its end tells, and what the log says. `errno` 0: it succeeded.

@@ -4,6 +4,7 @@ use super::End;
 use super::advice::{Advice, Told};
 use super::follow::{Follow, Seen};
 use super::frames::{RequestFrames, Wire};
+use super::listing;
 use super::login;
 use super::made::refusals;
 use super::plan::{HELD_MAX, Plan, break_off};
@@ -16,6 +17,7 @@ use crate::record::{Entry, Outcome};
 use crate::shadow::Asked;
 use crate::views::{self, Refusal, RowFault, Statement};
 use obring_wire::protocol::mysql::{ChangeUser, Command, Shape, put_packet, status};
+use obring_wire::protocol::ob20::flag;
 use std::io;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -219,6 +221,7 @@ impl Session {
         };
         let beside = request.frames().beside.clone();
         let mut asked = Asked::read(command, request.body(), request.statement(), beside);
+        asked.set_may_move(request.frames().flags() & flag::INTERNAL_ROUTING != 0);
         let mut new_user = None;
         if command == Command::CHANGE_USER
             && let Ok(change) = ChangeUser::parse(request.payload())
@@ -243,6 +246,11 @@ impl Session {
             self.answer_error(&request, &refusals::no_leader()).await?;
             return Ok(Turn::Next);
         }
+        if let Some(advice) = &mut advice
+            && let Some(turn) = self.reroute(advice, &request).await?
+        {
+            return Ok(turn);
+        }
         let raw = std::mem::take(&mut request.raw);
         self.kernel()?.write(&raw).await?;
         while !request.is_over() {
@@ -264,6 +272,7 @@ impl Session {
             });
         }
         let faults = self.faults(Moment::Reply);
+        self.shown = self.shown_sessions(command, request.body());
         let seq = request.seq();
         let told = self.relay(
             self.wire,
@@ -318,14 +327,17 @@ impl Session {
             judge,
             id,
             asked,
+            shown,
             ..
         } = self;
+        let shown = shown.take();
         let kernel = kernel.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let mut plan = Plan::of(faults);
         let mut follow = Follow::new(wire, shape);
-        follow.held = plan.is_held().then(Vec::new);
-        // A reply that is held for a fault has an end that nothing is said in.
-        let has_tail = advice.is_some() && !plan.is_held();
+        let is_held = plan.is_held() || shown.is_some();
+        follow.held = is_held.then(Vec::new);
+        // A reply that is held has an end that nothing is said in.
+        let has_tail = advice.is_some() && !is_held;
         let mut tail = has_tail.then(|| Tail::new(wire));
         while !follow.is_done() {
             if follow.seen.turn.is_some() && !client.inbox.is_empty() {
@@ -364,7 +376,15 @@ impl Session {
                 if let Some((rows, code)) = plan.break_off {
                     break_off(&mut packets, rows, code, manner);
                 }
-                bytes = wrap(request, &packets, &plan);
+                if let Some(ids) = &shown {
+                    packets = listing::keep(&packets, ids);
+                }
+                bytes = match shown {
+                    Some(_) if plan.flaw.is_none() => {
+                        request.wrap_beside(&packets, &follow.seen.told.beside)
+                    }
+                    _ => wrap(request, &packets, &plan),
+                };
             }
             let mut told = Told::default();
             if is_done

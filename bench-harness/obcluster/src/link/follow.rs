@@ -7,6 +7,7 @@ use obring_wire::protocol::mysql::{
     ClientTurn, Command, ErrPacket, OkPacket, Reply, ReplySink, Shape, TRACK_SCHEMA,
     TRACK_VARIABLES, status,
 };
+use obring_wire::protocol::ob20::flag;
 
 /// Bytes of a packet that are looked at: an error's text is shorter.
 const FRONT_MAX: usize = 1_024;
@@ -236,6 +237,7 @@ impl Follow {
             told.beside = std::mem::take(&mut self.frames.beside);
             told.statement = self.count.prepared.map(|(number, _)| number);
             told.is_error = self.seen.errno != 0;
+            told.is_free = self.frames.flags & flag::INTERNAL_ROUTING != 0;
             let open = |bits: u16| bits & status::IN_TRANSACTION != 0;
             told.in_transaction = self.seen.status.map(open);
         }

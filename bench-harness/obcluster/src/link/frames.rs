@@ -160,6 +160,19 @@ impl RequestFrames {
         out
     }
 
+    /// The same, with what stood beside the reply of a kernel.
+    pub(super) fn wrap_beside(&self, packets: &[u8], beside: &Beside) -> Vec<u8> {
+        let extra = match self.wire.framing.has_packets() {
+            true => super::listing::extra(beside, self.wire.is_new_extra),
+            false => vec![],
+        };
+        let mut writer = self.wire.writer();
+        writer.begin_reply(self.reader.position());
+        let mut out = vec![];
+        writer.put(&mut out, last(&extra, 0), packets);
+        out
+    }
+
     /// The same with a flaw.
     pub(super) fn wrap_flawed(&self, packets: &[u8], flaw: Flaw) -> Vec<u8> {
         let mut wire = self.wire;
@@ -222,6 +235,8 @@ pub(super) struct ReplyFrames {
     is_last: bool,
     /// What the extra info says.
     pub(super) beside: Beside,
+    /// Flags of its OceanBase 2.0 packets, 0 in other framings.
+    pub(super) flags: u32,
 }
 
 impl ReplyFrames {
@@ -232,6 +247,7 @@ impl ReplyFrames {
             inflated: vec![],
             is_last: !wire.framing.has_packets(),
             beside: Beside::default(),
+            flags: 0,
         }
     }
 
@@ -245,6 +261,7 @@ impl ReplyFrames {
                 FrameStep::Inflated(bytes) => read(bytes),
                 FrameStep::Extra(extra) => self.beside.take(&extra),
                 FrameStep::End { is_last } => {
+                    self.flags |= self.reader.header().map_or(0, |h| h.flags);
                     self.is_last |= is_last;
                 }
             }

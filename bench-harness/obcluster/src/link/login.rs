@@ -62,6 +62,15 @@ pub(super) fn refuse_tenant(
     }
 }
 
+/// Length of a login packet that ends behind its reserved bytes: TLS comes next.
+const TLS_REQUEST_LEN: usize = 32;
+
+/// True for the packet in front of a handshake of TLS.
+pub(crate) fn asks_for_tls(payload: &[u8]) -> bool {
+    let capabilities = payload.first_chunk().map(|c| u32::from_le_bytes(*c));
+    payload.len() == TLS_REQUEST_LEN && capabilities.is_some_and(|c| c & client::SSL != 0)
+}
+
 /// Reads a login packet.
 pub(super) fn who(payload: &[u8]) -> Result<Who, LoginError> {
     let login = Login::parse(payload)?;

@@ -1,7 +1,11 @@
 //! Replies that the model makes itself, as MySQL packets.
 
 use crate::views::{Refusal, ResultSet};
-use obring_wire::protocol::mysql::{ErrPacket, put_packet, status};
+use obring_wire::base::put_lenenc_bytes;
+use obring_wire::protocol::mysql::{ErrPacket, TRACK_STATE, TRACK_VARIABLES, put_packet, status};
+
+/// Stands between system and user variables.
+pub(super) const SEPARATOR: &[u8] = b"__NULL";
 
 /// What a reply must know of its link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +30,33 @@ impl Manner {
 
     /// An error.
     pub(super) fn error(self, refusal: &Refusal) -> Vec<u8> {
+        let mut out = self.without_end(refusal);
+        self.end(&mut out, self.seq.wrapping_add(1));
+        out
+    }
+
+    /// An error whose last OK tells a proxy of a user variable, with bytes in place of a literal.
+    pub(super) fn error_with(self, refusal: &Refusal, (name, value): (&[u8], &[u8])) -> Vec<u8> {
+        let mut out = self.without_end(refusal);
+        if self.is_proxy {
+            let mut pairs = vec![];
+            for part in [SEPARATOR, SEPARATOR, name, value] {
+                put_lenenc_bytes(&mut pairs, part);
+            }
+            let mut state = vec![TRACK_VARIABLES];
+            put_lenenc_bytes(&mut state, &pairs);
+            state.extend_from_slice(&[TRACK_STATE, 2, 1, b'1']);
+            let bits = self.status() | status::NO_INDEX | status::STATE_CHANGED;
+            let [low, high] = bits.to_le_bytes();
+            put_packet(&mut out, self.seq.wrapping_add(1), |b| {
+                b.extend_from_slice(&[0, 0, 0, low, high, 0, 0, 0]);
+                put_lenenc_bytes(b, &state);
+            });
+        }
+        out
+    }
+
+    fn without_end(self, refusal: &Refusal) -> Vec<u8> {
         let mut out = vec![];
         ErrPacket {
             code: refusal.code,
@@ -33,7 +64,6 @@ impl Manner {
             message: refusal.text.as_bytes(),
         }
         .put(&mut out, self.seq);
-        self.end(&mut out, self.seq.wrapping_add(1));
         out
     }
 
@@ -90,6 +120,12 @@ pub(super) mod refusals {
             "HY000",
             "Timeout, query has reached the maximum query timeout",
         )
+    }
+
+    /// What a server says that has run nothing and names another one. Source: the error numbers of
+    /// OceanBase wire facts.
+    pub(crate) fn reroute() -> Refusal {
+        Refusal::new(5727, "HY000", "SQL request should be rerouted")
     }
 
     pub(crate) fn other_cluster(own: &str) -> Refusal {

@@ -17,7 +17,10 @@ use crate::shared::{ServerView, Shared};
 use crate::state::Process;
 use crate::views::Refusal;
 use obring_wire::protocol::capability;
-use obring_wire::protocol::mysql::{Command, ErrPacket, Gather, Greeting, Shape, put_packet};
+use obring_wire::protocol::mysql::{
+    Command, ErrPacket, Gather, Greeting, HEADER_LEN, Shape, client, put_packet,
+};
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +58,8 @@ pub(super) struct Session {
     pub(super) has_weak_feedback: bool,
     /// The connection that a request named, where it was another one.
     foreign: Option<u32>,
+    /// The sessions that the reply may list.
+    pub(super) shown: Option<HashSet<u32>>,
     /// What is being asked, for the shadow of the session.
     pub(super) asked: Option<Asked>,
     /// What is being done, for the log.
@@ -91,6 +96,7 @@ impl Session {
             judge: None,
             has_weak_feedback: false,
             foreign: None,
+            shown: None,
             asked: None,
             running: None,
         })
@@ -250,6 +256,13 @@ impl Session {
         };
         self.kernel_id = id;
         self.shared.note_link(self.id, |link| link.kernel_id = id);
+        if self.shared.tls.is_some()
+            && let Ok(mut greeting) = Greeting::parse(raw.get(HEADER_LEN..).unwrap_or_default())
+        {
+            greeting.capabilities |= client::SSL;
+            raw.clear();
+            greeting.put(&mut raw);
+        }
         for kind in self.faults(Moment::Greeting) {
             if let FaultKind::GreetingDelayMs(ms) = kind {
                 sleep(Duration::from_millis(ms)).await;
@@ -271,6 +284,13 @@ impl Session {
             if let Some(whole) = whole.map_err(|_| bad("login"))? {
                 let (seq, payload) = (whole.seq, whole.payload.to_vec());
                 self.client.inbox = bytes.get(used..).unwrap_or_default().to_vec();
+                if let Some(config) = self.shared.tls.clone()
+                    && !self.client.is_sealed()
+                    && login::asks_for_tls(&payload)
+                {
+                    self.client.begin_tls(config)?;
+                    continue;
+                }
                 break (seq, payload);
             }
         };

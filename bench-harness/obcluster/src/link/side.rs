@@ -1,8 +1,11 @@
 //! One of the two sockets of a link, behind the network of its server.
 
 use crate::shared::ServerView;
+use crate::tls::Tls;
+use rustls::ServerConfig;
 use socket2::SockRef;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -19,6 +22,10 @@ pub(super) struct Side {
     view: watch::Receiver<ServerView>,
     /// Nothing more goes out.
     is_silent: bool,
+    /// What is said is said inside TLS.
+    tls: Option<Box<Tls>>,
+    /// Sealed bytes that are to go out.
+    sealed: Vec<u8>,
     /// Bytes that were read and not used.
     pub(super) inbox: Vec<u8>,
 }
@@ -30,8 +37,53 @@ impl Side {
             stream,
             view,
             is_silent: false,
+            tls: None,
+            sealed: vec![],
             inbox: vec![],
         })
+    }
+
+    /// From here on TLS is spoken; what is in the inbox is the beginning of that.
+    pub(super) fn begin_tls(&mut self, config: Arc<ServerConfig>) -> io::Result<()> {
+        self.tls = Some(Box::new(Tls::new(config)?));
+        let came = std::mem::take(&mut self.inbox);
+        self.unseal(&came)
+    }
+
+    /// TLS is spoken.
+    pub(super) const fn is_sealed(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    fn unseal(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.tls {
+            Some(tls) => tls.read(bytes, &mut self.inbox, &mut self.sealed),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends what is sealed. Nothing is lost when it is given up.
+    async fn flush(&mut self) -> io::Result<()> {
+        while !self.sealed.is_empty() {
+            let n = self.write_some(None).await?;
+            self.sealed.drain(..n);
+        }
+        Ok(())
+    }
+
+    /// Writes a part of these bytes, or of the sealed ones, once the network lets it go.
+    async fn write_some(&mut self, bytes: Option<&[u8]>) -> io::Result<usize> {
+        loop {
+            self.open().await?;
+            self.stream.writable().await?;
+            if !self.is_open() {
+                continue;
+            }
+            match self.stream.try_write(bytes.unwrap_or(&self.sealed)) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+        }
     }
 
     /// Waits until the network carries packets.
@@ -53,14 +105,30 @@ impl Side {
     /// Reads what is there into the inbox; 0 at the end. Nothing is lost when it is given up.
     pub(super) async fn read(&mut self) -> io::Result<usize> {
         loop {
+            // The answers of a handshake.
+            self.flush().await?;
             self.open().await?;
             self.stream.readable().await?;
             if !self.is_open() {
                 continue;
             }
-            self.inbox.reserve(READ_MAX);
-            match self.stream.try_read_buf(&mut self.inbox) {
+            let mut came = vec![];
+            let into = if self.tls.is_some() {
+                &mut came
+            } else {
+                &mut self.inbox
+            };
+            into.reserve(READ_MAX);
+            match self.stream.try_read_buf(into) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(n) if n > 0 && self.tls.is_some() => {
+                    let before = self.inbox.len();
+                    self.unseal(&came)?;
+                    let n = self.inbox.len() - before;
+                    if n > 0 || self.tls.as_ref().is_some_and(|tls| tls.is_over) {
+                        return Ok(n);
+                    }
+                }
                 done => return done,
             }
         }
@@ -68,17 +136,16 @@ impl Side {
 
     /// Writes all of it.
     pub(super) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if self.is_silent {
+            return Ok(());
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.write(bytes, &mut self.sealed)?;
+            return self.flush().await;
+        }
         while !bytes.is_empty() && !self.is_silent {
-            self.open().await?;
-            self.stream.writable().await?;
-            if !self.is_open() {
-                continue;
-            }
-            match self.stream.try_write(bytes) {
-                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) => return Err(e),
-            }
+            let n = self.write_some(Some(bytes)).await?;
+            bytes = bytes.get(n..).unwrap_or_default();
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Holds back the end of a reply, so that its last OK can still be changed when all else is told.
 
 use super::frames::{BadFrame, Wire, last};
+use super::made::SEPARATOR;
 use super::plan::HELD_MAX;
 use super::walk::Walk;
 use obring_wire::base::{put_lenenc, put_lenenc_bytes};
@@ -8,9 +9,6 @@ use obring_wire::protocol::mysql::{
     HEADER_LEN, OkPacket, TRACK_VARIABLES, Variables, put_packet, status,
 };
 use obring_wire::protocol::ob20::{FrameReader, FrameStep, Framing, Position, flag};
-
-/// Names of the pair that stands between system and user variables.
-const SEPARATOR: &[u8] = b"__NULL";
 
 /// The frames of a reply from the one on in which its last packet begins.
 #[derive(Debug)]

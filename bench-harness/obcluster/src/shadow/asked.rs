@@ -50,6 +50,8 @@ pub struct Asked {
     pub(super) nature: Nature,
     /// What is sent beside it.
     pub(super) beside: Beside,
+    /// It may be part of a transaction that goes from server to server: its packets say so.
+    pub(super) may_move: bool,
     /// The prepared statement that it runs.
     pub(super) runs: Option<u32>,
     /// The prepared statement that it ends.
@@ -114,6 +116,11 @@ impl Asked {
             _ => asked.nature = Nature::Depends,
         }
         asked
+    }
+
+    /// Its packets say that its transaction may move between servers.
+    pub const fn set_may_move(&mut self, may_move: bool) {
+        self.may_move = may_move;
     }
 
     /// The user and the database of COM_CHANGE_USER.

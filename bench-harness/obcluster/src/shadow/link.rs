@@ -20,6 +20,8 @@ pub struct LinkState {
     pub(super) statements: BTreeMap<u32, Traits>,
     pub(super) named: BTreeSet<Vec<u8>>,
     pub(super) in_transaction: bool,
+    /// The open transaction may go on elsewhere: the link's last reply has said so.
+    pub(super) is_free: bool,
     pub(super) holds_locks: bool,
     /// System variables travel in blocks (capability bit 16).
     pub(super) has_variable_blocks: bool,
@@ -84,6 +86,7 @@ impl LinkState {
         self.statements.clear();
         self.named.clear();
         self.in_transaction = false;
+        self.is_free = false;
         self.holds_locks = false;
     }
 }

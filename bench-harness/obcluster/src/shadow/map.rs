@@ -3,6 +3,7 @@
 use super::Variables;
 use super::asked::Asked;
 use super::link::LinkState;
+use super::parts::Numbering;
 use super::session::Session;
 use super::told::Told;
 use crate::violation::Violation;
@@ -59,7 +60,10 @@ impl Login<'_> {
 
 /// The shadows of all sessions. Links of direct clients have none.
 #[derive(Debug, Default)]
-pub struct Shadows(Mutex<Inner>);
+pub struct Shadows {
+    inner: Mutex<Inner>,
+    numbering: Numbering,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -74,8 +78,17 @@ struct Inner {
 }
 
 impl Shadows {
+    /// Of servers that number their session state so.
+    #[must_use]
+    pub fn new(numbering: Numbering) -> Self {
+        Self {
+            inner: Mutex::default(),
+            numbering,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is wrong with the ids of a login.
@@ -110,6 +123,7 @@ impl Shadows {
             inner.ids.insert(sid.into(), key.clone());
         }
         let session = inner.sessions.entry(key).or_default();
+        session.numbering = self.numbering;
         session.client_sid = sid.into();
         session.login(link, state);
     }

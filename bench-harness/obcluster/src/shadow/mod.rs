@@ -26,7 +26,7 @@ mod told;
 pub use asked::{Asked, Kill};
 pub use link::LinkState;
 pub use map::{Login, Shadows};
-pub use parts::SYSTEM_VARIABLES;
+pub use parts::{Numbering, SYSTEM_VARIABLES};
 pub use told::{Beside, Told};
 
 use std::collections::BTreeMap;

@@ -3,18 +3,57 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Sub type of the system variables. Numbers: seekdb 1.3, which the model's kernel is; servers of
-/// OceanBase count otherwise from 5 on.
+/// Sub type of the system variables.
 pub const SYSTEM_VARIABLES: u16 = 4;
 /// Trace control. Every connection tells it with its first reply.
 const TRACE_CONTROL: u16 = 3;
-/// Variables that do not travel with the others, `ob_last_schema_version` among them: told after
-/// DDL, and not because a session has set something.
-pub(super) const OTHER_VARIABLES: u16 = 6;
-/// What ROW_COUNT() answers. It changes with nearly every statement.
-pub(super) const QUERY_INFO: u16 = 7;
 /// What a connection tells that has run nothing, or a SELECT: -1. Observed on seekdb 1.3.0.post5.
 const BLANK_QUERY_INFO: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+
+/// How servers number the sub types from 5 on. Source: OceanBase wire facts, session state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numbering {
+    /// seekdb 1.3, the model's kernel: it has no types of transactions.
+    #[default]
+    Seekdb,
+    /// A full OBServer of 4.3, as engine `builtin` is: 5 to 8 are what an open transaction is.
+    Full,
+}
+
+impl Numbering {
+    /// Variables that do not travel with the others, `ob_last_schema_version` among them: told
+    /// after DDL, and not because a session has set something.
+    pub(super) const fn other_variables(self) -> u16 {
+        match self {
+            Self::Seekdb => 6,
+            Self::Full => 10,
+        }
+    }
+
+    /// What ROW_COUNT() answers. It changes with nearly every statement.
+    pub(super) const fn query_info(self) -> u16 {
+        match self {
+            Self::Seekdb => 7,
+            Self::Full => 11,
+        }
+    }
+
+    /// True if the report of a block is a change made by the session.
+    ///
+    /// `sets_variables`: the same reply tells of another value of a system variable.
+    pub(super) fn is_change(self, kind: u16, own: Option<&Own>, sets_variables: bool) -> bool {
+        match kind {
+            SYSTEM_VARIABLES => sets_variables,
+            TRACE_CONTROL => own.is_some(),
+            _ => kind != self.other_variables(),
+        }
+    }
+
+    /// True for bytes that say that nothing was done.
+    pub(super) fn is_blank(self, kind: u16, bytes: &[u8]) -> bool {
+        kind == self.query_info() && bytes == BLANK_QUERY_INFO
+    }
+}
 
 /// Blocks of one sub type that are remembered per session, to know them again when a proxy sends
 /// them. A proxy sends the newest it has seen.
@@ -40,18 +79,6 @@ pub(super) struct Newest {
     /// The last version that was given out.
     last: u64,
     known: VecDeque<(Arc<[u8]>, u64)>,
-}
-
-/// True if the report of these bytes is a change made by the session.
-///
-/// `sets_variables`: the same reply tells of another value of a system variable.
-pub(super) fn is_change(kind: u16, own: Option<&Own>, sets_variables: bool) -> bool {
-    match kind {
-        SYSTEM_VARIABLES => sets_variables,
-        OTHER_VARIABLES => false,
-        TRACE_CONTROL => own.is_some(),
-        _ => true,
-    }
 }
 
 impl Newest {
@@ -92,10 +119,10 @@ impl Newest {
         }
     }
 
-    /// A link has told these bytes: what it has now.
+    /// A link has told these bytes: what it has now. `is_blank`: they say that nothing was done.
     pub(super) fn told(
         &mut self,
-        kind: u16,
+        is_blank: bool,
         own: Option<&Own>,
         bytes: &[u8],
         is_change: bool,
@@ -103,7 +130,7 @@ impl Newest {
         if own.is_some_and(|own| *own.bytes == *bytes) && !is_change {
             return own.cloned().unwrap_or_else(|| self.know(bytes, BLANK));
         }
-        if kind == QUERY_INFO && bytes == BLANK_QUERY_INFO {
+        if is_blank {
             self.version = BLANK;
         } else if is_change {
             self.version = self.next();
@@ -140,29 +167,27 @@ impl Newest {
 mod tests {
     use super::*;
 
-    const K: u16 = SYSTEM_VARIABLES;
-
     #[test]
     fn what_nobody_has_changed_is_with_everybody() {
         let mut all = Newest::default();
-        let a = all.told(K, None, b"a", false);
-        let b = all.told(K, None, b"b", false);
+        let a = all.told(false, None, b"a", false);
+        let b = all.told(false, None, b"b", false);
         assert!(all.is_with(None) && all.is_with(Some(&a)) && all.is_with(Some(&b)));
     }
 
     #[test]
     fn a_change_is_with_its_link_until_it_is_sent() {
         let mut all = Newest::default();
-        let a = all.told(K, None, b"a", false);
-        let a = all.told(K, Some(&a), b"a1", true);
-        let b = all.told(K, None, b"b", false);
+        let a = all.told(false, None, b"a", false);
+        let a = all.told(false, Some(&a), b"a1", true);
+        let b = all.told(false, None, b"b", false);
         assert!(all.is_with(Some(&a)) && !all.is_with(None) && !all.is_with(Some(&b)));
         let b = all.sent(b"a1");
         assert!(all.is_with(Some(&b)));
         // The other link writes it in its own way; the first need not have that.
-        let b = all.told(K, Some(&b), b"b1", false);
+        let b = all.told(false, Some(&b), b"b1", false);
         assert!(all.is_with(Some(&a)) && all.is_with(Some(&b)));
-        let b = all.told(K, Some(&b), b"b2", true);
+        let b = all.told(false, Some(&b), b"b2", true);
         assert!(!all.is_with(Some(&a)) && all.is_with(Some(&b)));
         // Old bytes, and bytes of nobody.
         let old = all.sent(b"a1");
@@ -173,18 +198,18 @@ mod tests {
     #[test]
     fn the_same_bytes_told_again_are_no_older() {
         let mut all = Newest::default();
-        let a = all.told(K, None, b"a", true);
-        let b = all.told(K, None, b"b", true);
-        let again = all.told(K, Some(&a), b"a", false);
+        let a = all.told(false, None, b"a", true);
+        let b = all.told(false, None, b"b", true);
+        let again = all.told(false, Some(&a), b"a", false);
         assert!(!all.is_with(Some(&again)) && all.is_with(Some(&b)));
-        let a = all.told(K, Some(&a), b"a", true);
+        let a = all.told(false, Some(&a), b"a", true);
         assert!(all.is_with(Some(&a)) && !all.is_with(Some(&b)));
     }
 
     #[test]
     fn a_reset_makes_blank_what_is_reset() {
         let mut all = Newest::default();
-        let a = all.told(K, None, b"a", true);
+        let a = all.told(false, None, b"a", true);
         all.clear();
         assert!(all.is_with(None) && !all.is_with(Some(&a)));
         // Who resets link by link brings back what it had.
@@ -195,9 +220,11 @@ mod tests {
     #[test]
     fn counts_of_a_fresh_connection_are_blank() {
         let mut all = Newest::default();
-        let a = all.told(QUERY_INFO, None, b"\x01", true);
+        let a = all.told(false, None, b"\x01", true);
         assert!(!all.is_with(None));
-        let a = all.told(QUERY_INFO, Some(&a), BLANK_QUERY_INFO, true);
+        let is_blank = |numbering: Numbering, kind| numbering.is_blank(kind, BLANK_QUERY_INFO);
+        assert!(is_blank(Numbering::Seekdb, 7) && !is_blank(Numbering::Full, 7));
+        let a = all.told(true, Some(&a), BLANK_QUERY_INFO, true);
         assert!(all.is_with(None) && all.is_with(Some(&a)));
     }
 }

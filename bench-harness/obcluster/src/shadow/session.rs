@@ -2,7 +2,7 @@
 
 use super::asked::{Asked, Nature};
 use super::link::LinkState;
-use super::parts::{self, Newest, OTHER_VARIABLES, QUERY_INFO, SYSTEM_VARIABLES};
+use super::parts::{Newest, Numbering, SYSTEM_VARIABLES};
 use super::told::Told;
 use super::{
     NAMES_MAX, OF_FIRST_REPLIES, OF_ONE_LINK, OF_THE_SERVER, STATEMENTS_MAX, Variables, shown,
@@ -21,6 +21,7 @@ type Values = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 /// What the links of one session have told together.
 #[derive(Debug, Default)]
 pub(super) struct Session {
+    pub(super) numbering: Numbering,
     /// `__client_session_id`; empty for none.
     pub(super) client_sid: String,
     pub(super) links: BTreeMap<u64, LinkState>,
@@ -69,7 +70,9 @@ impl Session {
             add(ViolationKind::StaleState, self.stale(own, asked));
         }
         if depends || asked.nature == Nature::Begins {
-            let open = self.others(link, |other| other.in_transaction);
+            // A transaction that servers let go may go on here, if the request says that it does.
+            let moves = |other: &LinkState| asked.may_move && other.is_free;
+            let open = self.others(link, |other| other.in_transaction && !moves(other));
             add(ViolationKind::TxEscape, open);
         }
         let runs = asked.runs.and_then(|id| own.statements.get(&id));
@@ -112,12 +115,12 @@ impl Session {
         }
         let runs = asked.runs.and_then(|id| own.statements.get(&id));
         let looks_back = asked.traits.looks_back || runs.is_some_and(|t| t.looks_back);
+        let numbering = self.numbering;
         for (kind, newest) in &self.parts {
             let is_compared = match *kind {
                 SYSTEM_VARIABLES => own.has_variable_blocks,
-                OTHER_VARIABLES => false,
-                QUERY_INFO => looks_back,
-                _ => true,
+                kind if kind == numbering.query_info() => looks_back,
+                kind => kind != numbering.other_variables(),
             };
             // What is sent with the request counts.
             let mut sent = asked.beside.parts.iter().rev();
@@ -174,7 +177,15 @@ impl Session {
     /// A reply is whole. What it shows to have been wrong with its request.
     pub(super) fn told(&mut self, link: u64, asked: &Asked, told: &Told) -> Option<Violation> {
         let own = self.links.get_mut(&link)?;
+        let was_free = std::mem::replace(&mut own.is_free, told.is_free);
         own.in_transaction = told.in_transaction.unwrap_or(own.in_transaction);
+        if was_free && !own.in_transaction {
+            // It was the same transaction wherever it went.
+            for other in self.links.values_mut().filter(|other| other.is_free) {
+                (other.in_transaction, other.is_free) = (false, false);
+            }
+        }
+        let own = self.links.get_mut(&link)?;
         if !told.is_error {
             Self::done(own, asked, told);
             match asked.nature {
@@ -214,9 +225,10 @@ impl Session {
                 continue;
             }
             let before = own.parts.get(kind);
-            let is_change = parts::is_change(*kind, before, sets_variables);
+            let is_change = self.numbering.is_change(*kind, before, sets_variables);
+            let is_blank = self.numbering.is_blank(*kind, bytes);
             let newest = self.parts.entry(*kind).or_default();
-            let has = newest.told(*kind, before, bytes, is_change);
+            let has = newest.told(is_blank, before, bytes, is_change);
             own.parts.insert(*kind, has);
         }
         // A statement that may bring state was not checked; one that sets a variable on top of old

@@ -61,6 +61,8 @@ pub struct Told {
     pub statement: Option<u32>,
     /// A transaction is open, if that was told.
     pub in_transaction: Option<bool>,
+    /// The transaction may go on elsewhere: the reply's packets say so.
+    pub is_free: bool,
     /// It is an error.
     pub is_error: bool,
 }

@@ -8,11 +8,14 @@ use obring_wire::protocol::mysql::{
     put_attribute, put_packet, status,
 };
 use obring_wire::protocol::ob20::{
-    Envelope, FrameReader, FrameStep, FrameWriter, Framing, entry, put_old_pair, put_tlv,
+    Envelope, FrameReader, FrameStep, FrameWriter, Framing, entry, flag, put_old_pair, put_tlv,
 };
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use sha1::{Digest, Sha1};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -70,6 +73,8 @@ pub(crate) struct Credentials<'a> {
     pub(crate) database: Option<&'a str>,
     /// The session that a proxy's connection is for; none: a new one.
     pub(crate) ids: Option<Ids>,
+    /// Asks for TLS.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
 impl<'a> Credentials<'a> {
@@ -81,6 +86,7 @@ impl<'a> Credentials<'a> {
             cluster: None,
             database: None,
             ids: None,
+            tls: None,
         }
     }
 
@@ -94,6 +100,47 @@ impl<'a> Credentials<'a> {
         let mut new = Self::direct(user);
         new.proxy = Some(capability);
         new
+    }
+}
+
+/// A connection, inside TLS or not.
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    const fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(bytes),
+            Self::Tls(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
     }
 }
 
@@ -134,7 +181,7 @@ pub(crate) const MASKS: [(Framing, u64); 4] = [
 
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Stream,
     is_proxy: bool,
     pub(crate) greeting: Greeting,
     reader: FrameReader,
@@ -143,6 +190,8 @@ pub(crate) struct Client {
     inbox: Vec<u8>,
     /// Extra info is TLV.
     is_new_extra: bool,
+    /// Flags of requests besides those of their form.
+    pub(crate) flags: u32,
     /// What was told of the session since the last request, or with the login.
     pub(crate) told: Told,
 }
@@ -197,7 +246,7 @@ fn is_eof(payload: &[u8]) -> bool {
 impl Client {
     /// Logs in. The error of the server is the inner one.
     pub(crate) fn login(address: SocketAddr, who: &Credentials) -> io::Result<Result<Self, Said>> {
-        let (mut stream, payload) = greeting(address)?;
+        let (stream, payload) = greeting(address)?;
         if let Some(said) = said(&payload) {
             return Ok(Err(said));
         }
@@ -249,6 +298,9 @@ impl Client {
         if who.database.is_some() {
             capabilities |= client::CONNECT_WITH_DB;
         }
+        if who.tls.is_some() {
+            capabilities |= client::SSL;
+        }
         let login = Login {
             capabilities,
             max_packet: 1 << 24,
@@ -259,8 +311,26 @@ impl Client {
             plugin: Some(b"mysql_native_password"),
             attributes: &attributes,
         };
+        let mut seq = 1;
+        let mut stream = Stream::Plain(stream);
+        if let Some(config) = &who.tls {
+            assert_ne!(greeting.capabilities & client::SSL, 0, "TLS is offered");
+            let mut asked = vec![];
+            put_packet(&mut asked, seq, |b| {
+                let mut whole = vec![];
+                login.put(&mut whole);
+                whole.truncate(32);
+                b.extend_from_slice(&whole);
+            });
+            stream.write_all(&asked)?;
+            seq += 1;
+            let name = ServerName::from(address.ip());
+            let tls = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+            let socket = stream.socket().try_clone()?;
+            stream = Stream::Tls(Box::new(StreamOwned::new(tls, socket)));
+        }
         let mut out = vec![];
-        put_packet(&mut out, 1, |b| login.put(b));
+        put_packet(&mut out, seq, |b| login.put(b));
         stream.write_all(&out)?;
         let mut new = Self {
             stream,
@@ -270,6 +340,7 @@ impl Client {
             greeting,
             inbox: vec![],
             is_new_extra: false,
+            flags: 0,
             told: Told::default(),
         };
         let reply = new.packet()?;
@@ -344,7 +415,10 @@ impl Client {
                     FrameStep::Body(range) => self.inbox.extend_from_slice(&bytes[range]),
                     FrameStep::Inflated(bytes) => self.inbox.extend_from_slice(bytes),
                     FrameStep::Extra(extra) => self.told.beside.take(&extra),
-                    FrameStep::End { .. } => {}
+                    FrameStep::End { .. } => {
+                        let flags = self.reader.header().map_or(0, |h| h.flags);
+                        self.told.is_free |= flags & flag::INTERNAL_ROUTING != 0;
+                    }
                 }
             }
         }
@@ -403,9 +477,10 @@ impl Client {
 
     /// True when nothing comes for this long.
     pub(crate) fn is_silent(&self, time: Duration) -> bool {
-        self.stream.set_read_timeout(Some(time)).unwrap();
-        let read = self.stream.peek(&mut [0]);
-        self.stream.set_read_timeout(Some(TIME)).unwrap();
+        let socket = self.stream.socket();
+        socket.set_read_timeout(Some(time)).unwrap();
+        let read = socket.peek(&mut [0]);
+        socket.set_read_timeout(Some(TIME)).unwrap();
         matches!(read, Err(e) if e.kind() == ErrorKind::WouldBlock)
     }
 
@@ -448,7 +523,7 @@ impl Client {
         let envelope = Envelope {
             is_last: true,
             extra,
-            ..Envelope::default()
+            flags: if self.has_extra() { self.flags } else { 0 },
         };
         let mut out = vec![];
         self.writer.put(&mut out, envelope, packets);

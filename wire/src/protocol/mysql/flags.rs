@@ -44,6 +44,8 @@ pub mod status {
     pub const NO_INDEX: u16 = 0x0020;
     /// A cursor was opened; rows come with COM_STMT_FETCH.
     pub const CURSOR_EXISTS: u16 = 0x0040;
+    /// A backslash in a string is a backslash (SQL mode).
+    pub const NO_BACKSLASH_ESCAPES: u16 = 0x0200;
     /// The result set holds the OUT parameters of a CALL; an OK of its own ends it.
     pub const PS_OUT_PARAMS: u16 = 0x1000;
     /// Session state follows the message of an OK packet.

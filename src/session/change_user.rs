@@ -1,0 +1,160 @@
+//! COM_CHANGE_USER and COM_RESET_CONNECTION: the session begins anew on one link; the others go.
+
+use super::client_login::Parsed;
+use super::pin::Pins;
+use super::request::Route;
+use super::state::{Ctx, Phase, Session, put_error};
+use crate::auth::LoginName;
+use crate::base::{Event, LinkId, Out, Stage};
+use crate::link::{Credentials, Proof};
+use crate::protocol::error::Fault;
+use crate::protocol::mysql::{ChangeUser, Command, HEADER_LEN, client, put_packet};
+use crate::routing::Mail;
+use serde::{Deserialize, Serialize};
+
+/// A COM_CHANGE_USER longer than this is refused: it must be seen whole.
+const CHANGE_USER_MAX: usize = 64 << 10;
+/// The answer to an auth switch has 20 bytes behind its header; more is not kept.
+const ANSWER_MAX: usize = HEADER_LEN + 32;
+
+/// Bytes of a COM_CHANGE_USER that are still collected: one more than is allowed shows the excess.
+pub(super) const fn room(collected: usize) -> usize {
+    (CHANGE_USER_MAX + 1).saturating_sub(collected)
+}
+
+/// Who logs in by COM_CHANGE_USER. It counts once the server says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NewUser {
+    name: LoginName,
+    credentials: Credentials,
+    /// The packet that answers the server's auth switch; empty without one.
+    answer: Vec<u8>,
+}
+
+impl NewUser {
+    /// Takes bytes of the client's turn.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        let room = ANSWER_MAX - self.answer.len();
+        let bytes = bytes.get(..bytes.len().min(room)).unwrap_or_default();
+        self.answer.extend_from_slice(bytes);
+    }
+}
+
+impl Session {
+    /// Sends COM_CHANGE_USER on with the name that servers know.
+    pub(super) fn change_user(
+        &mut self,
+        ctx: &Ctx<'_>,
+        seq: u8,
+        packet: &[u8],
+        out: &mut Out<'_, Mail>,
+    ) {
+        let next = seq.wrapping_add(1);
+        let refuse = |this: &mut Self, fault, text: &str, out: &mut Out<'_, Mail>| {
+            put_error(next, fault, text, out);
+            if let Phase::Running(r) = &mut this.phase {
+                r.is_replied = true;
+            }
+        };
+        if packet.len() > CHANGE_USER_MAX {
+            let text = format!("COM_CHANGE_USER is longer than {CHANGE_USER_MAX} bytes");
+            return refuse(self, Fault::PacketTooLarge, &text, out);
+        }
+        let payload = packet.get(HEADER_LEN..).unwrap_or_default();
+        let Ok(packet) = ChangeUser::parse(payload) else {
+            return refuse(
+                self,
+                Fault::MalformedPacket,
+                "malformed COM_CHANGE_USER packet",
+                out,
+            );
+        };
+        let (Some(current), Some(login)) = (self.name.as_deref(), self.login.as_deref()) else {
+            return;
+        };
+        let name = match LoginName::parse(packet.user, &ctx.settings.separators, &current.tenant) {
+            Ok(name) => name,
+            Err(e) => {
+                let user = String::from_utf8_lossy(packet.user).into_owned();
+                let text = format!("Access denied for user '{user}': {e}");
+                return refuse(self, Fault::AccessDenied, &text, out);
+            }
+        };
+        let same_cluster = name.cluster.is_none() || name.cluster == current.cluster;
+        if name.tenant != current.tenant || !same_cluster {
+            let text = "COM_CHANGE_USER cannot change the tenant or the cluster of a connection";
+            return refuse(self, Fault::NotSupported, text, out);
+        }
+        let user = name.for_server();
+        let plugin_auth = self.facts.capabilities & client::PLUGIN_AUTH != 0;
+        let database = Some(packet.database).filter(|name| !name.is_empty());
+        let charset = packet.charset.and_then(|id| u8::try_from(id).ok());
+        let new_user = NewUser {
+            credentials: Credentials {
+                user: user.clone(),
+                proof: Proof::PassThrough {
+                    scramble: self.scramble,
+                    answer: packet.auth.to_vec(),
+                },
+                capabilities: login.credentials.capabilities,
+                max_packet: login.credentials.max_packet,
+                charset: charset.unwrap_or(login.credentials.charset),
+                database: database.map(<[u8]>::to_vec),
+            },
+            name,
+            answer: vec![],
+        };
+        let id = self.binding.current;
+        let Phase::Running(r) = &mut self.phase else {
+            return;
+        };
+        r.route = Route::Forward(id);
+        r.new_user = Some(Box::new(new_user));
+        self.begin_on(id, Command::CHANGE_USER, 0);
+        out.laps.now(Stage::ServerWait);
+        let mut rewritten = out.pool.take();
+        put_packet(&mut rewritten, seq, |b| packet.put(b, &user, plugin_auth));
+        self.send_packet(id, &rewritten, out);
+        out.pool.give(rewritten);
+    }
+
+    /// COM_CHANGE_USER or COM_RESET_CONNECTION succeeded on this link: nothing of before is left.
+    pub(super) fn began_anew(
+        &mut self,
+        id: LinkId,
+        new_user: Option<Box<NewUser>>,
+        out: &mut Out<'_, Mail>,
+    ) {
+        self.drop_others(id, out);
+        self.binding.pins = Pins::NONE;
+        self.binding.variables = None;
+        let database = match &new_user {
+            Some(user) => user.credentials.database.clone(),
+            None => self.known.database().map(<[u8]>::to_vec),
+        };
+        self.known.clear();
+        self.known.set_database(database.as_deref());
+        let Some(user) = new_user else {
+            return;
+        };
+        let NewUser {
+            name,
+            mut credentials,
+            answer,
+        } = *user;
+        // What verified is the answer to the switch, where there was one.
+        if let Some(switched) = answer.get(HEADER_LEN..)
+            && let Proof::PassThrough { answer, .. } = &mut credentials.proof
+        {
+            *answer = switched.to_vec();
+        }
+        let forwarded = self.login.take().map(|login| login.forwarded);
+        self.name = Some(Box::new(name.clone()));
+        self.login = Some(Box::new(Parsed {
+            credentials,
+            name,
+            forwarded: forwarded.unwrap_or_default(),
+        }));
+        out.count(Event::ClientChangedUser);
+    }
+}

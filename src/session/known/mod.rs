@@ -1,0 +1,348 @@
+//! What a session has, and what each of its links has of it. Pure data.
+//!
+//! Everything is learnt from the servers' own reports: OK packets name changed variables and the
+//! database, extra info carries session state as the server wrote it. Each change raises one
+//! counter and is stamped with it. A link [`Has`] everything of a class up to a stamp, so the
+//! difference to a link is what has a later one ([`Known::missing`]).
+//!
+//! | class | learnt from | goes to a link as |
+//! |---|---|---|
+//! | info | extra info, type 2002, by sub type | extra info of the next request |
+//! | system | OK packets | `SET @@a = ...`, unless its info carries them |
+//! | user | OK packets | `SET @a = ...` |
+//! | database | OK packets, logins | login, COM_INIT_DB |
+//! | option | COM_SET_OPTION that succeeded | COM_SET_OPTION |
+
+mod statement;
+#[cfg(test)]
+mod tests;
+
+use super::track::is_for_proxies;
+use crate::base::Cursor;
+use crate::protocol::mysql::{OkPacket, TRACK_SCHEMA, TRACK_VARIABLES};
+use crate::protocol::ob20::{ExtraError, put_old_pair, put_tlv};
+use crate::protocol::ob20::{entry, old};
+use serde::{Deserialize, Serialize};
+
+/// Bytes of names and values of variables, and of session state, that are kept of one session;
+/// each variable counts for 32 more. A session with more stays on the server that has it all.
+const KNOWN_BYTES_MAX: usize = 1 << 20;
+/// What an entry costs beside its bytes.
+const ENTRY_BYTES: usize = 32;
+
+/// What servers report by themselves, or what another report includes: with another database,
+/// after DDL, and twice under two names. Observed on seekdb 1.3.0.post5.
+const OF_THE_SERVER: &[&[u8]] = &[
+    b"_current_default_catalog",
+    b"character_set_database",
+    b"collation_database",
+    b"identity",
+    b"ob_capability_flag",
+    b"ob_last_schema_version",
+    b"ob_proxy_set_trx_executed",
+];
+/// Reported with the first reply of every connection, although nobody has changed them.
+const ON_AT_FIRST: &[&[u8]] = &[b"_nlj_batching_enabled", b"ob_enable_transmission_checksum"];
+
+/// A variable: its value as reported (user variables: a literal), and when it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Variable {
+    pub(super) name: Vec<u8>,
+    pub(super) value: Vec<u8>,
+    stamp: u64,
+}
+
+/// Session state of one sub type, as a server wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Part {
+    kind: u16,
+    bytes: Vec<u8>,
+    stamp: u64,
+}
+
+/// The stamp up to which a link has each class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Has {
+    pub(super) info: u64,
+    pub(super) system: u64,
+    pub(super) user: u64,
+    pub(super) database: u64,
+    pub(super) option: u64,
+}
+
+/// What a session has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    counter: u64,
+    /// The newest stamp of each class.
+    newest: Has,
+    database: Option<Vec<u8>>,
+    /// As set by COM_SET_OPTION; `None` if it never was.
+    option: Option<u16>,
+    system: Vec<Variable>,
+    user: Vec<Variable>,
+    info: Vec<Part>,
+    bytes: usize,
+    /// Something could not be kept.
+    is_cut: bool,
+    /// User variables were told of.
+    has_told_user: bool,
+    /// The character set of literals has changed since strings were set.
+    has_other_strings: bool,
+}
+
+/// What a link lacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// A statement that sets system variables.
+    pub(super) system: Option<Vec<u8>>,
+    /// One that sets user variables: behind the other, because literals are read by what it sets.
+    pub(super) user: Option<Vec<u8>>,
+    /// A database to change to.
+    pub(super) database: Option<Vec<u8>>,
+    /// An option for COM_SET_OPTION.
+    pub(super) option: Option<u16>,
+    /// The link has a database, and the session has none any more: no command says so.
+    pub(super) is_beyond: bool,
+}
+
+impl Missing {
+    /// True if the link needs no request of its own.
+    pub(super) const fn is_empty(&self) -> bool {
+        let is_told = self.system.is_none() && self.user.is_none() && self.option.is_none();
+        is_told && self.database.is_none() && !self.is_beyond
+    }
+}
+
+impl Known {
+    /// The newest stamps: what a link has that is up to date.
+    pub(super) const fn newest(&self) -> Has {
+        self.newest
+    }
+
+    /// The database of the session.
+    pub(super) fn database(&self) -> Option<&[u8]> {
+        self.database.as_deref()
+    }
+
+    /// True if a part of the state could not be kept.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// True, once, if reports since the last call leave user variables that their literals do not
+    /// make again. `is_vague`: what set them may have given them another type. Strings are among
+    /// them when the character set of literals has changed since.
+    pub(super) const fn has_vague_variables(&mut self, is_vague: bool) -> bool {
+        let is_told = std::mem::replace(&mut self.has_told_user, false);
+        let is_other = std::mem::replace(&mut self.has_other_strings, false);
+        is_told && is_vague || is_other
+    }
+
+    /// The session begins anew. What links have is older than anything that is learnt from now on.
+    pub(super) fn clear(&mut self) {
+        let counter = self.counter + 1;
+        *self = Self {
+            counter,
+            newest: Has {
+                info: counter,
+                system: counter,
+                user: counter,
+                database: counter,
+                option: counter,
+            },
+            ..Self::default()
+        };
+    }
+
+    /// The session is in this database.
+    pub(super) fn set_database(&mut self, name: Option<&[u8]>) {
+        if self.database.as_deref() != name {
+            self.database = name.map(<[u8]>::to_vec);
+            self.counter += 1;
+            self.newest.database = self.counter;
+        }
+    }
+
+    /// COM_SET_OPTION has set this option: multi-statements on (0) or off (1).
+    pub(super) fn set_option(&mut self, option: u16) {
+        if self.option != Some(option) {
+            self.option = Some(option);
+            self.counter += 1;
+            self.newest.option = self.counter;
+        }
+    }
+
+    /// Takes what an OK says of session state.
+    pub(super) fn learn(&mut self, ok: &OkPacket<'_>) {
+        for block in ok.blocks() {
+            match block.kind {
+                TRACK_SCHEMA => {
+                    let name = Cursor::new(block.data).lenenc_bytes().unwrap_or_default();
+                    self.set_database((!name.is_empty()).then_some(name));
+                }
+                TRACK_VARIABLES => {
+                    for (name, value, is_user) in block.variables() {
+                        self.learn_variable(name, value, is_user);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn value_of(&self, system: &[u8]) -> Option<&[u8]> {
+        let found = self.system.iter().find(|v| v.name == system);
+        found.map(|v| &*v.value)
+    }
+
+    fn learn_variable(&mut self, name: &[u8], value: &[u8], is_user: bool) {
+        if !is_user && (is_for_proxies(name) || OF_THE_SERVER.contains(&name)) {
+            return;
+        }
+        self.has_told_user |= is_user;
+        if !is_user && name == b"collation_connection" && self.value_of(name) != Some(value) {
+            self.has_other_strings |= self.user.iter().any(|v| v.value.starts_with(b"'"));
+        }
+        let variables = if is_user {
+            &mut self.user
+        } else {
+            &mut self.system
+        };
+        let at = variables.iter().position(|v| v.name == name);
+        let old = at.and_then(|at| variables.get_mut(at));
+        if old.is_none() && ON_AT_FIRST.contains(&name) && matches!(value, b"ON" | b"1") {
+            return;
+        }
+        if old.as_ref().is_some_and(|old| old.value == value) {
+            return;
+        }
+        let room = match &old {
+            Some(old) => old.value.len(),
+            None => 0,
+        };
+        let needs = value.len()
+            + if old.is_some() {
+                0
+            } else {
+                name.len() + ENTRY_BYTES
+            };
+        if self.bytes - room + needs > KNOWN_BYTES_MAX {
+            self.is_cut = true;
+            return;
+        }
+        self.bytes = self.bytes - room + needs;
+        self.counter += 1;
+        match is_user {
+            true => self.newest.user = self.counter,
+            false => self.newest.system = self.counter,
+        }
+        let stamp = self.counter;
+        match old {
+            Some(old) => {
+                old.value.clear();
+                old.value.extend_from_slice(value);
+                old.stamp = stamp;
+            }
+            None => variables.push(Variable {
+                name: name.to_vec(),
+                value: value.to_vec(),
+                stamp,
+            }),
+        }
+    }
+
+    /// Takes the sub types of one entry of type 2002.
+    ///
+    /// # Errors
+    /// Malformed.
+    pub(super) fn learn_info(&mut self, entry: &[u8]) -> Result<(), ExtraError> {
+        let mut c = Cursor::new(entry);
+        while c.left() > 0 {
+            let kind = c.u16()?;
+            let len = c.u32()?;
+            let bytes = c.take(len as usize)?;
+            let old = self.info.iter_mut().find(|part| part.kind == kind);
+            if old.as_ref().is_some_and(|old| old.bytes == bytes) {
+                continue;
+            }
+            let room = old.as_ref().map_or(0, |old| old.bytes.len() + ENTRY_BYTES);
+            if self.bytes - room + bytes.len() + ENTRY_BYTES > KNOWN_BYTES_MAX {
+                self.is_cut = true;
+                continue;
+            }
+            self.bytes = self.bytes - room + bytes.len() + ENTRY_BYTES;
+            self.counter += 1;
+            self.newest.info = self.counter;
+            let stamp = self.counter;
+            match old {
+                Some(old) => {
+                    old.bytes.clear();
+                    old.bytes.extend_from_slice(bytes);
+                    old.stamp = stamp;
+                }
+                None => self.info.push(Part {
+                    kind,
+                    bytes: bytes.to_vec(),
+                    stamp,
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a link lacks that needs a request of its own. `carries_system`: its extra info brings
+    /// system variables. `has_database`: the link is in one. `no_backslash`: the session's strings
+    /// have no escapes (status bit of the last reply).
+    pub(super) fn missing(
+        &self,
+        has: Has,
+        carries_system: bool,
+        has_database: bool,
+        no_backslash: bool,
+    ) -> Missing {
+        let mut missing = Missing::default();
+        if has.database < self.newest.database {
+            missing.is_beyond = self.database.is_none() && has_database;
+            missing.database.clone_from(&self.database);
+        }
+        if has.system < self.newest.system && !carries_system {
+            missing.system = statement::set_system(&newer(&self.system, has.system), no_backslash);
+        }
+        if has.option < self.newest.option {
+            missing.option = self.option;
+        }
+        if has.user < self.newest.user {
+            missing.user = statement::set_user(&newer(&self.user, has.user), no_backslash);
+        }
+        missing
+    }
+
+    /// Appends the extra info of a request that brings a link's info up to date; nothing if it is.
+    /// `is_new`: in the new form.
+    pub(super) fn put_info(&self, out: &mut Vec<u8>, has: Has, is_new: bool) {
+        if has.info >= self.newest.info {
+            return;
+        }
+        let mut value = vec![];
+        for part in self.info.iter().filter(|part| part.stamp > has.info) {
+            put_tlv(&mut value, part.kind, &part.bytes);
+        }
+        if value.is_empty() {
+            return;
+        }
+        if is_new {
+            put_tlv(out, entry::SESSION, &value);
+        } else if let Some((key, _)) = old::KEYS.iter().find(|(_, kind)| *kind == entry::SESSION) {
+            put_old_pair(out, key, &value);
+        }
+    }
+}
+
+/// Variables that changed after a stamp, in the order of their changes: setting one may set
+/// another, and the last word counts.
+fn newer(variables: &[Variable], after: u64) -> Vec<&Variable> {
+    let mut newer: Vec<_> = variables.iter().filter(|v| v.stamp > after).collect();
+    newer.sort_unstable_by_key(|v| v.stamp);
+    newer
+}

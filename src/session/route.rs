@@ -1,0 +1,450 @@
+//! Which link a request runs on, and how the session gets it.
+//!
+//! A request that is bound (`pin.rs`) goes where the statement before went. Any other goes to the
+//! server that routing chooses: the session's current one as long as it is in service, or in random
+//! mode any. A server that the session has no link to is connected first; the request waits, as
+//! bytes that were not read yet, and is read again when the link stands. What the link lacks of the
+//! session's state is brought there in front of the request (`sync.rs`).
+
+use super::pin::{Outline, Pins};
+use super::request::{Broken, Head, Running};
+use super::server_login::{Purpose, ServerLogin};
+use super::slot::Slot;
+use super::state::{Ctx, Phase, Session};
+use crate::base::{CloseReason, Errno, Event, Linger, LinkId, Out, Output, Rng, Tick};
+use crate::config::RoutingMode;
+use crate::protocol::error::Fault;
+use crate::protocol::mysql::{Command, Request};
+use crate::routing::{Mail, SYS, Tenant, pick, should_leave};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A tenant is not (any more) on the server.
+pub(super) const TENANT_NOT_IN_SERVER: u16 = 5150;
+
+/// Answers to a request which prove that it did not run, and that it may run elsewhere. Source:
+/// OceanBase wire facts, section 7.
+const NOT_RUN: &[u16] = &[
+    4666, // cluster name does not match
+    4780,
+    4782, // service name, not the primary tenant
+    TENANT_NOT_IN_SERVER,
+    8001,
+    8002, // server is starting, stopping
+];
+
+/// What is reported of a connection that the server closed: ECONNRESET.
+pub(super) const RESET: Errno = Errno(104);
+
+/// A request of more bytes is not kept, so it is not repeated either.
+const KEPT_MAX: usize = 64 << 10;
+
+/// A request is sent at most so often. Source: OBProxy's `connect_observer_max_retries`.
+const SENT_MAX: u8 = 3;
+
+/// Links of a session. One more takes the place of the one that was not used for longest.
+const LINKS_MAX: usize = 16;
+/// A link that was not used for so long is closed, and made again when it is needed: far below the
+/// `wait_timeout` of servers. The link of the last statement stays.
+const LINK_IDLE_MS: u64 = 5 * 60 * 1_000;
+
+/// What binds a session to its links, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Binding {
+    /// The link of the statement before.
+    pub(super) current: LinkId,
+    /// Why the session stays there.
+    pub(super) pins: Pins,
+    /// Where statements with user variables run, once there are some with a type that no report
+    /// tells.
+    pub(super) variables: Option<LinkId>,
+    /// There are other servers: the cluster has views.
+    pub(super) is_routed: bool,
+    /// Version of the tenant's entry that the server was taken from; 0: it is on all servers.
+    pub(super) chosen_by: u64,
+    /// The waiting request goes to this link, which is ready.
+    pub(super) ready: Option<LinkId>,
+    /// What the statement before has left is lost with its link.
+    pub(super) past_is_lost: bool,
+    /// The replica's generation that `should_leave` was found with.
+    seen: u64,
+    /// The server is out of service, and another one is in.
+    should_leave: bool,
+    /// The running request was sent so often.
+    sent: u8,
+    /// No server could be had: the next request is answered with this.
+    failure: Option<Box<Broken>>,
+    /// Chooses servers in random mode.
+    dice: Rng,
+    /// The link that was closed last.
+    dropped: Option<LinkId>,
+}
+
+impl Binding {
+    /// Of a new session.
+    pub(super) const fn new(seed: u64) -> Self {
+        Self {
+            current: LinkId(0),
+            pins: Pins::NONE,
+            variables: None,
+            is_routed: false,
+            chosen_by: 0,
+            ready: None,
+            past_is_lost: false,
+            seen: 0,
+            should_leave: false,
+            sent: 0,
+            failure: None,
+            dice: Rng::new(seed),
+            dropped: None,
+        }
+    }
+
+    /// The request is over.
+    pub(super) const fn settle(&mut self) {
+        self.sent = 0;
+    }
+
+    /// A server is chosen: by what, and what had been seen of the replica.
+    pub(super) const fn chosen(&mut self, is_routed: bool, by: u64, seen: u64) {
+        self.is_routed = is_routed;
+        self.chosen_by = by;
+        self.should_leave = false;
+        self.seen = seen;
+    }
+
+    /// One more attempt at the request; false if there were too many.
+    pub(super) const fn again(&mut self) -> bool {
+        self.sent += 1;
+        self.sent <= SENT_MAX
+    }
+}
+
+/// The copy of a request that may have to be sent again, and what came back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) bytes: Vec<u8>,
+    /// The server refused it with this; the client was not told.
+    pub(super) refusal: Option<u16>,
+    /// It was not sent too often.
+    may_repeat: bool,
+}
+
+impl Kept {
+    /// Keeps more of the request; false if it is too long to be kept whole.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> bool {
+        let room = KEPT_MAX - self.bytes.len();
+        let front = bytes.get(..bytes.len().min(room)).unwrap_or_default();
+        self.bytes.extend_from_slice(front);
+        front.len() == bytes.len()
+    }
+
+    /// True if the reply is not for the client: the request goes to another server.
+    pub(super) fn withholds(&mut self, code: u16) -> bool {
+        let withholds = self.may_repeat && NOT_RUN.contains(&code);
+        if withholds {
+            self.refusal = Some(code);
+        }
+        withholds
+    }
+}
+
+/// Where a request can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On this link.
+    Link(LinkId),
+    /// On a link that is to be made; the number spreads sessions over servers.
+    NewLink(u32),
+    /// Nowhere: the proxy answers.
+    Nowhere,
+}
+
+impl Session {
+    /// The entry of the session's tenant; `None` for one that is on all servers.
+    pub(super) fn tenant<'v>(&self, ctx: &Ctx<'v>) -> Option<&'v Arc<Tenant>> {
+        let name = self.name.as_deref()?;
+        match &*name.tenant {
+            SYS => None,
+            tenant => ctx.view.tenant(name.cluster.as_deref(), tenant),
+        }
+    }
+
+    /// A request begins: where it runs.
+    pub(super) fn place(&mut self, ctx: &Ctx<'_>, head: &Head<'_>, outline: &Outline) -> Place {
+        if self.binding.failure.is_some() || matches!(head.command, Command::QUIT | Command::PING) {
+            return Place::Nowhere;
+        }
+        if let Some(id) = self.binding.ready.take()
+            && self.slot(id).is_some()
+        {
+            return Place::Link(id);
+        }
+        let current = self.binding.current;
+        let is_there = self.slot(current).is_some();
+        if self.pin(outline).is_some() {
+            return match is_there {
+                true => Place::Link(current),
+                false => Place::NewLink(self.id),
+            };
+        }
+        if let Some(id) = self.link_of_variables(outline) {
+            return Place::Link(id);
+        }
+        if ctx.settings.routing == RoutingMode::Random {
+            let spread = self.binding.dice.next_u64() as u32;
+            return match self.link_of_choice(ctx, spread) {
+                Some(id) => Place::Link(id),
+                None => Place::NewLink(spread),
+            };
+        }
+        if self.binding.seen != ctx.view.generation() {
+            self.binding.seen = ctx.view.generation();
+            self.binding.should_leave = self.has_reason_to_leave(ctx);
+        }
+        match is_there && !self.binding.should_leave {
+            true => Place::Link(current),
+            false => Place::NewLink(self.id),
+        }
+    }
+
+    /// The link to the server that routing would choose now, if there is one.
+    fn link_of_choice(&self, ctx: &Ctx<'_>, spread: u32) -> Option<LinkId> {
+        let name = self.name.as_deref()?;
+        let cluster = ctx.view.cluster(name.cluster.as_deref())?;
+        let tenant = self.tenant(ctx).map(|t| &**t);
+        let is_everywhere = &*name.tenant == SYS || !cluster.has_views;
+        if !is_everywhere && tenant.is_none() {
+            return None;
+        }
+        let own = tenant.filter(|_| !is_everywhere);
+        self.link_to(pick(cluster, own, spread, &[])?.server)
+    }
+
+    /// The link to that server that is ready for a request.
+    pub(super) fn link_to(&self, server: SocketAddr) -> Option<LinkId> {
+        let is_it = |slot: &Slot| slot.link.server == server && slot.link.is_idle();
+        let at = self
+            .links
+            .iter()
+            .position(|s| s.as_ref().is_some_and(is_it))?;
+        u16::try_from(at).ok().map(LinkId)
+    }
+
+    fn has_reason_to_leave(&self, ctx: &Ctx<'_>) -> bool {
+        let cluster = self.name.as_deref().and_then(|n| n.cluster.as_deref());
+        let server = self.slot(self.binding.current).map(|s| s.link.server);
+        let (Some(server), Some(cluster)) = (server, ctx.view.cluster(cluster)) else {
+            return false;
+        };
+        let tenant = self.tenant(ctx);
+        let is_sys = self.name.as_deref().is_some_and(|n| &*n.tenant == SYS);
+        // A tenant that is being looked up again: its servers are not known just now.
+        let is_known = is_sys || tenant.is_some_and(|t| !t.servers.is_empty());
+        cluster.has_views && is_known && should_leave(cluster, tenant.map(|t| &**t), server)
+    }
+
+    /// Looks for a server of a request that waits.
+    pub(super) fn leave(&mut self, ctx: &Ctx<'_>, spread: u32, out: &mut Out<'_, Mail>) {
+        if self.binding.should_leave {
+            self.close_idle(self.binding.current, out);
+        }
+        self.look_for_server(ctx, spread, vec![], 0, out);
+    }
+
+    /// A place for one more link. Not that of the last one: bytes of it may be being read.
+    pub(super) fn free_place(&mut self, out: &mut Out<'_, Mail>) -> LinkId {
+        if self.links.iter().flatten().count() >= LINKS_MAX {
+            self.close_oldest(out);
+        }
+        let dropped = self.binding.dropped.take();
+        let is_free = |at: &usize| {
+            let is_used = self.links.get(*at).is_some_and(Option::is_some);
+            !is_used && dropped != Some(LinkId(*at as u16))
+        };
+        let at = (0..=LINKS_MAX).find(is_free).unwrap_or_default();
+        if self.links.len() <= at {
+            // One link is what a session has, as a rule: a vector begins with room for four.
+            self.links.reserve_exact(at + 1 - self.links.len());
+            self.links.resize(at + 1, None);
+        }
+        LinkId(at as u16)
+    }
+
+    /// Idle links besides the one of the last statement, and when they were used last.
+    fn spare_links(&self) -> impl Iterator<Item = (LinkId, Tick)> {
+        let current = usize::from(self.binding.current.0);
+        let variables = self.binding.variables;
+        let links = self.links.iter().enumerate();
+        links.filter_map(move |(at, slot)| {
+            let is_kept = at == current || variables == Some(LinkId(at as u16));
+            let slot = slot.as_ref().filter(|s| s.link.is_idle() && !is_kept)?;
+            Some((LinkId(at as u16), slot.used))
+        })
+    }
+
+    fn close_oldest(&mut self, out: &mut Out<'_, Mail>) {
+        let oldest = self.spare_links().min_by_key(|(_, used)| *used);
+        if let Some((id, _)) = oldest {
+            self.close_idle(id, out);
+        }
+    }
+
+    /// When a link has been idle for too long.
+    pub(super) fn links_due(&self) -> Option<Tick> {
+        if self.links.len() < 2 {
+            return None;
+        }
+        let oldest = self.spare_links().map(|(_, used)| used).min()?;
+        Some(oldest.after_ms(LINK_IDLE_MS))
+    }
+
+    /// Closes links that were idle for too long.
+    pub(super) fn close_old_links(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
+        while self.links_due().is_some_and(|due| due <= ctx.now) {
+            self.close_oldest(out);
+        }
+    }
+
+    /// Says good-bye to an idle server and closes, so that it does not count an aborted connection.
+    pub(super) fn close_idle(&mut self, id: LinkId, out: &mut Out<'_, Mail>) {
+        if self.slot(id).is_none() {
+            return;
+        }
+        let linger = match self.say_quit(id, out) {
+            true => Linger::Flush,
+            false => Linger::Abort,
+        };
+        self.drop_link(id, linger, out);
+    }
+
+    /// Closes a link and frees its place.
+    pub(super) fn drop_link(&mut self, id: LinkId, linger: Linger, out: &mut Out<'_, Mail>) {
+        if let Some(slot) = self.links.get_mut(usize::from(id.0))
+            && slot.take().is_some()
+        {
+            out.list.push(Output::Close(id, linger));
+            self.link_gone(id);
+        }
+    }
+
+    /// A link does not exist any more.
+    pub(super) fn link_gone(&mut self, id: LinkId) {
+        if let Some(slot) = self.links.get_mut(usize::from(id.0)) {
+            *slot = None;
+        }
+        self.binding.dropped = Some(id);
+        if self.binding.variables == Some(id) {
+            // What is left of them are their values.
+            self.binding.variables = None;
+        }
+        self.binding.past_is_lost |= id == self.binding.current;
+    }
+
+    /// Closes every link but one.
+    pub(super) fn drop_others(&mut self, kept: LinkId, out: &mut Out<'_, Mail>) {
+        for at in 0..self.links.len() {
+            let id = LinkId(at as u16);
+            if id != kept {
+                self.close_idle(id, out);
+            }
+        }
+    }
+
+    /// A request begins: what is kept of it. Nothing if it cannot run elsewhere.
+    pub(super) fn keep(&mut self, out: &mut Out<'_, Mail>) -> Option<Kept> {
+        if !self.is_free() {
+            return None;
+        }
+        Some(Kept {
+            bytes: out.pool.take(),
+            refusal: None,
+            may_repeat: self.binding.again(),
+        })
+    }
+
+    /// Why the running request cannot run on a connection that is new: it asks for what another
+    /// connection had.
+    pub(super) fn misses_the_past(&mut self, outline: &Outline) -> Option<String> {
+        let is_lost = std::mem::take(&mut self.binding.past_is_lost);
+        (is_lost && outline.looks_back).then(|| {
+            "the server connection of the statement before is lost, and what this statement asks \
+             for with it [not run]"
+                .into()
+        })
+    }
+
+    /// The server has refused the running request, which did not run: it goes elsewhere.
+    pub(super) fn repeat_elsewhere(
+        &mut self,
+        ctx: &Ctx<'_>,
+        running: Running,
+        out: &mut Out<'_, Mail>,
+    ) {
+        let Some(Kept {
+            mut bytes, refusal, ..
+        }) = running.kept
+        else {
+            return;
+        };
+        let current = self.binding.current;
+        let server = self.slot(current).map(|slot| slot.link.server);
+        self.drop_link(current, Linger::Abort, out);
+        out.count(Event::RequestRetried);
+        bytes.extend_from_slice(&self.held);
+        out.pool.give(std::mem::replace(&mut self.held, bytes));
+        self.request = Request::default();
+        let mut wrong = 0;
+        if refusal == Some(TENANT_NOT_IN_SERVER) {
+            out.count(Event::TenantNotInServer);
+            wrong = self.binding.chosen_by;
+        }
+        self.look_for_server(ctx, self.id, server.into_iter().collect(), wrong, out);
+    }
+
+    pub(super) fn look_for_server(
+        &mut self,
+        ctx: &Ctx<'_>,
+        spread: u32,
+        tried: Vec<SocketAddr>,
+        wrong: u64,
+        out: &mut Out<'_, Mail>,
+    ) {
+        if let Some(login) = &mut self.login {
+            login.credentials.database = self.known.database().map(<[u8]>::to_vec);
+        }
+        let deadline = ctx.now.after_ms(ctx.settings.login_timeout_ms);
+        self.login_deadline = Some(deadline);
+        let search = ServerLogin::new(ctx, Purpose::Statement, spread, tried, wrong);
+        self.phase = Phase::ServerLogin(Box::new(search));
+        self.try_next_server(ctx, out);
+    }
+
+    /// The request that waits can run on this link.
+    pub(super) fn link_found(&mut self, id: LinkId) {
+        self.binding.ready = Some(id);
+        self.login_deadline = None;
+        self.phase = Phase::Idle;
+    }
+
+    /// No other server could be had. The client is told when it has sent its request.
+    pub(super) fn search_failed(
+        &mut self,
+        ctx: &Ctx<'_>,
+        fault: Fault,
+        text: String,
+        reason: CloseReason,
+        out: &mut Out<'_, Mail>,
+    ) {
+        self.login_deadline = None;
+        self.phase = Phase::Idle;
+        self.binding.failure = Some(Box::new(Broken::new(ctx, fault, text, reason)));
+        self.resume(ctx, out);
+    }
+
+    /// What the running request is answered with, as no server could be had.
+    pub(super) fn take_failure(&mut self) -> Option<Box<Broken>> {
+        self.binding.failure.take()
+    }
+}
