@@ -1,6 +1,6 @@
 //! Character sets of columns and connections, and the way from one to the other.
 
-use encoding_rs::{EncoderResult, Encoding, GB18030, GBK};
+use encoding_rs::{EncoderResult, Encoding, GB18030, GBK, WINDOWS_1252};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -69,6 +69,8 @@ impl TextCharset {
         match self {
             Self::Gbk => Some(GBK),
             Self::Gb18030 => Some(GB18030),
+            // As on the server, with the upper control characters.
+            Self::Latin1 => Some(WINDOWS_1252),
             _ => None,
         }
     }
@@ -98,14 +100,6 @@ pub(super) fn convert(bytes: &[u8], from: TextCharset, to: TextCharset) -> Optio
         Utf8mb4 => Cow::Borrowed(std::str::from_utf8(bytes).ok()?),
         Ascii if bytes.is_ascii() => Cow::Borrowed(std::str::from_utf8(bytes).ok()?),
         Ascii => return None,
-        // latin1 is cp1252 on the server; its upper control characters are left out.
-        Latin1 => {
-            let is_common = |b: &u8| *b < 0x80 || *b >= 0xa0;
-            if !bytes.iter().all(is_common) {
-                return None;
-            }
-            bytes.iter().map(|b| char::from(*b)).collect()
-        }
         TextCharset::Utf16 => {
             let (units, rest) = bytes.as_chunks::<2>();
             let units = units.iter().map(|u| u16::from_be_bytes(*u));
@@ -119,16 +113,9 @@ pub(super) fn convert(bytes: &[u8], from: TextCharset, to: TextCharset) -> Optio
     let out = match to {
         Utf8mb4 => text.into_owned().into_bytes(),
         Ascii => return None,
-        Latin1 => {
-            let byte = |c: char| {
-                let code = u8::try_from(u32::from(c)).ok()?;
-                (!(0x80..0xa0).contains(&code)).then_some(code)
-            };
-            text.chars().map(byte).collect::<Option<_>>()?
-        }
         TextCharset::Utf16 => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
         _ => {
-            if text.chars().any(is_disputed) {
+            if to != Latin1 && text.chars().any(is_disputed) {
                 return None;
             }
             let mut encoder = to.encoding()?.new_encoder();
@@ -140,6 +127,27 @@ pub(super) fn convert(bytes: &[u8], from: TextCharset, to: TextCharset) -> Optio
         }
     };
     Some(Cow::Owned(out))
+}
+
+/// The bytes in another character set, with a question mark for each character that it has not.
+pub(super) fn convert_with_gaps(
+    bytes: &[u8],
+    from: TextCharset,
+    to: TextCharset,
+) -> Option<Vec<u8>> {
+    let text = convert(bytes, from, TextCharset::Utf8mb4)?;
+    let mut all = Vec::with_capacity(bytes.len());
+    for c in std::str::from_utf8(&text).ok()?.chars() {
+        let mut buffer = [0; 4];
+        let character = c.encode_utf8(&mut buffer).as_bytes();
+        match convert(character, TextCharset::Utf8mb4, to) {
+            Some(bytes) => all.extend_from_slice(&bytes),
+            // Whether the server has it is not known.
+            None if to == TextCharset::Other || is_disputed(c) => return None,
+            None => all.extend_from_slice(&convert(b"?", TextCharset::Ascii, to)?),
+        }
+    }
+    Some(all)
 }
 
 #[cfg(test)]
@@ -156,6 +164,12 @@ mod tests {
             ("é".as_bytes(), Utf8mb4, Latin1, Some(b"\xe9")),
             (b"\xe9", Latin1, Utf8mb4, Some("é".as_bytes())),
             ("数".as_bytes(), Utf8mb4, Latin1, None),
+            (
+                "€œ\u{81}".as_bytes(),
+                Utf8mb4,
+                Latin1,
+                Some(b"\x80\x9c\x81"),
+            ),
             ("𠀀".as_bytes(), Utf8mb4, Utf16, Some(b"\xd8\x40\xdc\x00")),
             (b"\xd8\x40\xdc\x00", Utf16, Utf8mb4, Some("𠀀".as_bytes())),
             ("𠀀".as_bytes(), Utf8mb4, Gb18030, Some(b"\x95\x32\x82\x36")),

@@ -8,6 +8,7 @@ use super::session::Context;
 use super::table::{Formula, Level, Method, Parts, Table};
 use super::value::{Key, Value};
 use crate::sql::bare_name;
+use bigdecimal::BigDecimal;
 use std::cmp::Ordering;
 
 /// What is known of a set.
@@ -276,7 +277,11 @@ impl Chooser<'_, '_> {
                         .get(*column)?
                         .compare(bound, key)?
                         .is_eq(),
-                    Some(_) => bound == *key,
+                    Some(_) => match (bound, *key) {
+                        (Key::Null, Key::Null) => true,
+                        (Key::Null, _) | (_, Key::Null) => false,
+                        (bound, key) => number_order(bound, key)?.is_eq(),
+                    },
                 };
             }
             if is_same {
@@ -294,6 +299,10 @@ impl Chooser<'_, '_> {
             let part = match self.level.method {
                 Method::Hash => match key {
                     Key::Int(n) => Some(hash_index(n, self.parts.count.into())),
+                    Key::Decimal(n) if n.is_integer() => {
+                        let n = super::value::rounded(&n)?;
+                        Some(hash_index(n, self.parts.count.into()))
+                    }
                     Key::Null => Some(0),
                     _ => return None,
                 },
@@ -353,7 +362,8 @@ impl Chooser<'_, '_> {
         match source.constant(formula.root)? {
             Value::Null => Some(Key::Null),
             Value::Int(n) => Some(Key::Int(n)),
-            Value::Decimal(n) => super::value::rounded(&n).map(Key::Int),
+            // Of seconds with a fraction, and of long decimals.
+            Value::Decimal(n) => Some(Key::Decimal(n)),
             _ => None,
         }
     }
@@ -362,10 +372,10 @@ impl Chooser<'_, '_> {
         let is_behind = |bound: &Bound| match (bound, key) {
             (Bound::Max, _) => Some(true),
             (_, Key::Null) => Some(true),
-            (Bound::Value(Key::Int(bound)), Key::Int(n)) => {
-                Some(bound > n || (or_equal && bound == n))
+            (Bound::Value(bound), key) => {
+                let order = number_order(bound, key)?;
+                Some(order.is_gt() || (or_equal && order.is_eq()))
             }
-            _ => None,
         };
         for (bounds, part) in self.parts.bounds.iter().zip(0..) {
             if is_behind(bounds.first()?)? {
@@ -378,6 +388,19 @@ impl Chooser<'_, '_> {
 
 /// Most columns of a key; the server allows 16.
 pub(super) const COLUMNS_MAX: usize = 16;
+
+/// Order of two numbers, whole or not; `None` if one is none.
+fn number_order(a: &Key<'_>, b: &Key<'_>) -> Option<Ordering> {
+    let decimal = |key: &Key<'_>| match key {
+        Key::Int(n) => Some(BigDecimal::from(*n)),
+        Key::Decimal(n) => Some(n.clone()),
+        _ => None,
+    };
+    match (a, b) {
+        (Key::Int(a), Key::Int(b)) => Some(a.cmp(b)),
+        _ => Some(decimal(a)?.cmp(&decimal(b)?)),
+    }
+}
 
 /// The partition of a number by HASH.
 pub(super) fn hash_index(n: i128, count: u64) -> u32 {

@@ -3,8 +3,8 @@
 use super::charset::TextCharset;
 use super::murmur::murmur;
 use super::weights::{
-    GB18030_CHINESE_CI, GENERAL_CI, UCA_0900_AI_CI, UNICODE_CI, ascii_general_ci, gbk_chinese_ci,
-    latin1_swedish_ci,
+    GB18030_CHINESE_CI, GENERAL_CI, UCA_0900_AI_CI, UCA_0900_AS_CS, UNICODE_520_CI, UNICODE_CI,
+    ascii_general_ci, gbk_chinese_ci, latin1_swedish_ci,
 };
 use std::cmp::Ordering;
 
@@ -14,7 +14,10 @@ enum Rule {
     Bytes,
     GeneralCi,
     UnicodeCi,
+    Unicode520Ci,
     Uca0900,
+    /// The first levels of the same, two or three: accents, then case.
+    Uca0900Levels(u8),
     GbkChineseCi,
     Gb18030ChineseCi,
     Latin1SwedishCi,
@@ -43,7 +46,10 @@ impl Collation {
             53 | 69 | 72 | 80 | 84..=86 | 88 | 89 | 91 | 96 | 98 | 216 => (Rule::Bytes, true),
             63 | 309 => (Rule::Bytes, false),
             224 => (Rule::UnicodeCi, true),
+            246 => (Rule::Unicode520Ci, true),
             255 => (Rule::Uca0900, false),
+            278 => (Rule::Uca0900Levels(3), false),
+            305 => (Rule::Uca0900Levels(2), false),
             28 => (Rule::GbkChineseCi, true),
             248 => (Rule::Gb18030ChineseCi, true),
             8 => (Rule::Latin1SwedishCi, true),
@@ -83,7 +89,7 @@ impl Collation {
         let text = self.trim(self.trims, text);
         match self.rule {
             Rule::Bytes => Some(murmur(text, seed)),
-            Rule::Uca0900 => {
+            Rule::Uca0900 | Rule::Uca0900Levels(_) => {
                 let mut hash = seed ^ 14_695_981_039_346_656_037;
                 self.weights(text, |weight| {
                     hash = (hash ^ u64::from(weight)).wrapping_mul(1_099_511_628_211);
@@ -105,7 +111,7 @@ impl Collation {
             }
             // Weights are collected, and hashed when the next may not fit into 128 bytes.
             Rule::GeneralCi => self.hash_weights(text, seed, 2, 126),
-            Rule::UnicodeCi => self.hash_weights(text, seed, 4, 124),
+            Rule::UnicodeCi | Rule::Unicode520Ci => self.hash_weights(text, seed, 4, 124),
             Rule::Gb18030ChineseCi => self.hash_weights(text, seed, 4, 124),
         }
     }
@@ -134,14 +140,14 @@ impl Collation {
                 len += width;
             }
         };
-        let blank = u32::from(UNICODE_BLANK);
+        let blank = self.unicode_blank();
         self.weights(text, |weight| {
-            if self.rule == Rule::UnicodeCi && weight == blank {
+            if Some(weight) == blank {
                 blanks += 1;
                 return;
             }
             for _ in 0..std::mem::take(&mut blanks) {
-                add(blank);
+                add(blank.unwrap_or_default());
             }
             add(weight);
         })?;
@@ -164,12 +170,30 @@ impl Collation {
                 });
             })?,
             Rule::UnicodeCi => self.characters(text, |code| unicode_ci(code, &mut each))?,
+            Rule::Unicode520Ci => self.characters(text, |code| unicode_520_ci(code, &mut each))?,
+            Rule::Uca0900Levels(count) => {
+                for level in 0..count {
+                    if level > 0 {
+                        each(0);
+                    }
+                    self.characters(text, |code| uca_0900_level(code, level, &mut each))?;
+                }
+            }
             Rule::Uca0900 => self.characters(text, |code| uca_0900(code, &mut each))?,
             Rule::Gb18030ChineseCi => gb18030_weights(text, each)?,
             // Compared by characters of one and of two bytes.
             Rule::GbkChineseCi => return None,
         }
         Some(())
+    }
+
+    /// Weight of a blank in the collations of the Unicode algorithm that pad with it.
+    const fn unicode_blank(self) -> Option<u32> {
+        match self.rule {
+            Rule::UnicodeCi => Some(0x0209),
+            Rule::Unicode520Ci => Some(0x020a),
+            _ => None,
+        }
     }
 
     fn characters(self, text: &[u8], mut each: impl FnMut(u32)) -> Option<()> {
@@ -205,29 +229,28 @@ impl Collation {
             // Two bytes are one unit, and the order is that of the units.
             return Some(a.cmp(b));
         }
-        if self.rule == Rule::UnicodeCi || self.rule == Rule::Uca0900 {
-            let blank = u32::from(UNICODE_BLANK);
-            while self.pads && left.last() == Some(&blank) {
-                left.pop();
+        if matches!(self.rule, Rule::Uca0900 | Rule::Uca0900Levels(_)) {
+            return Some(left.cmp(&right));
+        }
+        if let Some(blank) = self.unicode_blank() {
+            for weights in [&mut left, &mut right] {
+                while weights.last() == Some(&blank) {
+                    weights.pop();
+                }
             }
-            while self.pads && right.last() == Some(&blank) {
-                right.pop();
-            }
-            return Some(match self.pads {
-                true => padded_by(&left, &right, blank),
-                false => left.cmp(&right),
-            });
+            return Some(padded_by(&left, &right, blank));
         }
         Some(padded(&left, &right))
     }
 }
 
-/// Weight of a byte in gbk_chinese_ci: letters by their capitals, and three oddities that were
-/// observed on seekdb 1.3.0: backslash and bracket are exchanged, and a tilde equals Y.
+/// Weight of a byte in gbk_chinese_ci: letters by their capitals, and oddities that were observed
+/// on seekdb 1.3.0: brackets and backslash change places, and a tilde equals Y.
 const fn gbk_byte(byte: u8) -> u8 {
     match byte {
+        b'[' => b'\\',
         b'\\' => b']',
-        b']' => b'\\',
+        b']' => b'[',
         b'~' => b'Y',
         _ => byte.to_ascii_uppercase(),
     }
@@ -282,9 +305,6 @@ fn padded_by(a: &[u32], b: &[u32], blank: u32) -> Ordering {
         .unwrap_or(Ordering::Equal)
 }
 
-/// Weight of a blank in unicode_ci.
-const UNICODE_BLANK: u16 = 0x0209;
-
 /// The two weights of a code point that follows the rule.
 fn implicit(base: u32, code: u32, mut each: impl FnMut(u32)) {
     each(base + (code >> 15));
@@ -298,20 +318,58 @@ fn unicode_ci(code: u32, each: &mut impl FnMut(u32)) {
     }
     match UNICODE_CI.several(code) {
         Some(weights) => weights.for_each(|w| each(w.into())),
-        None => {
-            let base = match code {
-                0x4e00..=0x9fa5 => 0xfb40,
-                0x3400..=0x4db5 => 0xfb80,
-                _ => 0xfbc0,
-            };
-            implicit(base, code, each);
+        None => unicode_rule(code, each),
+    }
+}
+
+fn unicode_520_ci(code: u32, each: &mut impl FnMut(u32)) {
+    match UNICODE_520_CI.several(code) {
+        Some(weights) => weights.for_each(|w| each(w.into())),
+        None if is_ignored(code) => {}
+        None => unicode_rule(code, each),
+    }
+}
+
+fn unicode_rule(code: u32, each: &mut impl FnMut(u32)) {
+    let base = match code {
+        0x4e00..=0x9fa5 => 0xfb40,
+        0x3400..=0x4db5 => 0xfb80,
+        _ => 0xfbc0,
+    };
+    implicit(base, code, each);
+}
+
+/// Tags and variation selectors behind U+2FFFF, where the tables end.
+const fn is_ignored(code: u32) -> bool {
+    matches!(code, 0xe_0001 | 0xe_0020..=0xe_007f | 0xe_0100..=0xe_01ef)
+}
+
+/// One level of the weights, from 0.
+fn uca_0900_level(code: u32, level: u8, each: &mut impl FnMut(u32)) {
+    match UCA_0900_AS_CS.several(code) {
+        Some(weights) => {
+            let mut at = 0;
+            for weight in weights {
+                match weight {
+                    0 => at += 1,
+                    weight if at == level => each(weight.into()),
+                    _ => {}
+                }
+            }
         }
+        None if is_ignored(code) => {}
+        None => match level {
+            0 => uca_0900(code, each),
+            1 => each(0x0020),
+            _ => each(0x0002),
+        },
     }
 }
 
 fn uca_0900(code: u32, each: &mut impl FnMut(u32)) {
     match UCA_0900_AI_CI.several(code) {
         Some(weights) => weights.for_each(|w| each(w.into())),
+        None if is_ignored(code) => {}
         None => {
             let base = match code {
                 0x4e00..=0x9fd5 => 0xfb40,
@@ -414,6 +472,15 @@ mod tests {
             (11, "abc", "ABD", false),
             (28, "~", "y", true),
             (28, "\\", "]", false),
+            (246, "é", "E", true),
+            (246, "a  ", "a", true),
+            (246, "😀", "😁", false),
+            (278, "a", "A", false),
+            (278, "é", "e", false),
+            (278, "a ", "a", false),
+            (278, "a\u{e0100}", "a", true),
+            (305, "a", "A", true),
+            (305, "é", "e", false),
         ] {
             let is_equal = same(id, a, b);
             if !(id == 224 && a == "straße") {

@@ -2,6 +2,7 @@
 
 use super::collation::Collation;
 use super::murmur::murmur;
+use super::session::Context;
 use super::temporal::Moment;
 use super::value::{Key, Value};
 use super::zone::Zone;
@@ -188,6 +189,32 @@ impl Column {
             (Key::Decimal(n), _) => Value::Decimal(n.clone()),
             (Key::Bytes(b), _) => Value::Text(b.clone(), self.collation?.charset()),
         })
+    }
+
+    /// Makes the default what the column stores. The metadata has it as it was written: seconds
+    /// may have more digits than the column.
+    pub(super) fn fit_default(&mut self) {
+        let Default::Value(Key::Int(n)) = self.default else {
+            return;
+        };
+        if !matches!(
+            self.kind,
+            Kind::DateTime | Kind::Timestamp | Kind::MysqlDateTime | Kind::Time
+        ) {
+            return;
+        }
+        let zone = Some(Zone::Fixed(0));
+        let context = Context {
+            zone,
+            ..Context::default()
+        };
+        let stored = self
+            .value(&Key::Int(n), zone)
+            .and_then(|value| self.store(&value, &context));
+        self.default = match stored {
+            Some(key) => Default::Value(key.into_owned()),
+            None => Default::Unknown,
+        };
     }
 
     /// The hash of a stored value, continuing from `seed` (routing.md 4.2).

@@ -77,8 +77,24 @@ impl<'a> Source<'a> {
                 Value::Null => Some(Value::Null),
                 value => Some(Value::Int((!unsigned(&value)?).into())),
             },
+            Expr::Case(first) => self.case(first, depth),
+            Expr::And(first) => self.all(first, true, depth),
+            Expr::Or(first) => self.all(first, false, depth),
             Expr::Arithmetic(op, first) => {
                 let [a, b] = self.tree.exactly(first)?;
+                let (x, y) = (self.tree.get(a), self.tree.get(b));
+                match (op, x, y) {
+                    (Arithmetic::Add, Expr::Interval(inner), _) => {
+                        return self.moved(b, inner, 1, depth);
+                    }
+                    (Arithmetic::Add, _, Expr::Interval(inner)) => {
+                        return self.moved(a, inner, 1, depth);
+                    }
+                    (Arithmetic::Subtract, _, Expr::Interval(inner)) => {
+                        return self.moved(a, inner, -1, depth);
+                    }
+                    _ => {}
+                }
                 arithmetic(op, self.at_depth(a, depth)?, self.at_depth(b, depth)?)
             }
             Expr::Compare(op, first) => {
@@ -100,6 +116,48 @@ impl<'a> Source<'a> {
             }
             _ => None,
         }
+    }
+
+    /// A date moved by an interval.
+    fn moved(&self, date: NodeId, interval: NodeId, sign: i64, depth: u32) -> Option<Value<'a>> {
+        let [count, unit] = self.tree.exactly(interval)?;
+        let Expr::Type(unit) = self.tree.get(unit) else {
+            return None;
+        };
+        let date = self.at_depth(date, depth)?;
+        let count = self.at_depth(count, depth)?;
+        function::add_interval(&date, &count, unit.of(self.text), sign)
+    }
+
+    /// The value of the first branch of CASE whose condition is true.
+    fn case(&self, first: NodeId, depth: u32) -> Option<Value<'a>> {
+        let mut parts = self.tree.children(first);
+        while let Some(part) = parts.next() {
+            let Some(value) = parts.next() else {
+                // ELSE
+                return self.at_depth(part, depth);
+            };
+            if truth(&self.at_depth(part, depth)?)? == Some(true) {
+                return self.at_depth(value, depth);
+            }
+        }
+        Some(Value::Null)
+    }
+
+    /// AND, or OR, of constants.
+    fn all(&self, first: NodeId, is_and: bool, depth: u32) -> Option<Value<'a>> {
+        let mut has_null = false;
+        for node in self.tree.children(first) {
+            match truth(&self.at_depth(node, depth)?)? {
+                Some(is_true) if is_true != is_and => return Some(Value::Int(is_true.into())),
+                Some(_) => {}
+                None => has_null = true,
+            }
+        }
+        Some(match has_null {
+            true => Value::Null,
+            false => Value::Int(is_and.into()),
+        })
     }
 
     /// The value of a string literal.
@@ -142,6 +200,36 @@ impl<'a> Source<'a> {
                 let value = self.at_depth(value, depth)?;
                 function::cast(&value, to.of(self.text))
             }
+            "timestampadd" => {
+                let [unit, count, value] = self.tree.exactly(first)?;
+                let Expr::Column(unit) = self.tree.get(unit) else {
+                    return None;
+                };
+                let count = self.at_depth(count, depth)?;
+                let value = self.at_depth(value, depth)?;
+                function::timestamp_add(unit.of(self.text), &count, &value)
+            }
+            "trim" => {
+                let mut values = Vec::new();
+                for argument in self.tree.children(first) {
+                    values.push(match self.tree.get(argument) {
+                        Expr::Type(side) => {
+                            Value::Text(Cow::Borrowed(side.of(self.text)), TextCharset::Ascii)
+                        }
+                        _ => self.at_depth(argument, depth)?,
+                    });
+                }
+                function::call(lower, &values, self.context)
+            }
+            // An introducer of bytes.
+            set if set.starts_with('_') => {
+                let [bytes] = self.tree.exactly(first)?;
+                let Value::Hex(bytes) = self.at_depth(bytes, depth)? else {
+                    return None;
+                };
+                let set = TextCharset::of_name(set.get(1..)?.as_bytes())?;
+                Some(Value::Text(bytes, set))
+            }
             "extract" => {
                 let [unit, value] = self.tree.exactly(first)?;
                 let Expr::Type(unit) = self.tree.get(unit) else {
@@ -150,19 +238,12 @@ impl<'a> Source<'a> {
                 function::extract(unit.of(self.text), &self.at_depth(value, depth)?)
             }
             "date_add" | "adddate" | "date_sub" | "subdate" => {
-                let [value, interval] = self.tree.exactly(first)?;
+                let [date, interval] = self.tree.exactly(first)?;
                 let sign = if lower.contains("add") { 1 } else { -1 };
-                let value = self.at_depth(value, depth)?;
                 match self.tree.get(interval) {
-                    Expr::Interval(inner) => {
-                        let [count, unit] = self.tree.exactly(inner)?;
-                        let Expr::Type(unit) = self.tree.get(unit) else {
-                            return None;
-                        };
-                        let count = self.at_depth(count, depth)?;
-                        function::add_interval(&value, &count, unit.of(self.text), sign)
-                    }
+                    Expr::Interval(inner) => self.moved(date, inner, sign, depth),
                     _ => {
+                        let value = self.at_depth(date, depth)?;
                         let count = self.at_depth(interval, depth)?;
                         function::add_interval(&value, &count, b"day", sign)
                     }

@@ -4,10 +4,10 @@
 use super::charset::{TextCharset, convert};
 use super::column::{Column, Kind};
 use super::session::Context;
-use super::temporal::{Moment, TIME_MAX_US, time_from_number, time_from_text};
+use super::temporal::{Moment, SECOND_US, TIME_MAX_US, time_from_number, time_from_text};
 use super::value::{Key, Value, number_from_text, rounded};
-use bigdecimal::num_bigint::Sign;
-use bigdecimal::{BigDecimal, RoundingMode};
+use bigdecimal::num_bigint::{BigInt, Sign};
+use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive};
 use std::borrow::Cow;
 
 /// What a constant is to a column that it is compared with by `=`.
@@ -27,7 +27,7 @@ impl Column {
     /// The value that an INSERT stores. `None`: not known, or the statement fails.
     pub(super) fn store<'v>(&self, value: &Value<'v>, context: &Context<'_>) -> Option<Key<'v>> {
         if matches!(value, Value::Null) {
-            return Some(Key::Null);
+            return self.store_null(context.is_strict);
         }
         let stored = self.store_whole(value, context);
         if stored.is_some() || context.is_strict {
@@ -36,57 +36,15 @@ impl Column {
         self.store_part(value)
     }
 
-    /// What is stored of a value that does not fit, in modes that are not strict.
-    fn store_part<'v>(&self, value: &Value<'v>) -> Option<Key<'v>> {
-        match (self.kind, value) {
-            (Kind::Char | Kind::Varchar, _) => {
-                let Key::Bytes(bytes) = self.text_key(value)? else {
-                    return None;
-                };
-                let charset = self.collation?.charset();
-                let limit = usize::try_from(self.length).ok()?;
-                let text = convert(&bytes, charset, TextCharset::Utf8mb4)?;
-                let kept: String = std::str::from_utf8(&text)
-                    .ok()?
-                    .chars()
-                    .take(limit)
-                    .collect();
-                let kept = convert(kept.as_bytes(), TextCharset::Utf8mb4, charset)?;
-                Some(Key::Bytes(Cow::Owned(kept.into_owned())))
-            }
-            (
-                Kind::Int { .. } | Kind::Number | Kind::DecimalInt | Kind::Double,
-                Value::Text(b, _),
-            ) => {
-                let number = number_prefix(b);
-                let number = Value::Text(Cow::Owned(number.to_vec()), TextCharset::Ascii);
-                let context = Context::default();
-                self.store_whole(&number, &context).map(Key::into_owned)
-            }
-            (Kind::Time, Value::Text(..)) => Some(Key::Int(0)),
-            // Observed on seekdb 1.3.0: a number that is no year is stored as 0000, '12x' as 2012.
-            (Kind::Year, Value::Int(_)) => Some(Key::Int(0)),
-            (Kind::Year, Value::Text(b, _)) => {
-                let head = b.iter().take_while(|b| b.is_ascii_digit()).count();
-                let digits = b.get(..head)?;
-                let is_number = digits.len() == b.len() || !b.get(head)?.is_ascii_punctuation();
-                let year = match digits {
-                    [] => None,
-                    _ => year(&Value::Text(Cow::Borrowed(digits), TextCharset::Ascii)),
-                };
-                is_number.then(|| Key::Int(year.unwrap_or(0)))
-            }
-            // Text that is no date, and dates that do not exist.
-            (_, Value::Text(..)) => self.moment_key(&Moment::default(), None),
-            _ => None,
-        }
-    }
-
-    fn store_whole<'v>(&self, value: &Value<'v>, context: &Context<'_>) -> Option<Key<'v>> {
+    pub(super) fn store_whole<'v>(
+        &self,
+        value: &Value<'v>,
+        context: &Context<'_>,
+    ) -> Option<Key<'v>> {
         match self.kind {
             Kind::Int { min, max } => self.store_int(value, min, max, context),
             Kind::Bit => self.bits(value),
-            Kind::Enum | Kind::Set => self.member(value),
+            Kind::Enum | Kind::Set => self.member(value, true),
             Kind::Year => year(value).map(Key::Int),
             Kind::Float | Kind::Double => self.fit_real(value.real()?),
             Kind::Number | Kind::DecimalInt => {
@@ -97,16 +55,25 @@ impl Column {
             }
             Kind::Char | Kind::Varchar => self.store_text(value),
             Kind::Time => {
-                let us = time_of(value)?;
+                let us = match value {
+                    Value::Hex(bytes) => time_from_text(bytes),
+                    value => time_of(value),
+                }?;
                 let unit = 10_i64.pow(6 - self.fraction_digits());
-                // Rounded by the absolute value, half up.
-                let us = us.signum() * ((us.abs() + unit / 2) / unit * unit);
+                // Observed on seekdb 1.3.0: half up, so that -0.5 s is 0.
+                let us = (us + unit / 2).div_euclid(unit) * unit;
                 (us.abs() <= TIME_MAX_US).then_some(Key::Int(us.into()))
             }
             _ => {
-                let m = Self::moment_of(value)?;
+                let is_date = matches!(self.kind, Kind::Date | Kind::MysqlDate);
+                let m = match value {
+                    Value::Hex(bytes) => Moment::from_text(bytes),
+                    // A date does not take a number with a fraction.
+                    Value::Decimal(n) if is_date && !n.is_integer() => None,
+                    value => Self::moment_of(value),
+                }?;
                 let m = match self.kind {
-                    Kind::Date | Kind::MysqlDate => m.without_time(),
+                    Kind::Date | Kind::MysqlDate => m.rounded(6)?.without_time(),
                     _ => m.rounded(self.fraction_digits())?,
                 };
                 self.moment_key(&m, context.zone)
@@ -134,23 +101,28 @@ impl Column {
                 let bits = u32::try_from(self.precision).ok()?;
                 whole(value, 0, (1_i128 << bits.min(64)) - 1)?
             }
-            Kind::Year if is_number || is_text => match whole(value, 0, 2155)? {
-                Match::Is(Key::Int(n)) if n >= 1901 => Match::Is(Key::Int(n - 1900)),
-                Match::Never => Match::Never,
-                // Numbers below 100 stand for years in ways that differ.
-                _ => Match::Any,
+            // Observed on seekdb 1.3.0: the constant is made a year, as INSERT would do it.
+            Kind::Year => match (year(value), value.number()) {
+                (Some(year), _) => Match::Is(Key::Int(year)),
+                (None, Some(_)) => Match::Never,
+                (None, None) => Match::Is(self.store_part(value)?),
             },
             // Compared as text: only in the order of the declaration it can be equal.
             Kind::Set if !self.is_in_order(value) => Match::Never,
+            // Whether blanks at the end count is not known.
+            Kind::Enum | Kind::Set if matches!(value, Value::Text(b, _) if b.ends_with(b" ")) => {
+                Match::Any
+            }
             Kind::Enum | Kind::Set if matches!(value, Value::Int(_) | Value::Text(..)) => {
-                self.member(value).map_or(Match::Any, Match::Is)
+                self.member(value, false).map_or(Match::Any, Match::Is)
             }
             Kind::Double if is_number || is_text => {
                 let n = value.real()?;
                 match self.fit_real(n) {
                     Some(Key::Real(fit)) if fit == n => Match::Is(Key::Real(n)),
-                    Some(_) => Match::Never,
-                    None => Match::Hardly,
+                    // Taken as it is, and hashed with the digits of the column.
+                    Some(_) if self.scale >= 0 => Match::Is(Key::Real(n)),
+                    _ => Match::Never,
                 }
             }
             // Compared as DOUBLE: only what a FLOAT holds exactly can be equal.
@@ -164,10 +136,24 @@ impl Column {
             Kind::Number | Kind::DecimalInt if is_number || is_text => {
                 let n = value.decimal()?;
                 let fit = self.at_scale(&n);
-                match fit == n {
-                    true => Match::Is(Key::Decimal(fit)),
+                let digits = u32::try_from(self.precision).ok()?;
+                // Observed on seekdb 1.3.0: what needs more digits behind the point is taken as
+                // the first number that is too large for the column, and what needs more in front
+                // of it as that number with its own sign.
+                let over = || {
+                    let over = BigInt::from(10).pow(digits);
+                    BigDecimal::new(over, self.scale.max(0).into())
+                };
+                match (fit == n, self.kind) {
+                    (true, Kind::DecimalInt) if fit.digits() > digits.into() => {
+                        let is_negative = fit.sign() == Sign::Minus;
+                        Match::Is(Key::Decimal(if is_negative { -over() } else { over() }))
+                    }
+                    (true, _) => Match::Is(Key::Decimal(fit)),
+                    (false, _) if matches!(value, Value::Real(_)) => Match::Any,
+                    (false, Kind::DecimalInt) => Match::Is(Key::Decimal(over())),
                     // Taken as it is, with all its digits.
-                    false => Match::Is(Key::Decimal(n)),
+                    (false, _) => Match::Is(Key::Decimal(n)),
                 }
             }
             Kind::Char | Kind::Varchar => match value {
@@ -196,10 +182,24 @@ impl Column {
                     // Compared as the zero date.
                     return self.moment_key(&Moment::default(), None).map(Match::Is);
                 }
-                let m = Self::moment_of(value)?;
                 let is_date = matches!(self.kind, Kind::Date | Kind::MysqlDate);
+                let m = match value {
+                    // Observed on seekdb 1.3.0: a number that is no date is the zero date, and of
+                    // one with a time a DATE equals the date.
+                    Value::Int(n) => match Moment::from_number(*n) {
+                        Some(m) if is_date => m.without_time(),
+                        Some(m) => m,
+                        None if context.allows_invalid_dates => return None,
+                        None => Moment::default(),
+                    },
+                    Value::Decimal(n) if is_date => {
+                        let whole = n.with_scale_round(0, RoundingMode::Down);
+                        Moment::from_number(whole.to_i128()?)?.without_time()
+                    }
+                    value => Self::moment_of(value)?,
+                };
                 let fit = match is_date {
-                    true => m.without_time(),
+                    true => m.rounded(6)?.without_time(),
                     false => m.rounded(self.fraction_digits())?,
                 };
                 // A fraction that is too fine is hashed as it is; no row has it.
@@ -219,7 +219,16 @@ impl Column {
         value: &Value<'v>,
         context: &Context<'_>,
     ) -> Option<(Key<'v>, Key<'v>)> {
-        if let Match::Is(key) = self.matches(value, context) {
+        let takes_match = match (self.kind, value) {
+            // Beside a number of another kind a year is one of four digits.
+            (Kind::Year, Value::Int(n)) => *n >= 1901,
+            (Kind::Year, Value::Text(text, _)) => text.len() == 4,
+            // Strings in another order than their numbers.
+            (Kind::Year | Kind::Enum | Kind::Set, _) => return None,
+            (Kind::Number | Kind::DecimalInt, _) => false,
+            _ => true,
+        };
+        if takes_match && let Match::Is(key) = self.matches(value, context) {
             return Some((key.clone(), key));
         }
         let both = |down: i128, up: i128| Some((Key::Int(up), Key::Int(down)));
@@ -266,7 +275,14 @@ impl Column {
         context: &Context<'_>,
     ) -> Option<Key<'static>> {
         let number = match value {
-            Value::Date(_) | Value::DateTime(_) | Value::Time(_) => None,
+            // yyyymmdd, hhmmss
+            Value::Date(m) => Some(Value::Int(m.digits())),
+            Value::DateTime(m) => {
+                let m = m.rounded(0)?;
+                Some(Value::Int(m.digits() * 1_000_000 + clock_digits(m.time_us)))
+            }
+            Value::Time(us) if us % SECOND_US == 0 => Some(Value::Int(clock_digits(*us))),
+            Value::Time(_) => None,
             value => value.number(),
         }?;
         let n = match number {
@@ -285,11 +301,12 @@ impl Column {
 
     fn bits(&self, value: &Value<'_>) -> Option<Key<'static>> {
         let n = match value {
-            Value::Text(bytes, _) if (1..=8).contains(&bytes.len()) => {
+            Value::Text(bytes, _) if bytes.len() <= 8 => {
                 bytes.iter().fold(0, |all, b| (all << 8) | i128::from(*b))
             }
             Value::Decimal(n) => rounded(n)?,
-            Value::Real(n) if n.abs() < 1e18 => n.round_ties_even() as i128,
+            // Observed on seekdb 1.3.0: 1.7e0 is stored as 1.
+            Value::Real(n) if n.abs() < 1e18 => n.trunc() as i128,
             Value::Int(_) | Value::Hex(_) => match value.number()? {
                 Value::Int(n) => n,
                 _ => return None,
@@ -301,35 +318,63 @@ impl Column {
     }
 
     /// Index of a member of ENUM, or mask of members of SET.
-    fn member(&self, value: &Value<'_>) -> Option<Key<'static>> {
+    /// With `takes_digits` text of digits may be a number.
+    pub(super) fn member(&self, value: &Value<'_>, takes_digits: bool) -> Option<Key<'static>> {
+        let is_enum = self.kind == Kind::Enum;
         let (bytes, charset) = match value {
-            Value::Int(n) => {
-                let count = self.members.len() as u32;
-                let max = match self.kind {
-                    Kind::Enum => i128::from(count),
-                    _ => (1_i128 << count.min(64)) - 1,
-                };
-                // An index beyond an unknown list is not looked at.
-                let fits = *n >= 1 && (self.members.is_empty() || *n <= max);
-                return fits.then_some(Key::Int(*n));
-            }
             Value::Text(bytes, charset) => (bytes, *charset),
+            Value::Hex(bytes) => (bytes, TextCharset::Binary),
+            Value::Int(n) => return self.member_number(*n),
+            // Cut at the point (observed on seekdb 1.3.0: 1.6 is the first member).
+            Value::Decimal(n) => {
+                let whole = n.with_scale_round(0, RoundingMode::Down);
+                return self.member_number(rounded(&whole)?);
+            }
+            Value::Real(n) if n.abs() < 1e18 => return self.member_number(n.trunc() as i128),
             _ => return None,
         };
+        if self.members.is_empty() {
+            return None;
+        }
         let collation = self.collation?;
         let bytes = convert(bytes, charset, collation.charset())?;
         let index = |name: &[u8]| {
             let same = |m: &Vec<u8>| collation.compare(m, name) == Some(std::cmp::Ordering::Equal);
             self.members.iter().position(same)
         };
-        if self.kind == Kind::Enum {
-            return index(&bytes).map(|at| Key::Int(at as i128 + 1));
+        // Digits that are no member are a number.
+        let number = || {
+            let is_number = (1..19).contains(&bytes.len()) && takes_digits;
+            let is_number = is_number && bytes.iter().all(u8::is_ascii_digit);
+            let text = std::str::from_utf8(&bytes).ok().filter(|_| is_number)?;
+            self.member_number(text.parse().ok()?)
+        };
+        if is_enum {
+            return match index(&bytes) {
+                Some(at) => Some(Key::Int(at as i128 + 1)),
+                None => number(),
+            };
         }
         let mut mask = 0;
         for name in bytes.split(|b| *b == b',').filter(|n| !n.is_empty()) {
-            mask |= 1_i128 << index(name)?;
+            match index(name) {
+                Some(at) => mask |= 1_i128 << at,
+                None => return number(),
+            }
         }
-        (!self.members.is_empty()).then_some(Key::Int(mask))
+        Some(Key::Int(mask))
+    }
+
+    /// Index of a member of ENUM, or mask of members of SET, given as a number.
+    fn member_number(&self, n: i128) -> Option<Key<'static>> {
+        let count = self.members.len() as u32;
+        let (min, max) = match self.kind {
+            Kind::Enum => (1, i128::from(count)),
+            _ => (0, (1_i128 << count.min(64)) - 1),
+        };
+        // An index beyond an unknown list is not looked at.
+        let fits = n >= min && (self.members.is_empty() || n <= max);
+        fits.then_some(Key::Int(n))
     }
 
     /// False for text that names members of a SET in another order than the declaration.
@@ -339,19 +384,23 @@ impl Column {
         };
         let of = |name: &[u8]| {
             let name = Value::Text(Cow::Owned(name.to_vec()), TextCharset::Utf8mb4);
-            match self.member(&name) {
+            match self.member(&name, false) {
                 Some(Key::Int(mask)) => mask,
                 _ => 0,
             }
         };
         let masks: Vec<_> = bytes.split(|b| *b == b',').map(of).collect();
-        masks.is_sorted()
+        masks.is_sorted_by(|a, b| a < b)
     }
 
     fn fit_real(&self, n: f64) -> Option<Key<'static>> {
         let mut n = n;
-        if let Ok(digits) = usize::try_from(self.scale) {
-            n = format!("{n:.digits$}").parse().ok()?;
+        match usize::try_from(self.scale) {
+            // Observed on seekdb 1.3.0: without digits behind the point 1.5 is stored as 1, and
+            // -1.5 as -2.
+            Ok(0) if n - n.floor() == 0.5 => n = n.floor(),
+            Ok(digits) => n = format!("{n:.digits$}").parse().ok()?,
+            Err(_) => {}
         }
         if self.kind == Kind::Float {
             n = f64::from(n as f32);
@@ -360,12 +409,12 @@ impl Column {
         fits.then_some(Key::Real(n))
     }
 
-    fn at_scale(&self, n: &BigDecimal) -> BigDecimal {
+    pub(super) fn at_scale(&self, n: &BigDecimal) -> BigDecimal {
         n.with_scale_round(self.scale.max(0).into(), RoundingMode::HalfUp)
     }
 
     /// A constant as bytes of the column.
-    fn text_key<'v>(&self, value: &Value<'v>) -> Option<Key<'v>> {
+    pub(super) fn text_key<'v>(&self, value: &Value<'v>) -> Option<Key<'v>> {
         let to = self.collation?.charset();
         let bytes: Cow<'v, [u8]> = match value {
             Value::Text(Cow::Borrowed(bytes), from) => convert(bytes, *from, to)?,
@@ -400,27 +449,32 @@ impl Column {
             }
             return Some(Key::Bytes(bytes));
         }
-        if self.kind == Kind::Char {
-            let blank = charset.blank();
-            let mut len = bytes.len();
-            while bytes.get(..len).is_some_and(|b| b.ends_with(blank)) {
-                len -= blank.len();
-            }
-            bytes = match bytes {
-                Cow::Borrowed(all) => Cow::Borrowed(all.get(..len)?),
-                Cow::Owned(mut all) => {
-                    all.truncate(len);
-                    Cow::Owned(all)
-                }
-            };
+        // Blanks at the end do not count in hashes and comparisons, where the collation says so.
+        // Observed on seekdb 1.3.0: where it does not, a CHAR is stored without them, in the
+        // partition that the value with them has.
+        if bytes.len() <= limit {
+            // No more characters than bytes.
+            return Some(Key::Bytes(bytes));
         }
-        // No more characters than bytes; only a longer one is counted.
-        let count = match bytes.len() <= limit {
-            true => 0,
-            false => convert(&bytes, charset, TextCharset::Utf8mb4)
-                .and_then(|b| std::str::from_utf8(&b).ok().map(|s| s.chars().count()))?,
+        let count = |bytes: &[u8]| {
+            let text = convert(bytes, charset, TextCharset::Utf8mb4)?;
+            Some(std::str::from_utf8(&text).ok()?.chars().count())
         };
-        (count <= limit).then_some(Key::Bytes(bytes))
+        let all = count(&bytes)?;
+        let blank = charset.blank();
+        let mut len = bytes.len();
+        for _ in limit..all {
+            // Only blanks may be too many.
+            bytes.get(..len).filter(|b| b.ends_with(blank))?;
+            len -= blank.len();
+        }
+        Some(Key::Bytes(match bytes {
+            Cow::Borrowed(all) => Cow::Borrowed(all.get(..len)?),
+            Cow::Owned(mut all) => {
+                all.truncate(len);
+                Cow::Owned(all)
+            }
+        }))
     }
 
     /// A constant as a date with time.
@@ -428,31 +482,14 @@ impl Column {
         match value {
             Value::Date(m) | Value::DateTime(m) => Some(*m),
             Value::Text(bytes, charset) if *charset != TextCharset::Utf16 => {
-                Moment::from_text(bytes)
+                // 23:59:59.9999999 is the next day.
+                Moment::from_text(bytes)?.rounded(6)
             }
             Value::Int(n) => Moment::from_number(*n),
+            Value::Decimal(n) => Moment::from_decimal(n),
             Value::Real(n) if n.fract() == 0.0 && n.abs() < 1e15 => Moment::from_number(*n as i128),
             _ => None,
         }
-    }
-}
-
-/// The number at the beginning of a text; `0` if there is none.
-fn number_prefix(text: &[u8]) -> &[u8] {
-    let text = text.trim_ascii_start();
-    let (mut at, mut has_point, mut has_digit) = (0, false, false);
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'+' | b'-' if at == 0 => {}
-            b'.' if !has_point => has_point = true,
-            b'0'..=b'9' => has_digit = true,
-            _ => break,
-        }
-        at += 1;
-    }
-    match has_digit {
-        true => text.get(..at).unwrap_or(b"0"),
-        false => b"0",
     }
 }
 
@@ -476,11 +513,19 @@ fn whole(value: &Value<'_>, min: i128, max: i128) -> Option<Match<'static>> {
     })
 }
 
+/// `hhmmss` of microseconds.
+const fn clock_digits(us: i64) -> i128 {
+    let seconds = us / SECOND_US;
+    (seconds / 3600 * 10_000 + seconds / 60 % 60 * 100 + seconds % 60) as i128
+}
+
 /// A constant as the stored form of YEAR.
-fn year(value: &Value<'_>) -> Option<i128> {
+pub(super) fn year(value: &Value<'_>) -> Option<i128> {
     let (n, digits) = match value {
         Value::Text(bytes, _) => match number_from_text(bytes)? {
             Value::Int(n) => (n, bytes.trim_ascii().len()),
+            // What rounds to nothing is 2000, or the year 0: that is not looked at.
+            Value::Decimal(n) => (rounded(&n).filter(|n| *n > 0)?, 1),
             _ => return None,
         },
         Value::Date(m) | Value::DateTime(m) => (m.year.into(), 4),
@@ -488,13 +533,13 @@ fn year(value: &Value<'_>) -> Option<i128> {
             Value::Int(0) => return Some(0),
             Value::Int(n) => (n, 0),
             Value::Decimal(n) => (rounded(&n)?, 0),
-            Value::Real(n) if n.abs() < 1e9 => (n.round_ties_even() as i128, 0),
+            Value::Real(n) if n.abs() < 1e9 => (n.round() as i128, 0),
             _ => return None,
         },
     };
     match n {
-        // '0' and '00' are 2000, '0000' is the year 0.
-        0 if digits < 3 => Some(100),
+        // '0' and '00000' are 2000, '0000' is the year 0.
+        0 if digits != 4 => Some(100),
         0 => Some(0),
         1..=69 => Some(n + 100),
         70..=99 => Some(n),
@@ -509,6 +554,11 @@ fn time_of(value: &Value<'_>) -> Option<i64> {
         Value::DateTime(m) => Some(m.time_us),
         Value::Date(_) => Some(0),
         Value::Int(n) => time_from_number(*n),
+        Value::Decimal(n) => {
+            let whole = n.with_scale_round(0, RoundingMode::Down);
+            let us = (n - &whole) * BigDecimal::from(SECOND_US);
+            Some(time_from_number(whole.to_i128()?)? + us.to_i64()?)
+        }
         Value::Text(bytes, charset) if *charset != TextCharset::Utf16 => time_from_text(bytes),
         _ => None,
     }

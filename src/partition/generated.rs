@@ -17,11 +17,12 @@ pub(super) fn formula<'a>(table: &'a Table, name: &[u8]) -> Option<&'a Formula> 
 }
 
 /// Domains in which generated columns have the values that their sources make. `None`: nothing
-/// changes.
+/// changes. `is_branch`: the domains are those of a branch of an OR.
 pub(super) fn computed<'a>(
     table: &'a Table,
     context: &'a Context<'a>,
     domains: &[Domain<'a>],
+    is_branch: bool,
 ) -> Option<Vec<Domain<'a>>> {
     if table.formulas.iter().all(Option::is_none) {
         return None;
@@ -31,6 +32,10 @@ pub(super) fn computed<'a>(
         let Some(formula) = formula.as_ref() else {
             continue;
         };
+        // In a branch of an OR the server does not compare the two.
+        if is_branch && domains.get(at) != Some(&Domain::All) {
+            continue;
+        }
         let names = formula.names();
         let [name] = names.as_slice() else {
             continue;

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Certainty, Request};
 use super::choose::IsExact;
-use super::column::{Column, Default};
+use super::column::{Column, Default, Kind};
 use super::constant::Source;
 use super::domain::Domain;
 use super::leaves::LeafSet;
@@ -86,7 +86,7 @@ impl<'a> Row<'a> {
             None => Domain::All,
         };
         let domains: Vec<_> = self.table.columns.iter().map(domain).collect();
-        let spread = Spread::of_domains(self.table, self.request.context, &domains);
+        let spread = Spread::of_domains(self.table, self.request.context, &domains, false);
         let (leaves, IsExact(is_exact)) = spread.leaves(self.table);
         answer.leaves.unite(&leaves);
         if !is_exact {
@@ -108,6 +108,7 @@ impl<'a> Row<'a> {
 
     fn default(&self, column: &Column) -> Option<Key<'a>> {
         match &column.default {
+            Default::Value(Key::Null) => column.store_null(self.request.context.is_strict),
             Default::Value(key) => Some(key.clone()),
             Default::Now => {
                 let context = self.request.context;
@@ -191,6 +192,11 @@ impl<'a> Row<'a> {
             Given::Value(value) => value,
             Given::Default | Given::NotKnown => return None,
         };
+        let is_char = described.is_some_and(|c| c.kind == Kind::Char);
+        if is_char && matches!(&value, Value::Text(bytes, _) if bytes.ends_with(b" ")) {
+            // Whether the expression sees these blanks is not known.
+            return None;
+        }
         match described {
             Some(column) => column.value(&column.store(&value, context)?, context.zone),
             // Without its type, only what is the same in every type that would take it.

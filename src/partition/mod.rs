@@ -5,8 +5,9 @@
 //! or subpartitions, each with its tablet). The set is never too small: what is not understood
 //! widens it.
 //!
-//! The rules are those of tenants in MySQL mode. Of a table of a tenant in Oracle mode nothing
-//! may be described, so that its leaves are not known: types and literals mean other things there.
+//! The rules are those of tenants in MySQL mode. A table of a tenant in Oracle mode is not
+//! described ([`TableError::Mode`]), so that its leaves are not known: types and literals mean
+//! other things there.
 
 mod answer;
 mod binary;
@@ -22,8 +23,10 @@ mod equal;
 mod function;
 mod generated;
 mod insert;
+mod lax;
 mod leaves;
 mod murmur;
+mod note;
 mod object;
 mod quick;
 mod session;
@@ -40,6 +43,7 @@ pub use collation::Collation;
 pub use column::{Column, Default, Kind, Product};
 pub use declared::ColumnRow;
 pub use leaves::LeafSet;
+pub use note::leaves_of_note;
 pub use object::Bound;
 pub use session::Context;
 pub use table::{KeyRow, LEAVES_MAX, Layout, Leaf, PartRow, Table, TableError};

@@ -14,7 +14,7 @@ use super::domain::{Domain, End};
 use super::equal::Equals;
 use super::leaves::LeafSet;
 use super::session::Context;
-use super::table::Table;
+use super::table::{Method, Table};
 use super::temporal::Moment;
 use super::value::{Key, Value};
 use crate::sql::{Comparison, Condition, Expr, NameParts, NodeId, Scan, bare_name, same_name};
@@ -41,12 +41,14 @@ impl Spread {
     }
 
     /// The leaves of domains: one for each column of the table, then for each of its sources.
+    /// `is_branch`: they are those of a branch of an OR.
     pub(super) fn of_domains<'a>(
         table: &'a Table,
         context: &'a Context<'a>,
         domains: &[Domain<'a>],
+        is_branch: bool,
     ) -> Self {
-        let generated = super::generated::computed(table, context, domains);
+        let generated = super::generated::computed(table, context, domains, is_branch);
         let domains = generated.as_deref().unwrap_or(domains);
         let choose = |level, parts| {
             let chooser = Chooser {
@@ -179,6 +181,8 @@ struct Solver<'a> {
     condition: Option<Condition>,
     rejects_null: bool,
     branches: u32,
+    /// Inside a branch of an OR.
+    is_branch: bool,
 }
 
 /// What a comparison selects of one column.
@@ -193,6 +197,7 @@ impl<'a> Solver<'a> {
             condition: None,
             rejects_null: false,
             branches: 0,
+            is_branch: false,
         }
     }
 
@@ -248,6 +253,7 @@ impl<'a> Solver<'a> {
             }
             Expr::Call(_, first)
             | Expr::Interval(first)
+            | Expr::Case(first)
             | Expr::Row(first)
             | Expr::Negate(first)
             | Expr::BitNot(first)
@@ -294,15 +300,16 @@ impl<'a> Solver<'a> {
                     return self.apply(self.compared(Comparison::Equal, first), domains);
                 }
                 // `NOT k = NULL` is NULL as well.
-                Expr::Compare(op, first) if op != Comparison::NullSafe => {
-                    let mut sides = tree.children(first);
-                    if sides.any(|side| tree.get(side) == Expr::Null) {
-                        domains.fill(Domain::NOTHING);
-                        return true;
-                    }
+                Expr::Compare(op, first) if self.is_null_compared(op, first) => {
+                    domains.fill(Domain::NOTHING);
+                    return true;
                 }
                 _ => {}
             },
+            Expr::Compare(op, first) if self.is_null_compared(op, first) => {
+                domains.fill(Domain::NOTHING);
+                return true;
+            }
             Expr::Compare(Comparison::Equal, first) => {
                 if let Some([a, b]) = tree.exactly(first)
                     && let (Expr::Row(a), Expr::Row(b)) = (tree.get(a), tree.get(b))
@@ -342,6 +349,15 @@ impl<'a> Solver<'a> {
             _ => {}
         }
         self.constant(step.node, domains)
+    }
+
+    /// True for a comparison with the literal NULL, which is NULL whatever the other side is.
+    fn is_null_compared(&self, op: Comparison, first: NodeId) -> bool {
+        let tree = &self.scan().tree;
+        op != Comparison::NullSafe
+            && tree
+                .children(first)
+                .any(|side| tree.get(side) == Expr::Null)
     }
 
     /// A condition without columns: if it is never true, no row fits.
@@ -405,9 +421,30 @@ impl<'a> Solver<'a> {
             .any(|late| name.eq_ignore_ascii_case(late.as_bytes()))
     }
 
+    /// The column of a comparison with a constant. Observed on seekdb 1.3.0: comparisons with a
+    /// DECIMAL UNSIGNED restrict nothing. Where that is all of the key we know better; else the
+    /// other columns restrict as they do on the server.
+    fn described(&self, column: usize) -> Option<&'a Column> {
+        let described = self.table.described().nth(column)?;
+        let is_loose = described.kind == Kind::Number && described.is_unsigned;
+        (self.is_simple() || !is_loose).then_some(described)
+    }
+
+    /// True for keys of one column on each level.
+    fn has_single_columns(&self) -> bool {
+        let second = self.table.second.as_ref().map_or(1, |l| l.columns.len());
+        self.table.first.columns.len() == 1 && second == 1
+    }
+
     /// True for keys of one column on one level.
     fn is_simple(&self) -> bool {
         self.table.second.is_none() && self.table.columns.len() == 1
+    }
+
+    /// True if a constant that no row equals selects nothing where the server is not sure of it.
+    /// Of lists it shows the default partition then, and inside of an OR all.
+    fn selects_nothing(&self) -> bool {
+        self.is_simple() && !self.is_branch && self.table.first.method != Method::List
     }
 
     /// `column IS NULL`. Of dates that cannot be NULL it selects the zero date.
@@ -415,7 +452,9 @@ impl<'a> Solver<'a> {
         let described = self.table.described().nth(column)?;
         let zero = described.moment_key(&Moment::default(), None);
         let keys = match (described.is_nullable, zero) {
-            (Some(true), _) | (_, None) => vec![Key::Null],
+            // No row, and the server knows it.
+            (Some(false), None) => vec![],
+            (_, None) | (Some(true), _) => vec![Key::Null],
             (Some(false), Some(zero)) if described.kind != Kind::Timestamp => vec![zero],
             (_, Some(zero)) => vec![Key::Null, zero],
         };
@@ -427,11 +466,11 @@ impl<'a> Solver<'a> {
             return None;
         }
         let value = self.source().constant(value)?;
-        let described = self.table.described().nth(column)?;
+        let described = self.described(column)?;
         Some(match described.matches(&value, self.request.context) {
             Match::Is(key) => (column, Domain::Values(vec![key])),
             Match::Never => (column, Domain::NOTHING),
-            Match::Hardly if self.is_simple() => (column, Domain::NOTHING),
+            Match::Hardly if self.selects_nothing() => (column, Domain::NOTHING),
             Match::Any | Match::Hardly => return None,
         })
     }
@@ -442,9 +481,13 @@ impl<'a> Solver<'a> {
         if value == Value::Null {
             return Some((column, Domain::NOTHING));
         }
-        let described = self.table.described().nth(column)?;
+        let described = self.described(column)?;
         let (from, to) = described.around(&value, self.request.context)?;
         let is_between = from != to;
+        if is_between && !self.table.has_ranges_of(column) {
+            // Of `k > 0.5` the server makes no range of integers.
+            return None;
+        }
         let end = |key: Key<'a>, is_closed: bool| {
             Some(End {
                 key,
@@ -465,10 +508,18 @@ impl<'a> Solver<'a> {
     fn listed(&self, first: NodeId) -> Option<Selected<'a>> {
         let tree = &self.scan().tree;
         let column = self.column(first)?;
-        let described = self.table.described().nth(column)?;
+        let described = self.described(column)?;
         let mut values = Vec::new();
+        let mut kind_of_years = None;
         for item in tree.children(tree.next(first)) {
             let value = self.source().constant(item)?;
+            if described.kind == Kind::Year && value != Value::Null {
+                // Numbers and strings in one list are compared in another way.
+                let kind = std::mem::discriminant(&value);
+                if *kind_of_years.get_or_insert(kind) != kind {
+                    return None;
+                }
+            }
             match described.matches(&value, self.request.context) {
                 Match::Is(key) => values.push(key),
                 Match::Never => {}
@@ -484,6 +535,11 @@ impl<'a> Solver<'a> {
         let tree = &self.scan().tree;
         let mut is_exact = true;
         for (a, b) in tree.children(a).zip(tree.children(b)) {
+            let has_null = tree.get(a) == Expr::Null || tree.get(b) == Expr::Null;
+            if has_null && !self.is_branch {
+                domains.fill(Domain::NOTHING);
+                return true;
+            }
             let selected = match (self.column(a), self.column(b)) {
                 (Some(column), None) => self.equal(column, b),
                 (None, Some(column)) => self.equal(column, a),
@@ -496,7 +552,13 @@ impl<'a> Solver<'a> {
 
     /// The leaves of domains and of conditions that were put off. `None`: too much work.
     fn solve(&mut self, domains: &[Domain<'a>], pending: &[Step], depth: u32) -> Option<Spread> {
-        if domains.iter().any(Domain::is_nothing) {
+        // The server looks at the levels one by one: what the columns of one exclude, the other
+        // does not know.
+        let is_nothing = match self.table.second {
+            None => domains.iter().any(Domain::is_nothing),
+            Some(_) => domains.iter().all(Domain::is_nothing),
+        };
+        if is_nothing {
             return Some(Spread::empty(self.table));
         }
         if pending.is_empty() {
@@ -504,6 +566,7 @@ impl<'a> Solver<'a> {
                 self.table,
                 self.request.context,
                 domains,
+                self.is_branch,
             ));
         }
         if depth > DEPTH_MAX {
@@ -522,6 +585,13 @@ impl<'a> Solver<'a> {
 
     /// The union over the branches of an OR, or over the rows of `(a, b) IN (..)`.
     fn branches(&mut self, step: Step, domains: &[Domain<'a>], depth: u32) -> Option<Spread> {
+        let was_branch = std::mem::replace(&mut self.is_branch, true);
+        let spread = self.united(step, domains, depth);
+        self.is_branch = was_branch;
+        spread
+    }
+
+    fn united(&mut self, step: Step, domains: &[Domain<'a>], depth: u32) -> Option<Spread> {
         let tree = &self.scan().tree;
         let (first, row) = match tree.get(step.node) {
             Expr::Or(first) => (first, None),
@@ -552,7 +622,7 @@ impl<'a> Solver<'a> {
                 },
             };
             let mut branch = self.solve(&narrowed, &pending, depth + 1)?;
-            if row.is_some() {
+            if row.is_some() && self.has_single_columns() {
                 // Each row by itself: the levels are not mixed.
                 branch = branch.joined(self.table);
             }

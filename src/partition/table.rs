@@ -68,6 +68,8 @@ pub struct PartRow<'a> {
 /// Why a table cannot be described: its statements have no known partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TableError {
+    /// Keys that only a tenant in Oracle mode has: how literals become keys there is not known.
+    Mode,
     /// A partition type that is not known.
     Method,
     /// A column type that is not known, or not as it should be.
@@ -83,6 +85,7 @@ pub enum TableError {
 impl fmt::Display for TableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Mode => "table of a tenant in Oracle mode",
             Self::Method => "partition type is not known",
             Self::Column => "column type is not known",
             Self::Expression => "partition expression cannot be read",
@@ -140,10 +143,17 @@ impl Formula {
                 Expr::Call(_, first)
                 | Expr::Row(first)
                 | Expr::Interval(first)
+                | Expr::Case(first)
                 | Expr::Arithmetic(_, first)
                 | Expr::Compare(_, first)
                 | Expr::Negate(first)
-                | Expr::BitNot(first) => first,
+                | Expr::BitNot(first)
+                | Expr::Between(first)
+                | Expr::In(first)
+                | Expr::IsNull(first)
+                | Expr::And(first)
+                | Expr::Or(first)
+                | Expr::Not(first) => first,
                 _ => NodeId::NONE,
             };
             open.extend(tree.children(first));
@@ -363,6 +373,15 @@ impl Table {
         self.columns.iter().chain(&self.sources)
     }
 
+    /// True if a level has ranges of the column, itself or in an expression.
+    pub(super) fn has_ranges_of(&self, column: usize) -> bool {
+        let has = |level: &Level| {
+            let is_range = matches!(level.method, Method::Range | Method::Interval);
+            is_range && level.columns.contains(&column)
+        };
+        has(&self.first) || self.second.as_ref().is_some_and(has)
+    }
+
     /// True for the name of one of them.
     pub(super) fn describes(&self, name: &[u8]) -> bool {
         self.described().any(|c| same_name(&c.name, name))
@@ -391,7 +410,7 @@ fn columns(keys: &[KeyRow<'_>], product: Product) -> Result<Vec<Column>, TableEr
                 _ => Default::Unknown,
             },
         };
-        columns.push(Column {
+        let mut column = Column {
             name: row.name.to_vec(),
             index: row.index,
             kind,
@@ -405,7 +424,9 @@ fn columns(keys: &[KeyRow<'_>], product: Product) -> Result<Vec<Column>, TableEr
             generated: row.extra.to_vec(),
             default,
             members: Vec::new(),
-        });
+        };
+        column.fit_default();
+        columns.push(column);
     }
     Ok(columns)
 }
@@ -429,9 +450,10 @@ fn level(
     };
     let find = |name: &[u8]| columns.iter().position(|c| same_name(&c.name, name));
     if expr.trim_ascii().is_empty() {
-        // KEY(): the order of the primary key.
+        // KEY(): the columns of the primary key in the order of the table. Observed on seekdb
+        // 1.3.0: what order the primary key has them in does not count.
         let mut own: Vec<_> = keys.iter().filter(|k| k.level == number).collect();
-        own.sort_by_key(|k| k.rowkey_index);
+        own.sort_by_key(|k| k.index);
         let own: Option<Vec<_>> = own.iter().map(|k| find(k.name)).collect();
         let columns = own.filter(|c| !c.is_empty()).ok_or(TableError::Rows)?;
         return Ok(Level {
@@ -445,7 +467,23 @@ fn level(
         .split(|b| *b == b',')
         .map(|n| find(n.trim_ascii()))
         .collect();
-    if let Some(columns) = names.filter(|n| !is_formula || n.len() == 1) {
+    // HASH, RANGE and LIST of MySQL mode are over integers; over other columns, or several, they
+    // are called KEY, RANGE COLUMNS and LIST COLUMNS. In Oracle mode the same three are over
+    // columns of all types, and integers are of the older form of DECIMAL (routing.md 3.4, 4.9).
+    if let Some(bare) = &names {
+        let is_whole = |c: &Column| matches!(c.kind, Kind::Int { .. } | Kind::Bit | Kind::Year);
+        let is_older = |c: &Column| matches!(c.kind, Kind::Number | Kind::DateTime);
+        let mut own = bare.iter().filter_map(|at| columns.get(*at));
+        let is_oracle = match (is_formula, method) {
+            (true, _) => bare.len() > 1 || !own.all(is_whole),
+            (false, Method::Interval) => own.any(is_older),
+            _ => false,
+        };
+        if is_oracle {
+            return Err(TableError::Mode);
+        }
+    }
+    if let Some(columns) = names {
         return Ok(Level {
             method,
             columns,
@@ -593,5 +631,71 @@ impl Formula {
             ]
             .iter()
             .any(|n| name.eq_ignore_ascii_case(n.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_oracle_mode_are_refused() {
+        let key = |name: &'static [u8], type_number: u32| KeyRow {
+            level: 1,
+            name,
+            type_number,
+            index: 0,
+            rowkey_index: 0,
+            collation: 63,
+            extra: b"",
+            length: -1,
+            precision: 10,
+            scale: 0,
+            default: None,
+        };
+        let part = PartRow {
+            part_id: 1,
+            name: b"P0",
+            tablet: 1,
+            bound: &[
+                1, 0x19, 7, 0, 0, 0xfe, 255, 255, 255, 255, 255, 255, 255, 255, 1,
+            ],
+        };
+        let (int, number, date, text) = (5, 15, 17, 22);
+        for (part_type, expr, types, want) in [
+            (0, "A", vec![int], None),
+            (0, "A", vec![number], Some(TableError::Mode)),
+            (0, "A", vec![text], Some(TableError::Mode)),
+            (0, "A,B", vec![int, int], Some(TableError::Mode)),
+            (1, "A", vec![text], None),
+            (3, "A", vec![int], None),
+            (3, "A", vec![date], Some(TableError::Mode)),
+            (4, "A", vec![date], None),
+            (5, "A", vec![text], Some(TableError::Mode)),
+            (7, "A", vec![date], Some(TableError::Mode)),
+            (7, "A", vec![int], None),
+            (9, "A", vec![int], Some(TableError::Method)),
+            (1, "A", vec![36], Some(TableError::Column)),
+        ] {
+            let layout = Layout {
+                part_type,
+                part_expr: expr.as_bytes(),
+                sub: None,
+            };
+            let names: [&[u8]; 2] = [b"A", b"B"];
+            let keys: Vec<_> = names
+                .into_iter()
+                .zip(&types)
+                .map(|(n, t)| key(n, *t))
+                .collect();
+            let mut part = part;
+            if part_type < 3 {
+                part.bound = b"";
+            } else if part_type == 5 {
+                part.bound = &[];
+            }
+            let table = Table::new(&layout, &keys, &[part], &[], Product::OceanBase);
+            assert_eq!(table.err(), want, "{part_type} {expr} {types:?}");
+        }
     }
 }

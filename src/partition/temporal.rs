@@ -1,5 +1,6 @@
 //! Dates and times: read from text and numbers, counted and packed (routing.md 4.2, 5.1).
 
+use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive};
 use chrono::{Datelike, NaiveDate};
 
 /// Microseconds of a second and of a day.
@@ -84,11 +85,22 @@ impl Moment {
         self.date().map(|d| d.weekday().num_days_from_monday())
     }
 
+    /// Year and number of its week, as ISO 8601 counts.
+    pub(super) fn iso_week(&self) -> Option<(i32, u32)> {
+        self.date()
+            .map(|d| (d.iso_week().year(), d.iso_week().week()))
+    }
+
     /// The last day of its month.
     pub(super) fn last_day(&self) -> Option<Self> {
         self.add_months(1, Some(1))?
             .add_us(-DAY_US)
             .map(Self::without_time)
+    }
+
+    /// `yyyymmdd`
+    pub(super) fn digits(&self) -> i128 {
+        i128::from(self.year) * 10_000 + i128::from(self.month * 100 + self.day)
     }
 
     pub(super) fn without_time(self) -> Self {
@@ -204,6 +216,19 @@ impl Moment {
         .checked()
     }
 
+    /// From a number with a fraction of seconds, which only such with a time have.
+    pub(super) fn from_decimal(number: &BigDecimal) -> Option<Self> {
+        let whole = number.with_scale_round(0, RoundingMode::Down);
+        let m = Self::from_number(whole.to_i128()?)?;
+        let us = (number - &whole) * BigDecimal::from(SECOND_US);
+        let us = us.with_scale_round(0, RoundingMode::HalfUp).to_i64()?;
+        match us {
+            0 => Some(m),
+            us if whole > BigDecimal::from(99_999_999) => m.add_us(us),
+            _ => None,
+        }
+    }
+
     /// From text: a date, and a time if there is one. `None`: no date, or not one that is read
     /// the same way everywhere.
     pub(super) fn from_text(text: &[u8]) -> Option<Self> {
@@ -219,9 +244,8 @@ impl Moment {
         reader.separator(b"-/.")?;
         let (day, _) = reader.number(2)?;
         let year = match width {
-            4 => year,
-            2 => full_year(year),
-            _ => return None,
+            3 | 4 => year,
+            _ => full_year(year),
         };
         let mut time_us = 0;
         if !reader.0.is_empty() {
@@ -241,14 +265,15 @@ impl Moment {
         .checked()
     }
 
-    /// True for text that is no date on any server: no digit begins it, or it is a whole
-    /// `yyyy-mm-dd` of a day that does not exist.
+    /// True for text that is no date on any server: there is none, or no digit begins it, or it is
+    /// a whole `yyyy-mm-dd` of a day that does not exist.
     pub(super) fn is_never_in(text: &[u8]) -> bool {
         let text = text.trim_ascii();
         match text.first() {
             Some(first) if first.is_ascii_alphabetic() => return true,
             Some(first) if first.is_ascii_digit() => {}
-            _ => return false,
+            Some(_) => return false,
+            None => return true,
         }
         let mut reader = Reader(text);
         let mut date = || {
@@ -394,14 +419,18 @@ impl Reader<'_> {
         among.contains(first).then_some(())
     }
 
-    /// `hh:mm[:ss[.frac]]` up to the end.
+    /// `hh[:mm[:ss[.frac]]]` up to the end.
     fn clock(&mut self) -> Option<i64> {
         let (hour, _) = self.number(2)?;
         if hour > 23 {
             return None;
         }
-        self.separator(b":")?;
-        Some(i64::from(hour) * 3600 * SECOND_US + self.minutes()?)
+        let hour = i64::from(hour) * 3600 * SECOND_US;
+        if self.0.is_empty() {
+            return Some(hour);
+        }
+        self.separator(b":-")?;
+        Some(hour + self.minutes()?)
     }
 
     /// `mm[:ss[.frac]]` up to the end.
@@ -409,7 +438,7 @@ impl Reader<'_> {
         let (minute, _) = self.number(2)?;
         let (mut second, mut fraction) = (0, 0);
         if !self.0.is_empty() {
-            self.separator(b":")?;
+            self.separator(b":-")?;
             (second, _) = self.number(2)?;
             if !self.0.is_empty() {
                 self.separator(b".")?;
@@ -453,6 +482,10 @@ mod tests {
             ),
             ("0000-00-00", Some(Moment::default())),
             ("2024-01-01 24:00:00", None),
+            ("2024-01-01 10-11-12", moment(2024, 1, 1, 36_672, 0)),
+            ("2024-01-01 10", moment(2024, 1, 1, 36_000, 0)),
+            ("021-3-4", moment(21, 3, 4, 0, 0)),
+            ("1-1-1", moment(2001, 1, 1, 0, 0)),
             ("2024-01-01x", None),
             ("abc", None),
             ("", None),
@@ -485,7 +518,7 @@ mod tests {
             ("21-02-30", false),
             ("2021-02", false),
             ("2021-02-30x", false),
-            ("", false),
+            ("", true),
         ] {
             assert_eq!(Moment::is_never_in(text.as_bytes()), want, "{text}");
         }

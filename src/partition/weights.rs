@@ -12,6 +12,9 @@ const HEAD: usize = 2 * PAGES + 2;
 
 pub(super) static GENERAL_CI: Weights = Weights(include_bytes!("weights/general_ci.bin"));
 pub(super) static UNICODE_CI: Weights = Weights(include_bytes!("weights/unicode_ci.bin"));
+pub(super) static UNICODE_520_CI: Weights = Weights(include_bytes!("weights/unicode_520_ci.bin"));
+/// Three levels, with 0 between them.
+pub(super) static UCA_0900_AS_CS: Weights = Weights(include_bytes!("weights/0900_as_cs.bin"));
 pub(super) static UCA_0900_AI_CI: Weights = Weights(include_bytes!("weights/0900_ai_ci.bin"));
 pub(super) static GB18030_CHINESE_CI: Weights =
     Weights(include_bytes!("weights/gb18030_chinese_ci.bin"));

@@ -5,7 +5,7 @@ use super::{
     Choice, Consistency, Found, Reason, Standing, TableEntry, TableKind, TableName, Tables, targets,
 };
 use crate::base::Tick;
-use crate::partition::{self, Certainty, Context};
+use crate::partition::{self, Answer, Certainty, Context};
 use crate::sql::{NameParts, NoteKey, Origin, Scan, Verb, bare_name};
 use smallvec::SmallVec;
 use std::net::SocketAddr;
@@ -109,6 +109,10 @@ pub fn route<'a>(
         return Routed::To(Choice::of(server, Reason::Leader), Some(located));
     }
     let scan = statement.scan;
+    let noted = match noted(now, tables, statement) {
+        Ok(noted) => noted,
+        Err(wait) => return wait,
+    };
     let mut without = match scan.is_whole() {
         true => Reason::NoTable,
         false => Reason::Unparsed,
@@ -116,7 +120,11 @@ pub fn route<'a>(
     let mut entries: SmallVec<[Option<&TableEntry>; TABLES]> = SmallVec::new();
     let mut is_located = false;
     let mut absent = None;
-    for table in &scan.tables {
+    let named = match noted {
+        Some(_) => Default::default(),
+        None => scan.tables.as_slice(),
+    };
+    for table in named {
         let name = match table.origin {
             // What is defined now is located afterwards.
             _ if scan.verb == Verb::Ddl => None,
@@ -137,7 +145,7 @@ pub fn route<'a>(
         is_located |= entry.is_some();
         entries.push(entry);
     }
-    let mut touched: SmallVec<[Target<'_>; TABLES]> = SmallVec::new();
+    let mut touched: SmallVec<[Target<'_>; TABLES]> = noted.into_iter().collect();
     if is_located {
         let described: SmallVec<[_; TABLES]> = entries
             .iter()
@@ -263,6 +271,37 @@ fn leader(view: &View<'_>, statement: &Statement<'_>, entry: &TableEntry) -> Opt
     is_usable.then_some(server)
 }
 
+/// The table and the leaves that a comment of the statement names, as if it were about them alone.
+fn noted<'t, 'a>(
+    now: Tick,
+    tables: &'t Tables,
+    statement: &Statement<'a>,
+) -> Result<Option<Target<'t>>, Routed<'a>> {
+    let hints = &statement.scan.hints;
+    let text = statement.text;
+    let (Some(table), Some(key)) = (hints.note(NoteKey::TableName), hints.note(NoteKey::PartKey))
+    else {
+        return Ok(None);
+    };
+    let Some(name) = name(statement, table.of(text).trim_ascii()) else {
+        return Ok(None);
+    };
+    let mut without = Reason::NoTable;
+    let known = look_up(now, tables, statement, name, &mut without)?;
+    let Some(entry) = known.filter(|entry| entry.is_located()) else {
+        return Ok(None);
+    };
+    let touched = match (entry.locations.leaves().len(), entry.partitions.as_deref()) {
+        (1, _) => Touched::Only(0),
+        (_, Some(partitions)) => {
+            let context = statement.context;
+            touched(partition::leaves_of_note(partitions, key.of(text), context))
+        }
+        (_, None) => Touched::Unknown,
+    };
+    Ok(Some(Target { entry, touched }))
+}
+
 /// What is known of a table; if it has no location that would help, `without` says why.
 fn look_up<'t, 'a>(
     now: Tick,
@@ -318,9 +357,10 @@ pub(super) fn name<'a>(statement: &Statement<'a>, written: &'a [u8]) -> Option<T
 }
 
 fn leaves(request: &partition::Request<'_>, index: usize) -> Touched {
-    let Some(answer) = partition::leaves(request, index) else {
-        return Touched::Unknown;
-    };
+    partition::leaves(request, index).map_or(Touched::Unknown, touched)
+}
+
+fn touched(answer: Answer) -> Touched {
     match (answer.certainty, answer.leaves.only()) {
         (Certainty::Unknown, _) => Touched::Unknown,
         (_, Some(only)) => Touched::Only(only),

@@ -149,6 +149,27 @@ fn statements_find_their_leaves() {
             1,
             Reason::TargetServer,
         ),
+        // A comment names table and key: the statement itself is not looked at.
+        (
+            "/*ODP: table(h), part_key(id = 2)*/ select * from p",
+            3,
+            Reason::Leader,
+        ),
+        (
+            "/*ODP: table(h), part_key(id = 1)*/ call f()",
+            2,
+            Reason::Leader,
+        ),
+        (
+            "/*ODP: table(h), part_key(z = 1)*/ select 1",
+            2,
+            Reason::SpreadStays,
+        ),
+        (
+            "/*ODP: part_key(id = 2)*/ select * from h where id = 1",
+            2,
+            Reason::Leader,
+        ),
     ] {
         let routed = world.route(text);
         let is_tie = text.contains("p, h");

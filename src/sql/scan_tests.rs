@@ -27,6 +27,7 @@ fn show(scan: &Scan, text: &[u8], id: NodeId) -> String {
         Expr::Param(n) => format!("?{n}"),
         Expr::Call(name, first) => list(&written(name), first),
         Expr::Interval(first) => list("interval", first),
+        Expr::Case(first) => list("case", first),
         Expr::Row(first) => list("row", first),
         Expr::Negate(inner) => list("-", inner),
         Expr::BitNot(inner) => list("~", inner),

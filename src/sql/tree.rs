@@ -152,6 +152,8 @@ pub enum Expr {
     Type(Span),
     /// `INTERVAL value unit`: value, [`Expr::Type`].
     Interval(NodeId),
+    /// Condition and value of each branch, in turn, then the value of ELSE if there is one.
+    Case(NodeId),
     /// `(a, b)`
     Row(NodeId),
     /// `-a`

@@ -293,7 +293,7 @@ fn settings_and_variables_choose_replicas() {
     let mut admin = super::admin(&place.proxy);
     let mut c = place.client();
     c.run("insert into h values (1, 'a')").expect("a row");
-    let mut served = |c: &mut Conn| {
+    let served = |c: &mut Conn| {
         let since = place.cluster.log_next();
         for _ in 0..40 {
             c.cell(READ).expect("a row");

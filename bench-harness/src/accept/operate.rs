@@ -94,7 +94,7 @@ pub fn run(job: &Job, table: &mut Table) {
     if job.wants("bench") {
         bench(job, table);
     }
-    field(job, table);
+    field(job, table, |_| true);
 }
 
 /// Every bound that scripts/bench judges.
@@ -147,8 +147,8 @@ fn bounds(report: &str) -> Vec<[&str; 4]> {
     rows.skip(1).collect()
 }
 
-/// The field cases, each by its own name.
-fn field(job: &Job, table: &mut Table) {
+/// The field cases that are wanted, each by its own name.
+pub(super) fn field(job: &Job, table: &mut Table, is_wanted: impl Fn(&str) -> bool) {
     let field = Field {
         setup: job.setup.clone(),
         size: match job.is_long {
@@ -160,7 +160,7 @@ fn field(job: &Job, table: &mut Table) {
     let mut made = None;
     for case in cases() {
         let name = format!("{} {}", case.id, case.title);
-        if !job.wants(&name) {
+        if !is_wanted(case.id) || !job.wants(&name) {
             continue;
         }
         let bound = "as the case says";

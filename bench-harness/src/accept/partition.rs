@@ -9,9 +9,15 @@ use std::process::Command;
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {
     let own = job.root.join("tests/partition");
-    vectors("vectors", &own, job, table);
+    vectors("vectors", &own, 0.95, job, table);
+    // Random literals of all types: lists of unlike ones restrict less.
+    vectors("more vectors", &own.join("more"), 0.85, job, table);
+    let shared = job.root.join("../shared/spec/vectors");
+    if shared.is_dir() {
+        vectors("shared vectors", &shared, 0.95, job, table);
+    }
     if let Some(folder) = &job.vectors {
-        vectors("other vectors", folder, job, table);
+        vectors("other vectors", folder, 0.95, job, table);
     }
     for (name, bound, filter) in [
         (
@@ -42,6 +48,8 @@ pub fn run(job: &Job, table: &mut Table) {
     instructions(job, table);
     rows(job, table);
     fuzz(job, table);
+    // The field cases of the areas routing-parse and partition.
+    super::operate::field(job, table, |id| ("F040"..="F050").contains(&id));
 }
 
 /// Random statements: half a minute of them, or, in a long run, half an hour.
@@ -68,7 +76,7 @@ fn fuzz(job: &Job, table: &mut Table) {
 }
 
 /// The lines about a folder of vectors.
-fn vectors(name: &str, folder: &Path, job: &Job, table: &mut Table) {
+fn vectors(name: &str, folder: &Path, each_shape: f64, job: &Job, table: &mut Table) {
     if !job.wants(name) {
         return;
     }
@@ -99,7 +107,7 @@ fn vectors(name: &str, folder: &Path, job: &Job, table: &mut Table) {
     share("INSERT", 1.0, &|c| c.file == "insert");
     share("prepared", 1.0, &|c| c.file == "ps");
     for shape in SHAPES {
-        share(shape, 0.95, &|c| c.shape == *shape && c.is_pruned);
+        share(shape, each_shape, &|c| c.shape == *shape && c.is_pruned);
     }
     share("all shapes", 0.80, &|c| {
         c.file == "where" || c.file == "join"

@@ -1,7 +1,8 @@
-//! `partfuzz [--minutes N] [--seed N] [--folder DIR]`: random statements against the scanner and
-//! the calculation of partitions. Half of the time goes to a comparison with a slow reading of
+//! `partfuzz [--minutes N] [--seed N] [--folder DIR] [-v]`: random statements against the scanner
+//! and the calculation of partitions. Half of the time goes to a comparison with a slow reading of
 //! the same rules, half to statements of the vectors with pieces changed. Exit code 1 with a
-//! fault; a panic or a hang ends the run with the seed that repeats it.
+//! fault; a panic or a hang ends the run with the seed that repeats it. `-v` shows answers that are
+//! wider than the rows need.
 
 use bench_harness::partcheck::fuzz::{Corpus, Tally, compare, mutate};
 use std::path::PathBuf;
@@ -61,6 +62,12 @@ fn main() -> ExitCode {
     }
     for fault in compared.faults.iter().chain(&mutated.faults) {
         println!("{fault}");
+    }
+    if words.iter().any(|w| w == "-v") {
+        compared
+            .shown
+            .iter()
+            .for_each(|wider| println!("wider: {wider}"));
     }
     println!("seeds {first} to {seed}");
     println!("compared: {compared}");

@@ -14,8 +14,6 @@ const CLUSTER: &str = "needs several servers: issue A3 (model cluster)";
 const THREE: &str = "checked on three servers, in needs_c1: issue C1";
 const LEADERS: &str = "needs partitions and leaders: issue B2";
 const FAILURES: &str = "needs failures of one server among several: issue C2";
-const CALCULATION: &str =
-    "the calculation is there (tests/partition.rs); routing by it comes with issue B2";
 const FRONT: &str = "comes with TLS, PROXY headers and the health port of the front door: later";
 
 #[rustfmt::skip]
@@ -27,13 +25,8 @@ pub(super) const CASES: &[Case] = &[
     later("F038", "a large statement goes back to the coordinator",
         "needs routing inside a transaction, which the kernel does not offer: builtin, issue C1"),
     later("F039", "a write of unknown outcome is never repeated", FAILURES),
-    later("F040", "a key far behind in the text", LEADERS),
-    later("F041", "FOR UPDATE behind comments", LEADERS),
     later("F042", "joins with replicated tables", LEADERS),
     later("F045", "procedure calls", LEADERS),
-    later("F046", "KEY partitions of strings", CALCULATION),
-    later("F047", "ranges on hash and key columns", CALCULATION),
-    later("F048", "keys in other literal forms", CALCULATION),
     later("F049", "locations after TRUNCATE", LEADERS),
     later("F050", "locations after a partition split", LEADERS),
     later("F051", "weak reads of one user", LEADERS),

@@ -7,6 +7,7 @@
 mod admin;
 mod fixture;
 mod later;
+mod leaves;
 mod limits;
 mod login;
 mod memory;
@@ -128,6 +129,7 @@ pub fn cases() -> Vec<Case> {
         admin::CASES,
         memory::CASES,
         single::CASES,
+        leaves::CASES,
         later::CASES,
     ]
     .concat();

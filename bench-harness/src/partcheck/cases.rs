@@ -1,5 +1,6 @@
 //! Statements of the vectors, each judged.
 
+use super::proof::Stored;
 use super::tables::Tables;
 use super::tsv::{Row, read};
 use super::{Case, Class, Report};
@@ -18,10 +19,13 @@ pub fn check(folder: &Path) -> Result<Report, String> {
     let tables = Tables::read(folder)?;
     let mut report = Report::default();
     report.tables.clone_from(&tables.failures);
+    let mut stored = Stored::default();
     for row in read(folder, "insert")? {
+        stored.add(&row);
         report.cases.push(insert(&tables, &row, &[], "insert"));
     }
     for row in read(folder, "ps")? {
+        stored.add(&row);
         let params = params(&row)?;
         let params: Vec<_> = params.iter().map(|p| p.decoded()).collect();
         report.cases.push(insert(&tables, &row, &params, "ps"));
@@ -31,9 +35,9 @@ pub fn check(folder: &Path) -> Result<Report, String> {
         let name = row.text("table");
         let wanted = row.text("leaves");
         let shape = row.text("shape");
-        report.cases.push(judged(
-            &tables, &row, "where", shape, name, wanted, &answers,
-        ));
+        let mut case = judged(&tables, &row, "where", shape, name, wanted, &answers);
+        refute(&mut case, &stored, name);
+        report.cases.push(case);
     }
     for row in read(folder, "join")? {
         let answers = answers(&tables, &row, &[], "join");
@@ -96,6 +100,19 @@ fn insert(tables: &Tables, row: &Row, params: &[Option<Value<'_>>], file: &'stat
         case.class = Class::Refused;
     }
     case
+}
+
+/// An answer that is narrower than the server's is wrong if a stored row says so.
+fn refute(case: &mut Case, stored: &Stored, table: &str) {
+    if case.class != Class::Narrower {
+        return;
+    }
+    let [sql, _, ours] = &mut case.said;
+    let leaves: Vec<_> = ours.split(',').collect();
+    if let Some(row) = stored.refuting(table, sql, |leaf| leaves.contains(&leaf)) {
+        *ours = format!("{ours}, but there is {row}");
+        case.class = Class::Wrong;
+    }
 }
 
 /// `i` or `i.j` of a leaf.

@@ -56,6 +56,7 @@ const TYPES: &[(&str, Literals, bool)] = &[
     ("bit(12)", Literals::Nat(4_000), true),
     ("decimal(12,3)", Literals::Decimal, false),
     ("decimal(30,10)", Literals::Decimal, false),
+    ("decimal(12,3) unsigned", Literals::Decimal, false),
     ("double", Literals::Decimal, false),
     ("date", Literals::Date, false),
     ("datetime", Literals::Moment, false),
@@ -68,6 +69,21 @@ const TYPES: &[(&str, Literals, bool)] = &[
     ("varchar(20) collate utf8mb4_bin", Literals::Text, false),
     (
         "varchar(20) collate utf8mb4_unicode_ci",
+        Literals::Text,
+        false,
+    ),
+    (
+        "varchar(20) collate utf8mb4_unicode_520_ci",
+        Literals::Text,
+        false,
+    ),
+    (
+        "varchar(20) collate utf8mb4_0900_as_cs",
+        Literals::Text,
+        false,
+    ),
+    (
+        "varchar(20) collate utf8mb4_0900_as_ci",
         Literals::Text,
         false,
     ),

@@ -7,10 +7,12 @@ mod cases;
 pub mod fuzz;
 pub mod judged;
 pub mod live;
+mod proof;
 mod tables;
 mod tsv;
 
 pub use cases::check;
+pub(crate) use tables::describe_live;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +24,8 @@ pub enum Class {
     Exact,
     /// These and others.
     Superset,
-    /// Fewer, where the server shows all: legal if no row is elsewhere.
+    /// Fewer, where the server shows all, and no stored row that the statement selects is
+    /// elsewhere.
     Narrower,
     /// Nothing was known.
     Unknown,

@@ -112,7 +112,7 @@ fn rows<'a>(rows: &'a [Row], bounds: &'a [Vec<u8>]) -> Vec<PartRow<'a>> {
 }
 
 /// Asks a server for the metadata of a table of the current database.
-pub(super) fn describe_live(conn: &mut Conn, name: &str) -> Result<Table, String> {
+pub(crate) fn describe_live(conn: &mut Conn, name: &str) -> Result<Table, String> {
     let id = conn.cell(&format!(
         "select table_id from oceanbase.__all_table where table_name = '{name}' and database_id = \
          (select database_id from oceanbase.__all_database where database_name = database())"
@@ -166,6 +166,9 @@ const COLLATIONS: &[(&str, u32)] = &[
     ("utf8mb4_general_ci", 45),
     ("utf8mb4_bin", 46),
     ("utf8mb4_unicode_ci", 224),
+    ("utf8mb4_unicode_520_ci", 246),
+    ("utf8mb4_0900_as_cs", 278),
+    ("utf8mb4_0900_as_ci", 305),
     ("utf8mb4_0900_ai_ci", 255),
     ("utf8mb4_0900_bin", 309),
     ("latin1_swedish_ci", 8),

@@ -148,11 +148,18 @@ impl Parser<'_> {
     #[inline]
     fn named(&mut self) -> NodeId {
         let name = self.name();
-        if self.now.tok == Tok::Punct(b'(') {
-            self.step();
-            return self.call(Kw::Other, name);
+        match self.now.tok {
+            Tok::Punct(b'(') => {
+                self.step();
+                self.call(Kw::Other, name)
+            }
+            // `_utf8mb4 x'61'`: an introducer, as the call of a function of its name.
+            Tok::Hex if name.of(self.lexer.text()).starts_with(b"_") => {
+                let bytes = self.leaf(Expr::Hex(self.now.span));
+                self.push(Expr::Call(name, bytes))
+            }
+            _ => self.push(Expr::Column(name)),
         }
-        self.push(Expr::Column(name))
     }
 
     /// What stands behind a value and changes it in a way that is not understood.

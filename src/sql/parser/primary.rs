@@ -2,7 +2,7 @@
 
 use super::super::keyword::Kw;
 use super::super::lexer::Tok;
-use super::super::tree::{Expr, NodeId, Span, Temporal};
+use super::super::tree::{Comparison, Expr, NodeId, Span, Temporal};
 use super::{List, Parser};
 
 impl Parser<'_> {
@@ -104,10 +104,7 @@ impl Parser<'_> {
             return self.push(expr);
         }
         match kw {
-            Kw::Case => {
-                self.case();
-                return self.unknown();
-            }
+            Kw::Case => return self.case(),
             Kw::Interval => {
                 self.step();
                 return self.interval();
@@ -163,23 +160,51 @@ impl Parser<'_> {
         }
     }
 
-    /// Skips CASE up to its END.
-    fn case(&mut self) {
-        let mut open = 0_u32;
-        loop {
+    /// CASE up to its END. `CASE a WHEN b ..` is `CASE WHEN a = b ..`.
+    fn case(&mut self) -> NodeId {
+        self.step();
+        let mut list = List::default();
+        let operand = match self.kw() {
+            Kw::When => None,
+            _ => Some(self.expression()),
+        };
+        let mut is_read = self.kw() == Kw::When;
+        while is_read && self.takes_word(Kw::When) {
+            let mut condition = self.expression();
+            if let Some(operand) = operand {
+                let operand = self.push(self.out.tree.get(operand));
+                self.out.tree.link(operand, condition);
+                condition = self.push(Expr::Compare(Comparison::Equal, operand));
+            }
+            list.add(self.out, condition);
+            is_read = self.takes_word(Kw::Then);
+            if is_read {
+                let value = self.expression();
+                list.add(self.out, value);
+            }
+        }
+        if is_read && self.takes_word(Kw::Else) {
+            let value = self.expression();
+            list.add(self.out, value);
+        }
+        if is_read && self.takes_word(Kw::End) {
+            return self.push(Expr::Case(list.first));
+        }
+        self.skip_case();
+        self.unknown()
+    }
+
+    /// Skips to behind the END of a CASE that is already begun.
+    fn skip_case(&mut self) {
+        let mut open = 1_u32;
+        while open > 0 {
+            self.skip(|kw| matches!(kw, Kw::Case | Kw::End));
             match self.kw() {
                 Kw::Case => open += 1,
-                Kw::End => open = open.saturating_sub(1),
-                _ => {}
+                Kw::End => open -= 1,
+                _ => return,
             }
             self.step();
-            if open == 0 {
-                return;
-            }
-            self.skip(|kw| matches!(kw, Kw::Case | Kw::End));
-            if !matches!(self.kw(), Kw::Case | Kw::End) {
-                return;
-            }
         }
     }
 
@@ -273,11 +298,12 @@ impl Parser<'_> {
         self.takes_word(Kw::As) && self.type_name(list)
     }
 
-    /// CONVERT(value, type). CONVERT(value USING set) is not understood.
+    /// CONVERT(value, type), CONVERT(value USING set)
     fn convert(&mut self, list: &mut List) -> bool {
         let value = self.expression();
         list.add(self.out, value);
-        self.takes(Tok::Punct(b',')) && self.type_name(list)
+        let is_there = self.takes(Tok::Punct(b',')) || self.takes_word(Kw::Using);
+        is_there && self.type_name(list)
     }
 
     fn extract(&mut self, list: &mut List) -> bool {
@@ -292,10 +318,18 @@ impl Parser<'_> {
         true
     }
 
-    /// TRIM(value), with its first argument only where it is the value.
+    /// TRIM(value), or TRIM(side what FROM value) as three arguments.
     fn trim(&mut self, list: &mut List) -> bool {
+        let side = self.now.span;
         if matches!(self.kw(), Kw::Both | Kw::Leading | Kw::Trailing) {
-            return false;
+            self.step();
+            let side = self.push(Expr::Type(side));
+            list.add(self.out, side);
+            let what = self.expression();
+            list.add(self.out, what);
+            if !self.takes_word(Kw::From) {
+                return false;
+            }
         }
         let value = self.expression();
         list.add(self.out, value);

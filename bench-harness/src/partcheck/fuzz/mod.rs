@@ -29,9 +29,14 @@ pub struct Tally {
     pub exact: u64,
     /// Those of them that are wider than what the rows need: slow, not wrong.
     pub wider: u64,
+    /// The first of these.
+    pub shown: Vec<String>,
     /// What went wrong, each with its seed.
     pub faults: Vec<String>,
 }
+
+/// Most wider answers that are shown.
+const SHOWN_MAX: usize = 100;
 
 impl Tally {
     /// Adds another run.
@@ -39,6 +44,8 @@ impl Tally {
         self.statements += other.statements;
         self.exact += other.exact;
         self.wider += other.wider;
+        let room = SHOWN_MAX.saturating_sub(self.shown.len());
+        self.shown.extend(other.shown.into_iter().take(room));
         self.faults.extend(other.faults);
     }
 }
@@ -123,7 +130,13 @@ pub fn compare(seed: u64) -> Tally {
         let is_wider = ours
             .iter()
             .any(|l| filled.contains(l) && !widest.contains(l));
-        tally.wider += u64::from(is_exact && is_wider);
+        if is_exact && is_wider {
+            tally.wider += 1;
+            tally.shown.push(format!(
+                "seed {seed}: {}\n    ours {ours:?}, needed {right:?}",
+                said.text
+            ));
+        }
         if is_cut || is_missing {
             tally.faults.push(format!(
                 "seed {seed}: {}\n    ours {ours:?} ({:?}), right {right:?}",
