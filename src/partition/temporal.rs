@@ -219,12 +219,13 @@ impl Moment {
     /// From a number with a fraction of seconds, which only such with a time have.
     pub(super) fn from_decimal(number: &BigDecimal) -> Option<Self> {
         let whole = number.with_scale_round(0, RoundingMode::Down);
-        let m = Self::from_number(whole.to_i128()?)?;
+        let digits = whole.to_i128()?;
+        let m = Self::from_number(digits)?;
         let us = (number - &whole) * BigDecimal::from(SECOND_US);
         let us = us.with_scale_round(0, RoundingMode::HalfUp).to_i64()?;
         match us {
             0 => Some(m),
-            us if whole > BigDecimal::from(99_999_999) => m.add_us(us),
+            us if digits > 99_999_999 => m.add_us(us),
             _ => None,
         }
     }
