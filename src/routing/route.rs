@@ -45,6 +45,8 @@ pub struct Statement<'a> {
 pub struct Located<'a> {
     /// The entry: of the first located table.
     pub entry: &'a TableEntry,
+    /// The only leaf of it that is touched.
+    pub leaf: Option<u32>,
     /// The server leads all touched leaves.
     pub is_to_leader: bool,
     /// Some of them have a leader.
@@ -58,6 +60,7 @@ impl<'a> Located<'a> {
     const fn nowhere(entry: &'a TableEntry) -> Self {
         Self {
             entry,
+            leaf: None,
             is_to_leader: false,
             has_leader: false,
             is_to_holder: false,
@@ -98,10 +101,11 @@ pub fn route<'a>(
     }
     let known = first_table(now, tables, statement);
     if let Some(entry) = known
-        && let Some(server) = leader(view, statement, entry)
+        && let Some((server, leaf)) = leader(view, statement, entry)
     {
         let located = Located {
             entry,
+            leaf: Some(leaf),
             is_to_leader: true,
             has_leader: true,
             is_to_holder: true,
@@ -218,6 +222,10 @@ fn located<'a>(target: &Target<'a>, server: SocketAddr) -> Located<'a> {
     let leaves = target.leaf_count();
     Located {
         entry: target.entry,
+        leaf: match target.touched {
+            Touched::Only(leaf) => Some(leaf),
+            _ => None,
+        },
         is_to_leader: share.leads == leaves,
         has_leader: shares.iter().any(|(_, share)| share.leads > 0),
         is_to_holder: share.holds == leaves,
@@ -242,7 +250,11 @@ fn first_table<'t>(
 
 /// The most frequent way, in short: a strong statement, one leaf, and its leader can be used. The
 /// long way gives the same.
-fn leader(view: &View<'_>, statement: &Statement<'_>, entry: &TableEntry) -> Option<SocketAddr> {
+fn leader(
+    view: &View<'_>,
+    statement: &Statement<'_>,
+    entry: &TableEntry,
+) -> Option<(SocketAddr, u32)> {
     let prefers = view.preferences;
     if statement.consistency.is_weak()
         || entry.is_dup
@@ -268,7 +280,7 @@ fn leader(view: &View<'_>, statement: &Statement<'_>, entry: &TableEntry) -> Opt
     };
     let server = entry.locations.leader(leaf)?;
     let is_usable = view.blocks.of(server).is_none() && !statement.tried.contains(&server);
-    is_usable.then_some(server)
+    is_usable.then_some((server, leaf))
 }
 
 /// The table and the leaves that a comment of the statement names, as if it were about them alone.

@@ -277,6 +277,7 @@ impl Tables {
             && !place.is_asked
         {
             place.due = place.due.min(now);
+            place.doubted = Some(Doubted::Whole);
         }
     }
 

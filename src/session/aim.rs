@@ -30,6 +30,8 @@ pub(super) struct Aim {
     reason: Option<Reason>,
     /// Version of the table's entry that it went by; 0: by none.
     version: u64,
+    /// The only leaf of it that is touched.
+    leaf: Option<u32>,
     /// The table of the entry, or the one that is waited for.
     database: Vec<u8>,
     table: Vec<u8>,
@@ -61,6 +63,7 @@ impl Aim {
         self.version = 0;
         if let Some(located) = located {
             self.version = located.entry.version;
+            self.leaf = located.leaf;
             self.is_to_leader = located.is_to_leader;
             self.has_leader = located.has_leader;
             self.is_to_holder = located.is_to_holder;
@@ -486,11 +489,17 @@ impl Session {
         }
         match verdict {
             Verdict::Right => tables.confirm(&table, aim.version),
-            Verdict::Doubt if tables.doubt(ctx.now, &table, aim.version) => {
+            Verdict::Doubt => {
+                let is_due = match aim.leaf {
+                    Some(leaf) => tables.doubt_leaf(ctx.now, &table, aim.version, leaf),
+                    None => tables.doubt(ctx.now, &table, aim.version),
+                };
                 drop(tables);
-                self.ask_for_table(ctx, aim, out);
+                if is_due {
+                    self.ask_for_table(ctx, aim, out);
+                }
             }
-            Verdict::Doubt | Verdict::Nothing => {}
+            Verdict::Nothing => {}
         }
     }
 
