@@ -494,16 +494,17 @@ impl Target<'_> {
     /// What servers have of the touched leaves.
     pub(super) fn shares(&self) -> Shares {
         let mut shares = Shares::new();
-        self.add_to(
-            &mut |server, share| match shares.iter_mut().find(|(s, _)| *s == server) {
+        self.add_to(&mut |server, share| {
+            let known = shares.iter_mut().find(|(s, _)| *s == server);
+            match known {
                 Some((_, sum)) => sum.merge(share),
                 None => shares.push((server, share)),
-            },
-        );
+            }
+        });
         shares
     }
 
-    /// Calls with servers and what they have of the touched leaves, a leaf at a time or all at once.
+    /// Calls with servers and what they have of the touched leaves, leaf by leaf or all at once.
     fn add_to(&self, add: &mut dyn FnMut(SocketAddr, Share)) {
         let places = &self.entry.locations;
         let mut leaf = |number: u32| {

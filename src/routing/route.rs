@@ -139,7 +139,7 @@ pub fn route<'a>(
             Some(_) if entries.is_empty() && known.is_some() => known,
             Some(name) => match look_up(now, tables, statement, name, &mut without) {
                 Ok(entry) => {
-                    absent = absent.or(entry.filter(|entry| !entry.is_located()));
+                    absent = absent.or_else(|| entry.filter(|entry| !entry.is_located()));
                     entry.filter(|entry| entry.is_located())
                 }
                 Err(wait) => return wait,

@@ -8,7 +8,7 @@
 //! * `server_login.rs`: choosing a server, connecting, logging in.
 //! * `change_user.rs`: what begins the session anew.
 //! * `gather.rs`: waiting for a request to be whole; `request.rs`: where its bytes go.
-//! * `dialect.rs`, `wishes.rs`: what variables say about reading statements, and about routing them.
+//! * `dialect.rs`: what variables say about reading statements; `wishes.rs`: about routing them.
 //! * `pin.rs`: whether a request is bound to a link, and why; `route.rs`: which link it runs on.
 //! * `aim.rs`: the server of a statement that is not bound, and what its reply says about that.
 //! * `known/`: what the session has and each link lacks; `sync.rs`: bringing it there.
