@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 /// A COM_CHANGE_USER longer than this is refused: it must be seen whole.
 const CHANGE_USER_MAX: usize = 64 << 10;
+/// Character set of a session after COM_RESET_CONNECTION, whatever it logged in with: that of
+/// utf8mb4_general_ci. Observed on seekdb 1.3.0.post5.
+const CHARSET_AFTER_RESET: u8 = 45;
 /// An auth switch has 44 bytes behind its header; no more is kept of a reply.
 const SWITCH_MAX: usize = HEADER_LEN + 64;
 /// The answer to an auth switch has 20 bytes behind its header; more is not kept.
@@ -165,6 +168,11 @@ impl Session {
         let Some(user) = new_user else {
             self.wishes = Wishes::default();
             self.dialect.clone_from(&self.first_dialect);
+            self.dialect.forget_charset();
+            if let Some(login) = &mut self.login {
+                // The character set of the login is gone with the rest: on other links, too.
+                login.credentials.charset = CHARSET_AFTER_RESET;
+            }
             return;
         };
         self.first_dialect.clone_from(&self.dialect);

@@ -55,6 +55,12 @@ impl Dialect {
         }
     }
 
+    /// The character set of the login is gone: COM_RESET_CONNECTION.
+    pub(super) const fn forget_charset(&mut self) {
+        self.client = Charset::Plain;
+        self.connection = Some(TextCharset::Utf8mb4);
+    }
+
     fn learn_mode(&mut self, value: &[u8]) {
         let number: Option<u64> = std::str::from_utf8(value).ok().and_then(|t| t.parse().ok());
         let has = |name: &[u8]| match number {

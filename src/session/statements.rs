@@ -57,6 +57,8 @@ pub(super) struct Statements {
     list: Vec<Statement>,
     last_id: u32,
     bytes: usize,
+    /// The client has prepared something, perhaps before the session began anew.
+    is_used: bool,
     /// Some ask for what the statement before has left.
     look_back: bool,
 }
@@ -114,7 +116,7 @@ impl Statements {
 
     /// True once the client has prepared anything.
     pub(super) const fn is_used(&self) -> bool {
-        self.last_id > 0
+        self.is_used
     }
 
     /// Whether a cursor has rows left, and whether parameters wait: one link only has them.
@@ -125,6 +127,7 @@ impl Statements {
 
     /// Takes a statement that was prepared; its id. False: its text could not be kept.
     pub(super) fn add(&mut self, text: Box<[u8]>, outline: Outline, params: u16) -> (u32, bool) {
+        self.is_used = true;
         self.last_id = match self.last_id + 1 {
             NO_STATEMENT.. => 1,
             next => next,
@@ -162,11 +165,11 @@ impl Statements {
         true
     }
 
-    /// The session begins anew.
+    /// The session begins anew, and so do its ids.
     pub(super) fn clear(&mut self) {
-        let last_id = self.last_id;
+        let is_used = self.is_used;
         *self = Self {
-            last_id,
+            is_used,
             ..Self::default()
         };
     }
@@ -515,6 +518,8 @@ mod tests {
         statements.clear();
         assert_eq!(statements.bytes, 0);
         assert!(statements.of(1).is_none() && statements.is_used());
+        let again = statements.add(b"do 1".as_slice().into(), Outline::default(), 0);
+        assert_eq!(again, (1, true));
     }
 
     #[test]
