@@ -57,7 +57,7 @@ pub use inquiry::{
 pub use loads::Loads;
 pub use mail::Mail;
 pub use order::{Order, Ordered};
-pub use pick::{pick, should_leave};
+pub use pick::pick;
 pub use policy::{Policy, PolicyFacts, SaidConsistency, policy, weak_policy, zone_policy};
 pub use preferences::{Preferences, Said, ZoneList, targets};
 pub use reason::Reason;

@@ -1,6 +1,7 @@
 //! Choosing a server for a new session, and for one that has to move.
 
-use super::{Choice, Cluster, Reason, Tenant};
+use super::class::class as class_of;
+use super::{Choice, Cluster, Near, Reason, Site, Tenant};
 use std::net::SocketAddr;
 
 /// How good a server is for new work; the first is the best.
@@ -22,6 +23,10 @@ fn class(cluster: &Cluster, server: SocketAddr) -> Class {
     }
 }
 
+fn near(cluster: &Cluster, site: Option<Site<'_>>, server: SocketAddr) -> Near {
+    class_of(cluster, site, cluster.server(server)).near
+}
+
 /// The servers that a session may use, in the order of the list: those of its tenant, or, for the
 /// sys tenant (`None`) and without cluster views, all of the cluster.
 pub(super) fn servers<'a>(
@@ -37,8 +42,9 @@ pub(super) fn servers<'a>(
 
 /// Chooses the server of a session's next connection: one in service if there is one.
 ///
-/// `spread` distributes sessions over servers (the session's id); those in `tried` were tried in
-/// vain. `None` when all were. Servers that are said to be out of service come last, but they do
+/// Among equals those nearest to the data centre `idc` (empty: all are alike) come first, and
+/// `spread` distributes sessions over them (the session's id); those in `tried` were tried in vain.
+/// `None` when all were. Servers that are said to be out of service come last, but they do
 /// come: what a server says itself is newer than any list.
 #[must_use]
 pub fn pick(
@@ -46,10 +52,13 @@ pub fn pick(
     tenant: Option<&Tenant>,
     spread: u32,
     tried: &[SocketAddr],
+    idc: &str,
 ) -> Option<Choice> {
+    let site = Site::of(cluster, idc);
+    let rank = |s: SocketAddr| (class(cluster, s), near(cluster, site, s));
     let left = servers(cluster, tenant).filter(|s| !tried.contains(s));
-    let best = left.clone().map(|s| class(cluster, s)).min()?;
-    let best = left.filter(|&s| class(cluster, s) == best);
+    let best = left.clone().map(rank).min()?;
+    let best = left.filter(|&s| rank(s) == best);
     let at = spread as usize % best.clone().count().max(1);
     let reason = if tried.is_empty() {
         Reason::NewSession
@@ -59,15 +68,6 @@ pub fn pick(
     best.clone()
         .nth(at)
         .map(|server| Choice::of(server, reason))
-}
-
-/// True if a session on `server` has reason to leave: it is out of service or not one of the
-/// tenant's any more, and there is one in service that is.
-#[must_use]
-pub fn should_leave(cluster: &Cluster, tenant: Option<&Tenant>, server: SocketAddr) -> bool {
-    let is_good =
-        class(cluster, server) == Class::InService && servers(cluster, tenant).any(|s| s == server);
-    !is_good && servers(cluster, tenant).any(|s| class(cluster, s) == Class::InService)
 }
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
     /// The servers in the order in which they are tried.
     fn tries(cluster: &Cluster, tenant: Option<&Tenant>, spread: u32) -> Vec<SocketAddr> {
         let mut tried = vec![];
-        while let Some(choice) = pick(cluster, tenant, spread, &tried) {
+        while let Some(choice) = pick(cluster, tenant, spread, &tried, "") {
             assert_eq!(choice.reason == Reason::NewSession, tried.is_empty());
             tried.push(choice.server);
         }
@@ -151,21 +151,38 @@ mod tests {
     }
 
     #[test]
-    fn a_session_leaves_a_server_only_for_a_better_one() {
-        use ServerState::{Active, Stopped};
-        let both = cluster(&[Stopped, Active]);
-        let own = tenant(&[2]);
-        for (cluster, tenant, server, leaves) in [
-            (&both, None, 1, true),
-            (&both, None, 2, false),
-            (&both, None, 3, true),
-            (&both, Some(&own), 2, false),
-            (&cluster(&[Active, Active]), Some(&own), 1, true),
-            (&cluster(&[Stopped, Stopped]), None, 1, false),
-            (&cluster(&[Active, Stopped]), Some(&own), 1, false),
-        ] {
-            let got = should_leave(cluster, tenant, at(server));
-            assert_eq!(got, leaves, "{server} of {:?}", cluster.servers);
+    fn near_servers_come_first_and_dead_ones_last() {
+        use crate::routing::{Zone, ZoneKind};
+        let mut cluster = cluster(&[
+            ServerState::Active,
+            ServerState::Active,
+            ServerState::Inactive,
+            ServerState::Active,
+        ]);
+        let zone = |name: &str, idc: &str, region: &str| Zone {
+            name: name.into(),
+            idc: idc.into(),
+            region: region.into(),
+            kind: ZoneKind::ReadWrite,
+            is_stopped: false,
+            is_merging: false,
+        };
+        cluster.zones = Arc::new([
+            zone("z1", "far", "north"),
+            zone("z2", "near", "south"),
+            zone("z4", "other", "south"),
+        ]);
+        let zones = ["z1", "z2", "z2", "z4"];
+        let placed = cluster.servers.iter().zip(zones);
+        let placed = placed.map(|(server, zone)| Server {
+            zone: zone.into(),
+            ..server.clone()
+        });
+        cluster.servers = placed.collect();
+        let mut tried = vec![];
+        while let Some(choice) = pick(&cluster, None, 7, &tried, "near") {
+            tried.push(choice.server);
         }
+        assert_eq!(tried, [2, 4, 1, 3].map(at));
     }
 }

@@ -491,7 +491,8 @@ impl Session {
         match &self.phase {
             Phase::ServerLogin(_) => self.attempt_failed(ctx, what, out),
             Phase::Syncing(_) => self.sync_failed(ctx, what, out),
-            Phase::Idle => {
+            // What waits for a location is bound to no link.
+            Phase::Idle | Phase::Locating(_) => {
                 out.count(Event::LinkLost);
                 let idle_s = ctx.now.since_us(self.idle_since) / 1_000_000;
                 let is_timeout = self

@@ -271,7 +271,7 @@ impl Session {
             return None;
         }
         let own = tenant.filter(|_| !is_everywhere);
-        self.link_to(pick(cluster, own, spread, &[])?.server)
+        self.link_to(pick(cluster, own, spread, &[], "")?.server)
     }
 
     /// The link to that server that is ready for a request.

@@ -210,6 +210,10 @@ impl Session {
         };
         let is_sys = self.name.as_deref().is_none_or(|n| &*n.tenant == SYS);
         let tenant = self.tenant(ctx);
+        if let Some(name) = self.name.as_deref() {
+            let tenant = tenant.map(|tenant| &**tenant);
+            self.wishes.refresh(ctx.settings, name, cluster, tenant);
+        }
         let Phase::ServerLogin(l) = &mut self.phase else {
             return;
         };
@@ -242,7 +246,11 @@ impl Session {
             }
         }
         let own = tenant.filter(|_| !is_everywhere).map(|t| &**t);
-        let picked = || pick(cluster, own, l.spread, &l.tried).map(|choice| choice.server);
+        let idc = &self.wishes.rules().preferences.idc;
+        let picked = || {
+            let choice = pick(cluster, own, l.spread, &l.tried, idc);
+            choice.map(|choice| choice.server)
+        };
         let Some(server) = l.wish.or_else(picked) else {
             let cluster = cluster.clone();
             return self.all_failed(ctx, &cluster, own, out);

@@ -345,4 +345,13 @@ fn settings_and_variables_choose_replicas() {
     super::until("the zones to be known", || {
         (served(&mut c) == [2].into()).then_some(())
     });
+    // New sessions begin there, too.
+    admin
+        .run("alter proxyconfig set proxy_idc_name = 'idc3'")
+        .expect("set");
+    for n in 0..6 {
+        let sql = format!("select 'near {n}'");
+        client(&place.proxy).cell(&sql).expect("a row");
+        assert_eq!(super::server_of(&place.cluster, &sql), 3);
+    }
 }
