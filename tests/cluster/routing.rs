@@ -355,3 +355,15 @@ fn settings_and_variables_choose_replicas() {
         assert_eq!(super::server_of(&place.cluster, &sql), 3);
     }
 }
+
+#[test]
+fn workloads_run_where_their_rows_are() {
+    let setup = bench_harness::checks::Setup {
+        binary: super::binary(),
+        kernel: super::kernel(),
+    };
+    for name in bench_harness::checks::workloads() {
+        let said = bench_harness::checks::placing(&setup, name, 1);
+        println!("{name}: {}", said.unwrap_or_else(|e| panic!("{name}: {e}")));
+    }
+}

@@ -7,6 +7,7 @@ pub mod judge;
 pub mod mysql_test;
 pub mod operate;
 pub mod partition;
+pub mod routing;
 pub mod session;
 
 use crate::checks::Setup;

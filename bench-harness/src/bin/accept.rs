@@ -1,13 +1,15 @@
 //! `accept SUITE`: runs every line of a suite and prints the table. scripts/accept builds
 //! what it needs and calls it.
 
-use bench_harness::accept::{Job, Table, cluster, foundation, judge, operate, partition, session};
+use bench_harness::accept::{
+    Job, Table, cluster, foundation, judge, operate, partition, routing, session,
+};
 use bench_harness::checks::Setup;
 use bench_harness::process::kernel;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "accept foundation|serving|operate|cluster-basics|partition|judge|session \
+const USAGE: &str = "accept foundation|serving|operate|cluster-basics|partition|judge|session|routing \
                      --obring PATH --root DIR [--mysql-test DIR] [--relay PATH] [--vectors DIR] \
                      [--seeds N] [--long] [--only TEXT] [--without TEXT]; \
                      OBRING_KERNEL=host:port names a running kernel";
@@ -25,6 +27,7 @@ fn job() -> Result<(Suite, Job), String> {
         Some("partition") => partition::run,
         Some("judge") => judge::run,
         Some("session") => session::run,
+        Some("routing") => routing::run,
         other => {
             let other = other.unwrap_or_default();
             return Err(format!("there is no suite {other:?}"));

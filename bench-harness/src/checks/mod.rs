@@ -6,6 +6,7 @@ mod engine;
 mod life;
 mod load;
 mod memory;
+mod placing;
 mod slow;
 mod stages;
 mod start;
@@ -17,6 +18,7 @@ pub use engine::engine_cost;
 pub use life::{drain_idle, drain_running, second_term, serving_cores};
 pub use load::{failing_prepares, idle_timeout_of_the_server, short_connections, split_executes};
 pub use memory::{idle_sessions, login_cycles};
+pub use placing::{placing, workloads};
 pub use slow::{SlowReaders, slow_readers, small_reader};
 pub use stages::stages;
 pub use start::{

@@ -1,0 +1,102 @@
+//! The lines of `accept routing`: "It must show" of issue B2. Every statement goes to the right
+//! server first time, and can say why.
+
+use super::command::cargo_test;
+use super::{Job, Table};
+use crate::checks::{placing, workloads};
+
+/// A test: name, bound, target, part of their names.
+type Tests = (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+);
+
+const CLUSTER: &[&str] = &["--features", "e2e", "--test", "cluster"];
+const MACHINE: &[&str] = &["--test", "metadata"];
+const LIVE: &[&str] = &["--features", "e2e", "--test", "locations_live"];
+const UNIT: &[&str] = &["--lib"];
+const ALLOCATIONS: &[&str] = &["--test", "route_allocations"];
+
+const TESTS: &[Tests] = &[
+    (
+        "tables of every kind",
+        "all judged statements right first time",
+        CLUSTER,
+        "routing::statements_go_to_the_leader",
+    ),
+    (
+        "prepared statements",
+        "by the parameters of each execute",
+        CLUSTER,
+        "routing::prepared_statements",
+    ),
+    (
+        "a leader moves",
+        "followed <= 50 ms after the look-up",
+        CLUSTER,
+        "routing::a_leader_that_moves",
+    ),
+    (
+        "weak reads",
+        "spread over all replicas",
+        CLUSTER,
+        "routing::weak_reads",
+    ),
+    (
+        "policies, LDC",
+        "only the replicas that are allowed, live",
+        CLUSTER,
+        "routing::settings_and_variables",
+    ),
+    (
+        "EXPLAIN ROUTE",
+        "server and reason, text and JSON",
+        CLUSTER,
+        "routing::a_route_is_explained",
+    ),
+    (
+        "look-ups",
+        "single flight, bounded, never older over newer",
+        MACHINE,
+        "locations::",
+    ),
+    (
+        "locations of the kernel's tables",
+        "every kind described and located",
+        LIVE,
+        "",
+    ),
+    (
+        "orders and policies",
+        "each row of the tables",
+        UNIT,
+        "routing::",
+    ),
+    ("a decision", "0 allocations", ALLOCATIONS, ""),
+];
+
+/// Runs all lines.
+pub fn run(job: &Job, table: &mut Table) {
+    let size = if job.is_long { 100 } else { 8 };
+    for name in workloads().filter(|name| job.wants(name)) {
+        let saw = placing(&job.setup, name, size);
+        table.judge(name, ">= 99.9 % on the server that leads most", saw);
+    }
+    for (name, bound, target, filter) in TESTS {
+        if job.wants(name) {
+            table.judge(name, bound, cargo_test(job, target, filter));
+        }
+    }
+    for (name, bound) in [
+        ("leaders move for 5 minutes", "0 errors, bounded misses"),
+        ("all cores agree", "<= 5 ms in the median"),
+        ("CPU of routing over builtin", "<= 1.0 x HAProxy"),
+        ("instructions of a decision", "<= 400"),
+    ] {
+        if job.wants(name) {
+            table.not_run(name, bound, "no check is written yet");
+        }
+    }
+}
