@@ -150,6 +150,7 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) {
         self.drop_others(id, out);
+        self.has_shown_rows(id);
         self.binding.pins = Pins::NONE;
         self.binding.names.clear();
         self.binding.variables = None;

@@ -8,7 +8,7 @@ use crate::base::{Cursor, LinkId};
 use crate::protocol::mysql::{Command, OkPacket, TRACK_VARIABLES, client, status};
 use crate::protocol::ob20::{ExtraError, feedback};
 use crate::routing::Reason;
-use crate::sql::{Expr, Scan, Scope, Syntax, Verb, bare_name};
+use crate::sql::{Explain, Expr, Scan, Scope, Syntax, Verb, bare_name};
 use serde::{Deserialize, Serialize};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -145,6 +145,13 @@ impl Pins {
 pub(super) struct Outline {
     /// It asks for what the statement before has left: warnings, counts of rows, a trace.
     pub(super) looks_back: bool,
+    /// It asks for `found_rows()` and for nothing else of that kind: this is about the last
+    /// statement with a result set, whatever ran since. Observed on seekdb 1.3.0.post5.
+    pub(super) asks_found_rows: bool,
+    /// It may have a result set.
+    pub(super) has_rows: bool,
+    /// It may be several statements: an error of one says nothing about the others.
+    pub(super) is_several: bool,
     /// It may read or set user variables.
     pub(super) has_user_variables: bool,
     /// It may bind the session to its link.
@@ -178,9 +185,10 @@ const BINDING: &[&[u8]] = &[
     b"handler",
     b"temporary",
 ];
+const FOUND_ROWS: &[u8] = b"found_rows";
 /// Words that ask for something of the statement before.
 const LOOKING_BACK: &[&[u8]] = &[
-    b"found_rows",
+    FOUND_ROWS,
     b"row_count",
     b"warnings",
     b"warning_count",
@@ -219,6 +227,28 @@ fn sets_literals(scan: &Scan, text: &[u8]) -> bool {
     })
 }
 
+/// True for verbs that never have a result set.
+const fn is_silent(verb: Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Insert
+            | Verb::Replace
+            | Verb::Update
+            | Verb::Delete
+            | Verb::Merge
+            | Verb::LoadData
+            | Verb::Begin
+            | Verb::Commit
+            | Verb::Rollback
+            | Verb::Savepoint
+            | Verb::Set
+            | Verb::Use
+            | Verb::Ddl
+            | Verb::Do
+            | Verb::Empty
+    )
+}
+
 /// A name of a prepared statement, as a number. Letters count as they are written: should they mean
 /// the same to a server, a session stays bound for longer than it must.
 fn name_of(name: &[u8]) -> Option<u64> {
@@ -247,6 +277,12 @@ impl Outline {
             Verb::Select | Verb::Set if !facts.has_system_variables => false,
             _ => has_word(text, LOOKING_BACK),
         };
+        if outline.looks_back && has_word(text, &[FOUND_ROWS]) {
+            let is_other = |word: &&&[u8]| **word != FOUND_ROWS && has_word(text, &[**word]);
+            outline.asks_found_rows = !LOOKING_BACK.iter().any(|word| is_other(&word));
+        }
+        outline.is_several = !is_simple;
+        outline.has_rows = !is_simple || !is_silent(scan.verb) || scan.explain != Explain::No;
         outline.begins = scan.verb == Verb::Begin && is_simple && !has_word(text, &[b"snapshot"]);
         let leaves = match scan.verb {
             Verb::LockTables => Pins::of(Pin::TableLocks),
@@ -293,6 +329,9 @@ impl Outline {
         };
         Self {
             looks_back: false,
+            asks_found_rows: false,
+            has_rows: false,
+            is_several: false,
             has_user_variables: false,
             may_bind: !leaves.is_empty() || is_ahead,
             sets_vaguely: false,
@@ -323,6 +362,9 @@ impl Session {
         self.binding.pins = pins;
         if is_failed || outline.prepares.or(outline.deallocates).is_none() {
             return;
+        }
+        if outline.prepares.is_some() {
+            self.statements.skip_id();
         }
         let names = &mut self.binding.names;
         if let Some(name) = outline.prepares

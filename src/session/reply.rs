@@ -366,6 +366,9 @@ impl Session {
         let named = std::mem::take(&mut running.statement);
         let new_user = running.new_user.take();
         let option = running.option.filter(|_| !is_failed);
+        if outline.has_rows && (outline.is_several || !is_failed) {
+            self.has_shown_rows(id);
+        }
         self.bind(&outline, is_failed);
         if !is_failed && matches!(command, Command::CHANGE_USER | Command::RESET_CONNECTION) {
             self.began_anew(id, new_user, out);

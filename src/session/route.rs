@@ -68,6 +68,9 @@ pub(super) struct Binding {
     pub(super) chosen_by: u64,
     /// The waiting request goes to this link, which is ready.
     pub(super) ready: Option<LinkId>,
+    /// Where the last statement with a result set ran, and whether that link is lost.
+    rows: Option<LinkId>,
+    rows_are_lost: bool,
     /// What the statement before has left is lost with its link.
     pub(super) past_is_lost: bool,
     /// The running request was sent so often.
@@ -94,6 +97,8 @@ impl Binding {
             pins: Pins::NONE,
             names: Vec::new(),
             variables: None,
+            rows: None,
+            rows_are_lost: false,
             is_routed: false,
             chosen_by: 0,
             ready: None,
@@ -230,6 +235,9 @@ impl Session {
         let is_there = self.slot(current).is_some();
         if let Some(pin) = self.pin(outline) {
             self.aim.bound(pin);
+            if let Some(id) = self.link_of_rows(pin, outline) {
+                return Place::Link(id);
+            }
             return match is_there {
                 true => Place::Link(current),
                 false => Place::NewLink(self.id),
@@ -386,6 +394,10 @@ impl Session {
             self.binding.variables = None;
         }
         self.binding.past_is_lost |= id == self.binding.current;
+        if self.binding.rows == Some(id) {
+            self.binding.rows = None;
+            self.binding.rows_are_lost = true;
+        }
     }
 
     /// Closes every link but one.
@@ -410,11 +422,29 @@ impl Session {
         })
     }
 
+    /// The link that knows what `found_rows()` is, for a request that asks for nothing else.
+    fn link_of_rows(&self, pin: Pin, outline: &Outline) -> Option<LinkId> {
+        let id = self.binding.rows?;
+        let is_wanted = pin == Pin::LooksBack && outline.asks_found_rows;
+        let is_idle = |slot: &Slot| slot.link.is_idle();
+        (is_wanted && self.slot(id).is_some_and(is_idle)).then_some(id)
+    }
+
+    /// A request that may have a result set has run on this link.
+    pub(super) const fn has_shown_rows(&mut self, id: LinkId) {
+        self.binding.rows = Some(id);
+        self.binding.rows_are_lost = false;
+    }
+
     /// Why the running request cannot run on a connection that is new: it asks for what another
     /// connection had.
     pub(super) fn misses_the_past(&mut self, outline: &Outline) -> Option<String> {
-        let is_lost = std::mem::take(&mut self.binding.past_is_lost);
-        (is_lost && outline.looks_back).then(|| {
+        let is_past_lost = std::mem::take(&mut self.binding.past_is_lost);
+        let is_lost = match outline.asks_found_rows {
+            true => self.binding.rows_are_lost,
+            false => is_past_lost && outline.looks_back,
+        };
+        is_lost.then(|| {
             "the server connection of the statement before is lost, and what this statement asks \
              for with it [not run]"
                 .into()

@@ -128,10 +128,7 @@ impl Statements {
     /// Takes a statement that was prepared; its id. False: its text could not be kept.
     pub(super) fn add(&mut self, text: Box<[u8]>, outline: Outline, params: u16) -> (u32, bool) {
         self.is_used = true;
-        self.last_id = match self.last_id + 1 {
-            NO_STATEMENT.. => 1,
-            next => next,
-        };
+        self.skip_id();
         while self.position(self.last_id).is_some() {
             self.last_id += 1;
         }
@@ -154,6 +151,15 @@ impl Statements {
         let at = self.list.partition_point(|s| s.id < id);
         self.list.insert(at, statement);
         (id, is_kept)
+    }
+
+    /// A statement was prepared by its name: a server counts it, too. Observed on seekdb
+    /// 1.3.0.post5.
+    pub(super) fn skip_id(&mut self) {
+        self.last_id = match self.last_id + 1 {
+            NO_STATEMENT.. => 1,
+            next => next,
+        };
     }
 
     /// The client has closed a statement.

@@ -177,7 +177,7 @@ pub(super) const BACK: &[&str] = &[
     "select @@error_count as e",
     "select row_count() as n",
     "select found_rows() as n",
-    "select found_rows() as f, row_count() as r",
+    "select row_count() as r",
 ];
 
 /// What leaves something to ask about.
