@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "accept foundation|serving|operate|cluster-basics|partition|judge|session|\
-                     routing --obring PATH --root DIR [--mysql-test DIR] [--relay PATH] [--vectors DIR] \
-                     [--seeds N] [--long] [--only TEXT] [--without TEXT]; \
+                     routing --obring PATH --root DIR [--mysql-test DIR] [--relay PATH] \
+                     [--vectors DIR] [--seeds N] [--long] [--only TEXT] [--without TEXT]; \
                      OBRING_KERNEL=host:port names a running kernel";
 
 /// A suite: judges its lines.
