@@ -339,15 +339,19 @@ impl Session {
 
     /// The last byte of a reply was read.
     pub(super) fn reply_over(&mut self, ctx: &Ctx<'_>, id: LinkId, out: &mut Out<'_, Mail>) {
+        let error = match &self.phase {
+            Phase::Running(running) => running.error,
+            _ => None,
+        };
         if let Some(slot) = self.slot_mut(id) {
             slot.link.finish();
-            slot.is_fresh = false;
+            // A server that answers with an error may report what is so from the start later.
+            slot.is_fresh &= error.is_some();
         }
         let Phase::Running(running) = &mut self.phase else {
             return;
         };
-        self.facts.has_replied = true;
-        let error = running.error;
+        self.facts.has_replied |= error.is_none();
         let is_refused = running.is_refused();
         if let Some(server) = self.slot(id).map(|slot| slot.link.server) {
             self.judge_place(ctx, server, error, out);
