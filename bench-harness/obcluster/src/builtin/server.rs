@@ -339,10 +339,7 @@ impl Server {
             let Some(Some(link)) = self.links.get_mut(at) else {
                 return;
             };
-            let is_empty = match link.write(&self.counts) {
-                Ok(is_empty) => is_empty,
-                Err(_) => return self.end(at),
-            };
+            // Before the answer goes out: who has it finds the login counted.
             if !link.is_counted
                 && let Some(user) = link.session.user()
             {
@@ -352,6 +349,10 @@ impl Server {
                     .logins
                     .fetch_add(u64::from(is_client), Ordering::Relaxed);
             }
+            let is_empty = match link.write(&self.counts) {
+                Ok(is_empty) => is_empty,
+                Err(_) => return self.end(at),
+            };
             // Requests wait while their client does not take what it has.
             let watched = match (is_empty, link.flow) {
                 (false, _) => EventFlags::OUT,
