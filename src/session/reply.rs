@@ -11,7 +11,7 @@ use super::route::{Kept, RESET};
 use super::slot::Slot;
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
 use super::statements::{HeldStatements, Statements};
-use super::track::{Occasion, Untold, put_ok};
+use super::track::{Occasion, Untold, put_ok, reports_first};
 use super::wishes::Wishes;
 use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Side, Stage, Tick};
 use crate::protocol::error::Fault;
@@ -41,8 +41,8 @@ pub(super) struct Facts {
     pub(super) net_write_timeout_s: Option<u32>,
     /// The server that was used last.
     pub(super) server: Option<SocketAddr>,
-    /// A reply is over.
-    pub(super) has_replied: bool,
+    /// The client was told what every server session reports at first.
+    pub(super) is_told_first: bool,
     /// Transactions so far; a statement outside one counts as one.
     pub(super) transactions: u64,
 }
@@ -114,6 +114,8 @@ struct Relay<'r, 'o, 'b> {
     is_malformed: bool,
     /// See [`put_ok`].
     is_fresh: bool,
+    /// The server has reported, now or before, what every server session reports at first.
+    has_reported: bool,
     /// The client got something.
     has_passed: bool,
     /// The request, if it may be sent again elsewhere.
@@ -133,6 +135,7 @@ impl Relay<'_, '_, '_> {
     fn learn(&mut self, ok: &OkPacket<'_>) {
         self.facts.learn(ok);
         if !ok.state.is_empty() {
+            self.has_reported = self.has_reported || reports_first(ok);
             self.known.learn(ok);
             learn_pins(self.pins, ok);
             self.aim.learn(ok);
@@ -270,7 +273,8 @@ impl Session {
         }
         let mut relay = Relay {
             out,
-            is_fresh: *is_fresh && facts.has_replied,
+            is_fresh: *is_fresh && facts.is_told_first,
+            has_reported: !*is_fresh,
             facts,
             occasion: match running.command {
                 Command::CHANGE_USER => Occasion::Login,
@@ -298,9 +302,14 @@ impl Session {
             error,
             turn,
             is_malformed,
+            has_reported,
             has_passed,
             ..
         } = relay;
+        if *is_fresh && has_reported {
+            *is_fresh = false;
+            facts.is_told_first = true;
+        }
         let done = reply.is_done();
         if has_passed {
             running.next_seq = reply.next_seq();
@@ -345,13 +354,10 @@ impl Session {
         };
         if let Some(slot) = self.slot_mut(id) {
             slot.link.finish();
-            // A server that answers with an error may report what is so from the start later.
-            slot.is_fresh &= error.is_some();
         }
         let Phase::Running(running) = &mut self.phase else {
             return;
         };
-        self.facts.has_replied |= error.is_none();
         let is_refused = running.is_refused();
         if let Some(server) = self.slot(id).map(|slot| slot.link.server) {
             self.judge_place(ctx, server, error, out);

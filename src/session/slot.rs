@@ -25,7 +25,8 @@ pub(super) struct Slot {
     pub(super) statements: HeldStatements,
     /// It is in a database.
     pub(super) has_database: bool,
-    /// Nothing was answered since its login, or since the session began anew.
+    /// What every server session reports at first was not reported since its login, or since the
+    /// session began anew.
     pub(super) is_fresh: bool,
     /// When it was used last.
     pub(super) used: Tick,

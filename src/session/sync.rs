@@ -6,11 +6,13 @@
 //! an error or not, it never runs in a state that the client does not know.
 
 use super::known::{Has, Missing};
+use super::slot::Slot;
 use super::state::{Bytes, Ctx, Phase, Session};
 use super::statements::{NO_STATEMENT, Needs, Wanted};
+use super::track::reports_first;
 use crate::base::{CloseReason, Event, Linger, LinkId, Out, Tick};
 use crate::protocol::error::Fault;
-use crate::protocol::mysql::{ClientTurn, Command, ReplySink, put_packet, status};
+use crate::protocol::mysql::{ClientTurn, Command, OkPacket, ReplySink, put_packet, status};
 use crate::routing::Mail;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +72,7 @@ struct Swallow<'a> {
     packet: &'a mut Vec<u8>,
     is_in_error: bool,
     prepared: Option<u32>,
+    has_reported: bool,
     is_bad: bool,
 }
 
@@ -85,8 +88,12 @@ impl ReplySink for Swallow<'_> {
             self.packet.extend_from_slice(bytes);
         }
     }
-    fn ok(&mut self, _: u8, _: &[u8]) {}
-    fn terminal_ok(&mut self, _: &[u8]) {}
+    fn ok(&mut self, _: u8, payload: &[u8]) {
+        self.terminal_ok(payload);
+    }
+    fn terminal_ok(&mut self, payload: &[u8]) {
+        self.has_reported |= OkPacket::parse(payload).is_ok_and(|ok| reports_first(&ok));
+    }
     fn error(&mut self, code: u16) {
         self.error = Some(code);
         self.is_in_error = true;
@@ -207,9 +214,12 @@ impl Session {
     ) -> usize {
         let rest = bytes.data.get(at..).unwrap_or_default();
         let Self { links, phase, .. } = self;
-        let slot = links.get_mut(usize::from(id.0)).and_then(Option::as_mut);
-        let reply = slot.and_then(|slot| slot.link.reply());
-        let (Some(reply), Phase::Syncing(syncing)) = (reply, phase) else {
+        let (Some(Some(Slot { link, is_fresh, .. })), Phase::Syncing(syncing)) =
+            (links.get_mut(usize::from(id.0)), phase)
+        else {
+            return bytes.data.len();
+        };
+        let Some(reply) = link.reply() else {
             return bytes.data.len();
         };
         let mut swallow = Swallow {
@@ -218,11 +228,13 @@ impl Session {
             packet: &mut syncing.packet,
             is_in_error: syncing.error.is_some(),
             prepared: syncing.prepared,
+            has_reported: false,
             is_bad: false,
         };
         let fed = reply.feed(rest, &mut swallow);
         let is_done = reply.is_done();
         let is_bad = swallow.is_bad;
+        *is_fresh &= !swallow.has_reported;
         (syncing.error, syncing.prepared) = (swallow.error, swallow.prepared);
         match fed {
             Ok(used) if !is_bad => {
@@ -260,7 +272,6 @@ impl Session {
         let Some(slot) = self.slot_mut(id) else {
             return;
         };
-        slot.is_fresh = false;
         if std::mem::take(&mut slot.was_told) && error.is_none() {
             slot.has.info = target.info;
         }

@@ -111,6 +111,14 @@ pub(super) enum Occasion {
     Login,
 }
 
+/// True if it reports a variable of [`ON_AT_FIRST`]: a server session does so once unasked, with an
+/// early reply, though not always with its very first one.
+pub(super) fn reports_first(ok: &OkPacket<'_>) -> bool {
+    let blocks = ok.blocks().filter(|block| block.kind == TRACK_VARIABLES);
+    let mut variables = blocks.flat_map(|block| block.variables());
+    variables.any(|(name, _, _)| ON_AT_FIRST.contains(&name))
+}
+
 /// True if it reports a variable of [`ON_AT_FIRST`] that is not on.
 fn turns_off(ok: &OkPacket<'_>) -> bool {
     let blocks = ok.blocks().filter(|block| block.kind == TRACK_VARIABLES);
@@ -119,8 +127,8 @@ fn turns_off(ok: &OkPacket<'_>) -> bool {
 }
 
 /// Appends a real OK as the client gets it. `untold`: `None` for a client that does not track.
-/// `is_fresh`: it is of the first reply of a server session which is not the client's first: what
-/// every first reply reports was told before.
+/// `is_fresh`: the server session has not reported [`ON_AT_FIRST`] yet, and the client was told by
+/// another one.
 pub(super) fn put_ok(
     out: &mut Vec<u8>,
     seq: u8,
