@@ -4,7 +4,7 @@
 //! such runs.
 #![allow(missing_docs, reason = "a benchmark")]
 
-use obring::partition::{Context, KeyRow, Layout, PartRow, Product, Request, Table, leaves};
+use obring::partition::{Context, Request, Table, leaves};
 use obring::sql::{Scan, Syntax};
 use std::hint::black_box;
 use std::time::Instant;
@@ -16,32 +16,7 @@ type Case = (&'static str, fn(u64));
 
 /// `PARTITION BY HASH(id) PARTITIONS 16` over a bigint.
 fn table() -> Table {
-    let layout = Layout {
-        part_type: 0,
-        part_expr: b"`id`",
-        sub: None,
-    };
-    let key = KeyRow {
-        level: 1,
-        name: b"id",
-        type_number: 5,
-        index: 0,
-        rowkey_index: 0,
-        collation: 63,
-        extra: b"",
-        length: -1,
-        precision: 20,
-        scale: 0,
-        default: None,
-    };
-    let part = |n: u64| PartRow {
-        part_id: n,
-        name: b"p",
-        tablet: n,
-        bound: b"",
-    };
-    let parts: Vec<_> = (0..16).map(part).collect();
-    Table::new(&layout, &[key], &parts, &[], Product::OceanBase).expect("a table")
+    Table::by_hash(b"id", (0..16).map(|n| (&b"p"[..], n)))
 }
 
 fn scan(count: u64) {

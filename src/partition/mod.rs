@@ -29,6 +29,7 @@ mod murmur;
 mod note;
 mod object;
 mod quick;
+mod sample;
 mod session;
 mod solve;
 mod table;

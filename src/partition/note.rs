@@ -72,38 +72,11 @@ fn key(
 
 #[cfg(test)]
 mod tests {
-    use super::super::column::Product;
-    use super::super::table::{KeyRow, Layout, PartRow};
     use super::*;
 
     #[test]
     fn conditions_of_a_comment_choose_leaves() {
-        let layout = Layout {
-            part_type: 0,
-            part_expr: b"k",
-            sub: None,
-        };
-        let key = KeyRow {
-            level: 1,
-            name: b"k",
-            type_number: 5,
-            index: 0,
-            rowkey_index: 0,
-            collation: 63,
-            extra: b"",
-            length: -1,
-            precision: 20,
-            scale: 0,
-            default: None,
-        };
-        let part = |n: u64| PartRow {
-            part_id: n,
-            name: b"p",
-            tablet: n,
-            bound: b"",
-        };
-        let parts: Vec<_> = (0..8).map(part).collect();
-        let table = Table::new(&layout, &[key], &parts, &[], Product::OceanBase).unwrap();
+        let table = Table::by_hash(b"k", (0..8).map(|n| (&b"p"[..], n)));
         let context = Context::default();
         for (text, leaves, certainty) in [
             ("k = 5", vec![5], Certainty::Exact),

@@ -1,6 +1,6 @@
 use super::super::fixture::{self, at, row, table};
 use super::*;
-use crate::partition::{Context, KeyRow, Layout, PartRow, Product};
+use crate::partition::Context;
 use crate::routing::{Blocks, Cluster, Loads, Preferences, route};
 use crate::sql::{Scan, Syntax};
 use std::sync::Arc;
@@ -10,32 +10,8 @@ const NOW: Tick = Tick(1_000_000);
 /// `PARTITION BY HASH(id) PARTITIONS 3` over a bigint; leaf n has tablet 70 + n and is led by
 /// server n + 1, with a follower on the next one.
 fn hashed() -> Arc<TableEntry> {
-    let layout = Layout {
-        part_type: 0,
-        part_expr: b"id",
-        sub: None,
-    };
-    let key = KeyRow {
-        level: 1,
-        name: b"id",
-        type_number: 5,
-        index: 0,
-        rowkey_index: 0,
-        collation: 63,
-        extra: b"",
-        length: -1,
-        precision: 20,
-        scale: 0,
-        default: None,
-    };
-    let part = |(n, name): (u64, &'static [u8])| PartRow {
-        part_id: n,
-        name,
-        tablet: 70 + n,
-        bound: b"",
-    };
-    let parts = [(0, &b"first"[..]), (1, b"second"), (2, b"third")].map(part);
-    let described = partition::Table::new(&layout, &[key], &parts, &[], Product::OceanBase);
+    let names = [&b"first"[..], b"second", b"third"];
+    let described = partition::Table::by_hash(b"id", names.into_iter().zip(70..));
     let rows: Vec<_> = (0..3_u8)
         .flat_map(|n| {
             let leaf = u32::from(n);
@@ -43,7 +19,7 @@ fn hashed() -> Arc<TableEntry> {
         })
         .collect();
     let mut entry = TableEntry::clone(&table("h", 7, 3, &rows));
-    entry.partitions = Some(Arc::new(described.expect("a description")));
+    entry.partitions = Some(Arc::new(described));
     Arc::new(entry)
 }
 

@@ -1,7 +1,6 @@
 use super::super::fixture::{self, at, key, row, table};
 use super::*;
 use crate::base::CoreId;
-use crate::partition::{KeyRow, Layout, PartRow, Product};
 use crate::routing::{Blocks, Cluster, Loads, Preferences, StrongBy, TableEntry, WeakBy};
 use crate::sql::Syntax;
 use std::sync::Arc;
@@ -10,32 +9,7 @@ const NOW: Tick = Tick(1_000_000);
 
 /// `PARTITION BY HASH(id) PARTITIONS 4` over a bigint.
 fn by_hash() -> partition::Table {
-    let layout = Layout {
-        part_type: 0,
-        part_expr: b"id",
-        sub: None,
-    };
-    let key = KeyRow {
-        level: 1,
-        name: b"id",
-        type_number: 5,
-        index: 0,
-        rowkey_index: 0,
-        collation: 63,
-        extra: b"",
-        length: -1,
-        precision: 20,
-        scale: 0,
-        default: None,
-    };
-    let part = |n: u64| PartRow {
-        part_id: n,
-        name: b"p",
-        tablet: n,
-        bound: b"",
-    };
-    let parts: Vec<_> = (0..4).map(part).collect();
-    partition::Table::new(&layout, &[key], &parts, &[], Product::OceanBase).unwrap()
+    partition::Table::by_hash(b"id", (0..4).map(|n| (&b"p"[..], n)))
 }
 
 /// Three servers; table `h` has leaf n led by server n + 1 (leaf 3 by 1), table `p` one leaf led by

@@ -151,6 +151,7 @@ impl Session {
     ) {
         self.drop_others(id, out);
         self.has_shown_rows(id);
+        self.has_counted(id);
         self.binding.pins = Pins::NONE;
         self.binding.names.clear();
         self.binding.variables = None;

@@ -140,14 +140,28 @@ impl Pins {
     }
 }
 
+/// What a request asks for of earlier statements. Observed on seekdb 1.3.0.post5.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Past {
+    /// Anything else, or more than one thing.
+    #[default]
+    Any,
+    /// `found_rows()` only: about the last statement with a result set, whatever ran since.
+    FoundRows,
+    /// `row_count()` only: about the last statement that did not fail and is no BEGIN, COMMIT or
+    /// ROLLBACK; a PREPARE, a PING and a change of database by a command leave it alone.
+    RowCount,
+}
+
 /// What a request says of itself.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Outline {
     /// It asks for what the statement before has left: warnings, counts of rows, a trace.
     pub(super) looks_back: bool,
-    /// It asks for `found_rows()` and for nothing else of that kind: this is about the last
-    /// statement with a result set, whatever ran since. Observed on seekdb 1.3.0.post5.
-    pub(super) asks_found_rows: bool,
+    /// What of it.
+    pub(super) past: Past,
+    /// It changes `row_count()` unless it fails.
+    pub(super) counts_rows: bool,
     /// It may have a result set.
     pub(super) has_rows: bool,
     /// It may be several statements: an error of one says nothing about the others.
@@ -186,10 +200,11 @@ const BINDING: &[&[u8]] = &[
     b"temporary",
 ];
 const FOUND_ROWS: &[u8] = b"found_rows";
+const ROW_COUNT: &[u8] = b"row_count";
 /// Words that ask for something of the statement before.
 const LOOKING_BACK: &[&[u8]] = &[
     FOUND_ROWS,
-    b"row_count",
+    ROW_COUNT,
     b"warnings",
     b"warning_count",
     b"errors",
@@ -197,6 +212,16 @@ const LOOKING_BACK: &[&[u8]] = &[
     b"diagnostics",
     b"trace",
 ];
+
+/// What a text that looks back asks for.
+fn past(text: &[u8]) -> Past {
+    let mut words = LOOKING_BACK.iter().filter(|word| has_word(text, &[**word]));
+    match (words.next(), words.next()) {
+        (Some(&FOUND_ROWS), None) => Past::FoundRows,
+        (Some(&ROW_COUNT), None) => Past::RowCount,
+        _ => Past::Any,
+    }
+}
 
 /// Finds one of `words` in any case, with nothing of a name around it.
 fn has_word(text: &[u8], words: &[&[u8]]) -> bool {
@@ -277,10 +302,11 @@ impl Outline {
             Verb::Select | Verb::Set if !facts.has_system_variables => false,
             _ => has_word(text, LOOKING_BACK),
         };
-        if outline.looks_back && has_word(text, &[FOUND_ROWS]) {
-            let is_other = |word: &&&[u8]| **word != FOUND_ROWS && has_word(text, &[**word]);
-            outline.asks_found_rows = !LOOKING_BACK.iter().any(|word| is_other(&word));
+        if outline.looks_back {
+            outline.past = past(text);
         }
+        let is_bracket = matches!(scan.verb, Verb::Begin | Verb::Commit | Verb::Rollback);
+        outline.counts_rows = !(is_simple && is_bracket);
         outline.is_several = !is_simple;
         outline.has_rows = !is_simple || !is_silent(scan.verb) || scan.explain != Explain::No;
         outline.begins = scan.verb == Verb::Begin && is_simple && !has_word(text, &[b"snapshot"]);
@@ -329,7 +355,8 @@ impl Outline {
         };
         Self {
             looks_back: false,
-            asks_found_rows: false,
+            past: Past::Any,
+            counts_rows: false,
             has_rows: false,
             is_several: false,
             has_user_variables: false,

@@ -379,6 +379,9 @@ impl Session {
         if outline.has_rows && (outline.is_several || !is_failed) {
             self.has_shown_rows(id);
         }
+        if outline.counts_rows && (outline.is_several || !is_failed) {
+            self.has_counted(id);
+        }
         self.bind(&outline, is_failed);
         if !is_failed && matches!(command, Command::CHANGE_USER | Command::RESET_CONNECTION) {
             self.began_anew(id, new_user, out);

@@ -6,7 +6,7 @@
 //! bytes that were not read yet, and is read again when the link stands. What the link lacks of the
 //! session's state is brought there in front of the request (`sync.rs`).
 
-use super::pin::{Outline, Pin, Pins};
+use super::pin::{Outline, Past, Pin, Pins};
 use super::request::{Broken, Head, Running};
 use super::server_login::{Purpose, ServerLogin};
 use super::slot::Slot;
@@ -71,6 +71,9 @@ pub(super) struct Binding {
     /// Where the last statement with a result set ran, and whether that link is lost.
     rows: Option<LinkId>,
     rows_are_lost: bool,
+    /// Where the last statement ran that changed `row_count()`, and whether that link is lost.
+    counted: Option<LinkId>,
+    count_is_lost: bool,
     /// What the statement before has left is lost with its link.
     pub(super) past_is_lost: bool,
     /// The running request was sent so often.
@@ -99,6 +102,8 @@ impl Binding {
             variables: None,
             rows: None,
             rows_are_lost: false,
+            counted: None,
+            count_is_lost: false,
             is_routed: false,
             chosen_by: 0,
             ready: None,
@@ -235,7 +240,7 @@ impl Session {
         let is_there = self.slot(current).is_some();
         if let Some(pin) = self.pin(outline) {
             self.aim.bound(pin);
-            if let Some(id) = self.link_of_rows(pin, outline) {
+            if let Some(id) = self.link_of_past(pin, outline) {
                 return Place::Link(id);
             }
             return match is_there {
@@ -398,6 +403,10 @@ impl Session {
             self.binding.rows = None;
             self.binding.rows_are_lost = true;
         }
+        if self.binding.counted == Some(id) {
+            self.binding.counted = None;
+            self.binding.count_is_lost = true;
+        }
     }
 
     /// Closes every link but one.
@@ -422,12 +431,22 @@ impl Session {
         })
     }
 
-    /// The link that knows what `found_rows()` is, for a request that asks for nothing else.
-    fn link_of_rows(&self, pin: Pin, outline: &Outline) -> Option<LinkId> {
-        let id = self.binding.rows?;
-        let is_wanted = pin == Pin::LooksBack && outline.asks_found_rows;
+    /// The link that knows what `found_rows()` or `row_count()` is, for a request that asks for
+    /// nothing else.
+    fn link_of_past(&self, pin: Pin, outline: &Outline) -> Option<LinkId> {
+        let id = match outline.past {
+            Past::Any => None,
+            Past::FoundRows => self.binding.rows,
+            Past::RowCount => self.binding.counted,
+        }?;
         let is_idle = |slot: &Slot| slot.link.is_idle();
-        (is_wanted && self.slot(id).is_some_and(is_idle)).then_some(id)
+        (pin == Pin::LooksBack && self.slot(id).is_some_and(is_idle)).then_some(id)
+    }
+
+    /// A request that may have changed `row_count()` has run on this link.
+    pub(super) const fn has_counted(&mut self, id: LinkId) {
+        self.binding.counted = Some(id);
+        self.binding.count_is_lost = false;
     }
 
     /// A request that may have a result set has run on this link.
@@ -440,9 +459,10 @@ impl Session {
     /// connection had.
     pub(super) fn misses_the_past(&mut self, outline: &Outline) -> Option<String> {
         let is_past_lost = std::mem::take(&mut self.binding.past_is_lost);
-        let is_lost = match outline.asks_found_rows {
-            true => self.binding.rows_are_lost,
-            false => is_past_lost && outline.looks_back,
+        let is_lost = match outline.past {
+            Past::FoundRows => self.binding.rows_are_lost,
+            Past::RowCount => self.binding.count_is_lost,
+            Past::Any => is_past_lost && outline.looks_back,
         };
         is_lost.then(|| {
             "the server connection of the statement before is lost, and what this statement asks \

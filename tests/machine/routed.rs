@@ -1,7 +1,7 @@
 //! A core that knows one table, and statements on their way through it.
 
 use obring::base::Tick;
-use obring::partition::{self, Context, KeyRow, Layout, PartRow, Product};
+use obring::partition::{self, Context};
 use obring::routing::{
     Blocks, Cluster, Consistency, Health, Loads, Locations, Preferences, ReplicaKind, Routed, Row,
     Server, ServerState, Standing, Statement, StrongBy, TableEntry, TableKey, TableKind, Tables,
@@ -21,32 +21,7 @@ fn at(n: u8) -> SocketAddr {
 
 /// A table by HASH of a bigint over 16 partitions; each has a replica on every server.
 fn entry() -> TableEntry {
-    let layout = Layout {
-        part_type: 0,
-        part_expr: b"`id`",
-        sub: None,
-    };
-    let key = KeyRow {
-        level: 1,
-        name: b"id",
-        type_number: 5,
-        index: 0,
-        rowkey_index: 0,
-        collation: 63,
-        extra: b"",
-        length: -1,
-        precision: 20,
-        scale: 0,
-        default: None,
-    };
-    let part = |n: u64| PartRow {
-        part_id: n,
-        name: b"p",
-        tablet: n,
-        bound: b"",
-    };
-    let parts: Vec<_> = (0..16).map(part).collect();
-    let table = partition::Table::new(&layout, &[key], &parts, &[], Product::OceanBase);
+    let table = partition::Table::by_hash(b"id", (0..16).map(|n| (&b"p"[..], n)));
     let rows = (0..16).flat_map(|leaf| {
         (0..SERVERS).map(move |server| Row {
             leaf,
@@ -69,7 +44,7 @@ fn entry() -> TableEntry {
         id: 1,
         schema_version: 1,
         kind: TableKind::Stored,
-        partitions: Some(Arc::new(table.expect("a table"))),
+        partitions: Some(Arc::new(table)),
         locations: Arc::new(Locations::new(16, &rows.collect::<Vec<_>>())),
         is_dup: false,
     }
