@@ -541,3 +541,37 @@ pub(super) fn learn_pins(pins: &mut Pins, ok: &OkPacket<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_statement_asks_of_the_past_and_leaves_to_it() {
+        let mut scan = Scan::default();
+        for (text, past, counts_rows) in [
+            ("select row_count()", Past::RowCount, true),
+            ("select ROW_COUNT() + 1", Past::RowCount, true),
+            ("select found_rows()", Past::FoundRows, true),
+            ("select found_rows(), row_count()", Past::Any, true),
+            ("show warnings", Past::Any, true),
+            ("insert into t values('row_count')", Past::Any, true),
+            ("begin", Past::Any, false),
+            ("commit", Past::Any, false),
+            ("rollback", Past::Any, false),
+            // Another of the statements may change it.
+            ("commit; delete from t", Past::Any, true),
+        ] {
+            let outline = Outline::of_text(&mut scan, text.as_bytes(), Syntax::default(), true);
+            let got = (outline.past, outline.counts_rows);
+            assert_eq!(got, (past, counts_rows), "{text}");
+        }
+    }
+
+    #[test]
+    fn commands_leave_the_count_alone() {
+        for command in [Command::PING, Command::INIT_DB, Command::STMT_PREPARE] {
+            assert!(!Outline::of_command(command).counts_rows);
+        }
+    }
+}

@@ -41,7 +41,7 @@ const OF_THE_SERVER: &[&[u8]] = &[
     b"ob_last_schema_version",
     b"ob_proxy_set_trx_executed",
 ];
-/// Reported with the first reply of every connection, although nobody has changed them.
+/// Reported once by every connection, with an early reply, although nobody has changed them.
 pub(super) const ON_AT_FIRST: &[&[u8]] =
     &[b"_nlj_batching_enabled", b"ob_enable_transmission_checksum"];
 
