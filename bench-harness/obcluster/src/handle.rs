@@ -7,6 +7,7 @@ use crate::control;
 use crate::fault::Fault;
 use crate::kernel::Kernel;
 use crate::record::{Entry, Record};
+use crate::server::listen;
 use crate::shared::{Counters, Done, LinkInfo, Shared};
 use crate::state::{Change, NoSuch, State};
 use crate::topology::Topology;
@@ -292,7 +293,7 @@ async fn open(
     let mut addresses = vec![];
     for number in 1..=topology.servers {
         let asked = topology.address(number).map_err(io::Error::other)?;
-        let listener = TcpListener::bind(asked).await?;
+        let listener = TcpListener::from_std(listen(asked)?)?;
         addresses.push(listener.local_addr()?);
         listeners.push(listener);
     }

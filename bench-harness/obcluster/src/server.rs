@@ -16,7 +16,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// Connections that may wait to be accepted.
+/// Connections that may wait to be accepted, as on an OBServer. With the 128 of a plain bind, a storm
+/// of logins loses a SYN, and its sender tries again after 1 s: as long as a proxy waits.
 const BACKLOG: i32 = 1_024;
 /// A connection that is not made in this time was not let in: the queue is full.
 const FILL_TIME: Duration = Duration::from_millis(100);
@@ -25,6 +26,17 @@ const FILLERS_MAX: usize = 8;
 /// How often a port that somebody holds is tried again before a start fails, and how long between.
 const BIND_TRIES: usize = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);
+
+/// Binds the port of a server; port 0 is a free one.
+///
+/// # Errors
+/// Those of binding and listening.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    SockRef::from(&listener).listen(BACKLOG)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
 
 /// The ports of all servers.
 #[derive(Debug, Default)]
@@ -73,7 +85,7 @@ impl Port {
         }
         let mut tries = 1;
         let bound = loop {
-            match TcpListener::bind(address).await {
+            match listen(address) {
                 Err(e) if e.kind() == io::ErrorKind::AddrInUse && tries < BIND_TRIES => {
                     tries += 1;
                     sleep(BIND_PAUSE).await;
@@ -81,7 +93,10 @@ impl Port {
                 bound => break bound?,
             }
         };
-        Ok(self.listener.insert(Arc::new(bound)).clone())
+        Ok(self
+            .listener
+            .insert(Arc::new(TcpListener::from_std(bound)?))
+            .clone())
     }
 
     /// Fills the queue of the port, so that the next connection is not answered at all.

@@ -6,7 +6,7 @@ use crate::config::{self, CLUSTERS_MAX, Config};
 use crate::fault::Faults;
 use crate::judge::Court;
 use crate::record::{Entry, Kind, Outcome, Record};
-use crate::server::Servers;
+use crate::server::{Servers, listen};
 use crate::shadow::{Numbering, Shadows};
 use crate::state::{Change, Network, NoSuch, Process, State};
 use crate::tally::Tallies;
@@ -425,7 +425,7 @@ impl Shared {
             Some(address) => address,
             None => self.topology.address(next).map_err(io::Error::other)?,
         };
-        let listener = TcpListener::bind(asked).await?;
+        let listener = TcpListener::from_std(listen(asked)?)?;
         let address = listener.local_addr()?;
         let id = self.state().add_server(address, zone, now_us());
         self.servers.adopt(id, listener).await;

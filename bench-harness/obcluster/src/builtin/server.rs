@@ -3,6 +3,7 @@
 use super::data::{Data, InternalRouting, Layout};
 use super::session::{Flow, Session};
 use crate::clock::now_us;
+use crate::server::listen;
 use crate::tls::Tls;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{Timespec, epoll::CreateFlags};
@@ -103,8 +104,7 @@ impl Server {
     pub fn bind(address: SocketAddr, layout: Layout) -> io::Result<Self> {
         let certificate = layout.certificate.as_ref();
         let tls = certificate.map(|c| c.config()).transpose()?;
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
+        let listener = listen(address)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let key = EventData::new_u64(LISTENER);
         epoll::add(&epoll, &listener, key, EventFlags::IN)?;
