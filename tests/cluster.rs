@@ -18,6 +18,8 @@ mod session;
 mod several;
 #[path = "cluster/tenants.rs"]
 mod tenants;
+#[path = "cluster/transactions.rs"]
+mod transactions;
 #[path = "cluster/troubles.rs"]
 mod troubles;
 

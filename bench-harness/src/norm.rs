@@ -188,6 +188,38 @@ pub(crate) fn drop_proxy_variables(got: &mut Got) {
     }
 }
 
+/// `trace-id`: a server names statements that were slow (1 s and more), which is chance.
+pub(crate) fn drop_trace_id(got: &mut Got) {
+    const NAME: &[u8] = b"ob_statement_trace_id";
+    /// "There is session state", in the high byte of the status.
+    const HAS_STATE: u8 = 0x40;
+    let Got::Packet(p) = got else { return };
+    if !p.payload.windows(NAME.len()).any(|w| w == NAME) {
+        return;
+    }
+    let Some((mut front, blocks, says_more)) = without_variables(&p.payload, |n| n == NAME) else {
+        return;
+    };
+    if says_more {
+        put_lenenc_bytes(&mut front, &blocks);
+        p.payload = front;
+        return;
+    }
+    // As the OK of a quick statement: without a message it ends with the count of warnings.
+    let mut c = Cursor::new(&front);
+    let is_read = c.u8().and_then(|_| c.lenenc()).and_then(|_| c.lenenc());
+    let at = c.position();
+    if is_read.is_ok()
+        && let Some(high) = front.get_mut(at + 1)
+    {
+        *high &= !HAS_STATE;
+        if front.get(at + 4..) == Some(&[0]) {
+            front.truncate(at + 4);
+        }
+        p.payload = front;
+    }
+}
+
 /// Observed on seekdb 1.3.0.post5.
 const ANNOUNCED: &[&[u8]] = &[
     b"_current_default_catalog",
@@ -296,6 +328,22 @@ mod tests {
             error,
             Seen::of(&packet(b"\xFF\x46\x04#HY000Unknown thread id: 17"))
         );
+    }
+
+    #[test]
+    fn a_slow_statement_is_like_a_quick_one() {
+        let name = b"\x15ob_statement_trace_id\x02Y1";
+        let slow = |more: &[u8]| {
+            let variables = [&[0, name.len() as u8], &name[..]].concat();
+            let blocks = [&variables[..], more, b"\x02\x02\x011"].concat();
+            let front = b"\0\0\0\x22\x40\0\0\0";
+            let mut got = packet(&[&front[..], &[blocks.len() as u8], &blocks[..]].concat());
+            drop_trace_id(&mut got);
+            got
+        };
+        assert_eq!(slow(b""), packet(b"\0\0\0\x22\0\0\0"));
+        let database = b"\0\0\0\x22\x40\0\0\0\x08\x01\x02\x01d\x02\x02\x011";
+        assert_eq!(slow(b"\x01\x02\x01d"), packet(database));
     }
 
     #[test]

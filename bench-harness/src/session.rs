@@ -1,7 +1,9 @@
 //! A recorded connection: what scripts are written in. Every reply is read to the end that a direct
 //! client sees; whatever a proxy adds turns up as the first packet of the next step.
 
-use crate::norm::{Norm, blank_greeting, blank_schema_version, drop_proxy_variables, normalise};
+use crate::norm::{
+    Norm, blank_greeting, blank_schema_version, drop_proxy_variables, drop_trace_id, normalise,
+};
 use crate::raw::{Conn, Got, Login};
 use crate::transcript::{Step, Transcript};
 use obring_wire::base::Cursor;
@@ -134,6 +136,7 @@ impl Session {
         let mut got = got;
         got.iter_mut().for_each(blank_schema_version);
         got.iter_mut().for_each(drop_proxy_variables);
+        got.iter_mut().for_each(drop_trace_id);
         let seen = normalise(got, self.norm, &self.run.ids.borrow());
         self.run.log.borrow_mut().steps.push(Step { what, seen });
     }

@@ -214,6 +214,10 @@ settings! {
     /// Where a statement goes that may run anywhere; random is for tests.
     server_routing_mode: RoutingMode as Mode = "oceanbase" in Bounds::ANY,
         Live, Odp, since "0.4";
+    /// In OceanBase 2.0 framing, statements of a transaction run on several servers where these
+    /// allow it; off: all on the server that it began on.
+    enable_transaction_internal_routing: bool as Switch = "True" in Bounds::ANY,
+        Live, Odp, since "0.5";
     /// With a level over 0, servers compress OceanBase 2.0 replies, at a level of their own.
     compression_algorithm: Option<u8> as Compression = "" in Bounds::ANY,
         NewSessions, Odp, since "0.3";

@@ -82,6 +82,13 @@ impl Frames {
         self.reader.step(bytes, at, inflated)
     }
 
+    pub(super) const fn packet_flags(&self) -> u32 {
+        match self.reader.header() {
+            Some(header) => header.flags,
+            None => 0,
+        }
+    }
+
     pub(super) const fn free_buffer(&mut self) -> Option<&mut Vec<u8>> {
         self.reader.free_buffer()
     }

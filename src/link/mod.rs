@@ -235,6 +235,12 @@ impl Link {
         self.frames.step(bytes, at, inflated)
     }
 
+    /// Flags of the OceanBase 2.0 packet that was begun last; 0 in other framings.
+    #[must_use]
+    pub const fn packet_flags(&self) -> u32 {
+        self.frames.packet_flags()
+    }
+
     /// A buffer to lend between calls; as [`crate::protocol::ob20::FrameReader::free_buffer`].
     pub const fn free_buffer(&mut self) -> Option<&mut Vec<u8>> {
         self.frames.free_buffer()

@@ -86,6 +86,11 @@ impl Aim {
         self.writes = true;
     }
 
+    /// True if the request goes to a server because it leads rows of the statement.
+    pub(super) const fn is_at_leader(&self) -> bool {
+        self.version != 0 && self.is_to_leader
+    }
+
     /// What the variables of an OK say about the place of its statement.
     pub(super) fn learn(&mut self, ok: &OkPacket<'_>) {
         for block in ok.blocks().filter(|block| block.kind == TRACK_VARIABLES) {
@@ -246,8 +251,13 @@ impl Session {
         if ctx.scan.borrow().explain != Explain::Route {
             return None;
         }
-        let current = self.slot(self.binding.current).map(|s| s.link.server);
-        let pin = self.pin(outline).map(Pin::reason);
+        let pin = self.pin(outline);
+        let current = match pin {
+            Some(Pin::Transaction) => self.coordinator(),
+            _ => self.binding.current,
+        };
+        let current = self.slot(current).map(|s| s.link.server);
+        let pin = pin.map(Pin::reason);
         let asked = Asked {
             text,
             params: &[],

@@ -41,6 +41,7 @@ impl Session {
     ) {
         let is_last = self.request.is_over();
         let extra = self.take_info(id, out);
+        let flags = self.request_flags(id);
         let Self { links, request, .. } = self;
         let Some(Some(Slot { link, .. })) = links.get_mut(usize::from(id.0)) else {
             return;
@@ -63,7 +64,7 @@ impl Session {
         let with = Envelope {
             extra: &extra,
             is_last,
-            flags: 0,
+            flags,
         };
         // A request is whole enough to be read before it begins: nothing is held behind a front.
         let held = if front.is_empty() {
@@ -100,6 +101,7 @@ impl Session {
     /// Sends a whole packet of a request that was begun.
     pub(super) fn send_packet(&mut self, id: LinkId, packet: &[u8], out: &mut Out<'_, Mail>) {
         let extra = self.take_info(id, out);
+        let flags = self.request_flags(id);
         if let Some(link) = self.link_mut(id) {
             let mut sink = ToServer {
                 side: Side::Server(id),
@@ -110,7 +112,7 @@ impl Session {
             let with = Envelope {
                 extra: &extra,
                 is_last: true,
-                flags: 0,
+                flags,
             };
             link.send(with, &[], packet, &mut sink);
         }

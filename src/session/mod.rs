@@ -10,6 +10,7 @@
 //! * `gather.rs`: waiting for a request to be whole; `request.rs`: where its bytes go.
 //! * `dialect.rs`: what variables say about reading statements; `wishes.rs`: about routing them.
 //! * `pin.rs`: whether a request is bound to a link, and why; `route.rs`: which link it runs on.
+//! * `free_route.rs`: statements of one transaction on several servers.
 //! * `aim.rs`: the server of a statement that is not bound, and what its reply says about that.
 //! * `known/`: what the session has and each link lacks; `sync.rs`: bringing it there.
 //! * `statements.rs`: prepared statements, and which link has which; `execute.rs`: requests that
@@ -28,6 +29,7 @@ mod client_login;
 mod dialect;
 mod execute;
 mod frames;
+mod free_route;
 mod gather;
 mod ids;
 mod known;
@@ -71,6 +73,8 @@ pub struct Settings {
     pub capability: u64,
     /// Where a statement goes that may run anywhere.
     pub routing: RoutingMode,
+    /// Statements of one transaction may run on several servers.
+    pub moves_transactions: bool,
     /// All of them, for the rules of routing; `None`: the defaults.
     pub process: Option<Arc<config::Settings>>,
     /// Rises with each change of the settings; not 0.
@@ -123,6 +127,7 @@ impl Settings {
             server_login_timeout_ms: millis(settings.server_login_timeout),
             capability: asked(settings.server_protocol, settings.compression_algorithm),
             routing: settings.server_routing_mode,
+            moves_transactions: settings.enable_transaction_internal_routing,
             process: Some(Arc::new(settings.clone())),
             number: 1,
             separators: NAME_SEPARATORS.to_vec(),
@@ -147,6 +152,7 @@ impl Default for Settings {
             server_login_timeout_ms: 5_000,
             capability: asked(ServerProtocol::Auto, None),
             routing: RoutingMode::default(),
+            moves_transactions: true,
             process: None,
             number: 1,
             separators: NAME_SEPARATORS.to_vec(),

@@ -1,6 +1,6 @@
 //! Whether a request is bound to the link of the statement before it, and why.
 
-use super::known::Vague;
+use super::known::{Has, Vague};
 use super::request::Head;
 use super::state::{Ctx, Session};
 use super::track::Untold;
@@ -53,6 +53,10 @@ pub(super) enum Pin {
     LooksBack,
     /// User variables have a type there that no report tells.
     Variables,
+    /// A statement that failed has changed system variables. Servers that write them down for
+    /// other connections do so with the next reply that is no error. Observed on seekdb
+    /// 1.3.0.post5, capability bit 16.
+    Unwritten,
 }
 
 impl Pin {
@@ -75,6 +79,7 @@ impl Pin {
             | Self::Named
             | Self::TooMuchState
             | Self::Variables
+            | Self::Unwritten
             | Self::Unread => Reason::SessionState,
         }
     }
@@ -98,6 +103,7 @@ impl Pin {
         Self::Unread,
         Self::LooksBack,
         Self::Variables,
+        Self::Unwritten,
     ];
 }
 
@@ -133,10 +139,13 @@ impl Pins {
         };
     }
 
+    pub(super) const fn has(self, pin: Pin) -> bool {
+        self.0 & Self::of(pin).0 != 0
+    }
+
     /// The first reason.
     pub(super) fn first(self) -> Option<Pin> {
-        let has = |pin: &&Pin| self.0 & Self::of(**pin).0 != 0;
-        Pin::ALL.iter().find(has).copied()
+        Pin::ALL.iter().copied().find(|pin| self.has(*pin))
     }
 }
 
@@ -175,6 +184,9 @@ pub(super) struct Outline {
     /// It begins a transaction, and nothing else: no server need know before the statement behind
     /// it.
     pub(super) begins: bool,
+    /// It reads or writes rows of tables, and nothing else: within a transaction it may run on
+    /// another server than the one before.
+    pub(super) moves: bool,
     /// Not all of it is here.
     pub(super) is_cut: bool,
     /// The name that PREPARE gives a statement, and the one that DEALLOCATE takes away: see
@@ -340,6 +352,14 @@ impl Outline {
             || is_bare_set
             || facts.uses_locks
             || !outline.leaves.with(outline.leaves_always).is_empty();
+        let is_rows = scan.verb.is_dml() && scan.verb != Verb::LoadData;
+        outline.moves = is_rows
+            && is_simple
+            && scan.explain == Explain::No
+            && !scan.tables.is_empty()
+            && !outline.has_user_variables
+            && !outline.looks_back
+            && !outline.may_bind;
         if scan.verb == Verb::UnlockTables && is_simple {
             outline.frees = Pins::of(Pin::TableLocks);
         }
@@ -363,6 +383,7 @@ impl Outline {
             may_bind: !leaves.is_empty() || is_ahead,
             sets_vaguely: false,
             begins: false,
+            moves: false,
             is_cut: false,
             prepares: None,
             deallocates: None,
@@ -402,6 +423,20 @@ impl Session {
         names.retain(|name| Some(*name) != outline.deallocates);
         let is_named = !names.is_empty();
         self.binding.pins.set(Pin::Named, is_named);
+    }
+
+    /// A reply is over: whether the link is the only one that has the newest system variables.
+    /// `before`: what it had before the request.
+    pub(super) const fn place_system(
+        &mut self,
+        carries_system: bool,
+        before: Has,
+        is_failed: bool,
+    ) {
+        let pins = &mut self.binding.pins;
+        let has_changed = self.known.newest().system != before.system;
+        let is_unwritten = pins.has(Pin::Unwritten) || has_changed;
+        pins.set(Pin::Unwritten, carries_system && is_failed && is_unwritten);
     }
 
     /// What a request says of itself.
@@ -471,7 +506,7 @@ impl Session {
         if !self.binding.is_routed {
             return Some(Pin::OneServer);
         }
-        if self.is_in_transaction() {
+        if self.is_in_transaction() && !self.may_leave(outline) {
             return Some(Pin::Transaction);
         }
         if self.known.is_cut() {
@@ -484,12 +519,6 @@ impl Session {
             return Some(Pin::LooksBack);
         }
         self.binding.pins.first()
-    }
-
-    /// True if a server has an open transaction of the session. One that was begun at the proxy
-    /// only binds nothing.
-    const fn is_in_transaction(&self) -> bool {
-        self.facts.status & status::IN_TRANSACTION != 0 && !self.binding.is_begun()
     }
 
     /// True if a statement that begins a transaction is answered here, and goes to the server of

@@ -181,6 +181,14 @@ impl ReplySink for Relay<'_, '_, '_> {
     }
 
     fn terminal_ok(&mut self, payload: &[u8]) {
+        if self
+            .kept
+            .as_ref()
+            .is_some_and(|kept| kept.refusal.is_some())
+        {
+            // Of a statement that did not run: it runs elsewhere.
+            return;
+        }
         match OkPacket::parse(payload) {
             Ok(ok) => {
                 self.learn(&ok);
@@ -359,6 +367,10 @@ impl Session {
             return;
         };
         let is_refused = running.is_refused();
+        if !is_refused {
+            let flags = self.slot(id).map_or(0, |slot| slot.link.packet_flags());
+            self.follow_transaction(id, flags);
+        }
         if let Some(server) = self.slot(id).map(|slot| slot.link.server) {
             self.judge_place(ctx, server, error, out);
         }
@@ -391,6 +403,10 @@ impl Session {
             self.known.set_option(option);
         }
         self.place_variables(id, sets_vaguely);
+        if let Some(slot) = self.slot(id) {
+            let (carries_system, before) = (slot.carries_system(), slot.has);
+            self.place_system(carries_system, before, is_failed);
+        }
         let (newest, in_database) = (self.known.newest(), self.known.database().is_some());
         if let Some(slot) = self.slot_mut(id) {
             // After an error a server may not have taken what went with the request.
@@ -490,12 +506,13 @@ impl Session {
             _ => id == self.binding.current,
         };
         if !is_awaited {
-            let is_bound = id == self.binding.current && !self.is_free();
+            let is_bound = self.is_bound_to(id);
             out.count(Event::LinkLost);
             if self.is_farewell(ctx.now) {
                 return self.end(CloseReason::Killed, Linger::Flush, out);
             }
-            if is_bound {
+            // A statement that runs elsewhere is answered first.
+            if is_bound && !matches!(self.phase, Phase::Running(_)) {
                 let text = format!(
                     "lost the connection to server {}: {what}",
                     self.server_text(id)
@@ -520,7 +537,7 @@ impl Session {
                     self.end(CloseReason::Killed, Linger::Flush, out);
                 } else if is_timeout {
                     self.end(CloseReason::ServerIdleTimeout, Linger::Flush, out);
-                } else if self.is_free() {
+                } else if !self.is_bound_to(id) {
                     // The next request gets another server; the client need not know.
                     let server = self.slot(id).map(|slot| slot.link.server);
                     self.drop_link(id, Linger::Abort, out);

@@ -318,7 +318,7 @@ impl Session {
                     break 'route Route::Version(name);
                 }
                 out.laps.now(Stage::Route);
-                kept = self.keep(out);
+                kept = self.keep(place, out);
                 self.settle_on(place);
                 let id = self.binding.current;
                 named = self.names(ctx, id, head, out);

@@ -6,6 +6,7 @@
 //! bytes that were not read yet, and is read again when the link stands. What the link lacks of the
 //! session's state is brought there in front of the request (`sync.rs`).
 
+use super::free_route::{FREE_ROUTE_NOT_SUPPORTED, FreeRoute};
 use super::pin::{Outline, Past, Pin, Pins};
 use super::request::{Broken, Head, Running};
 use super::server_login::{Purpose, ServerLogin};
@@ -33,6 +34,7 @@ const NOT_RUN: &[u16] = &[
     TENANT_NOT_IN_SERVER,
     8001,
     8002, // server is starting, stopping
+    FREE_ROUTE_NOT_SUPPORTED,
 ];
 
 /// What is reported of a connection that the server closed: ECONNRESET.
@@ -55,6 +57,8 @@ const LINK_IDLE_MS: u64 = 5 * 60 * 1_000;
 pub(super) struct Binding {
     /// The link of the statement before.
     pub(super) current: LinkId,
+    /// Where an open transaction is.
+    pub(super) free_route: FreeRoute,
     /// Why the session stays there.
     pub(super) pins: Pins,
     /// Names of statements that PREPARE has made.
@@ -97,6 +101,7 @@ impl Binding {
     pub(super) const fn new(seed: u64) -> Self {
         Self {
             current: LinkId(0),
+            free_route: FreeRoute::NONE,
             pins: Pins::NONE,
             names: Vec::new(),
             variables: None,
@@ -228,17 +233,29 @@ impl Session {
         if self.keeps_begin(outline) && head.command == Command::QUERY {
             return Place::Nowhere;
         }
+        self.binding.free_route.is_on = ctx.settings.moves_transactions;
+        if let Some(failure) = self.transaction_is_lost(ctx) {
+            self.binding.failure = Some(failure);
+            return Place::Nowhere;
+        }
         if let Some(id) = self.binding.ready.take()
             && self.slot(id).is_some()
         {
-            return Place::Link(id);
+            return match self.can_join(id, head) {
+                true => Place::Link(id),
+                false => self.at_coordinator(),
+            };
         }
         if let Some(place) = self.explain(ctx, head, outline, out) {
             return place;
         }
-        let current = self.binding.current;
-        let is_there = self.slot(current).is_some();
         if let Some(pin) = self.pin(outline) {
+            let current = match pin {
+                // What the statement before has left is where that ran.
+                Pin::Transaction if !outline.looks_back => self.coordinator(),
+                _ => self.binding.current,
+            };
+            let is_there = self.slot(current).is_some();
             self.aim.bound(pin);
             if let Some(id) = self.link_of_past(pin, outline) {
                 return Place::Link(id);
@@ -253,17 +270,26 @@ impl Session {
             self.aim.bound(Pin::Variables);
             return Place::Link(id);
         }
+        let has_cursor = head.command == Command::STMT_EXECUTE && head.flags != 0;
+        if has_cursor && self.is_in_transaction() {
+            // Its rows are fetched where it is, and the rest of the transaction is not.
+            return self.at_coordinator();
+        }
         if ctx.settings.routing == RoutingMode::Random {
             let spread = self.binding.dice.next_u64() as u32;
             return match self.link_of_choice(ctx, spread) {
-                Some(id) => Place::Link(id),
+                Some(id) if self.can_join(id, head) => Place::Link(id),
+                Some(_) => self.at_coordinator(),
                 None => Place::NewLink(spread),
             };
         }
         let mut dice = self.binding.dice.clone();
         let place = self.aim(ctx, head, &mut dice, out);
         self.binding.dice = dice;
-        place
+        match self.is_in_transaction() {
+            true => self.within_transaction(head, place),
+            false => place,
+        }
     }
 
     /// The version of the tenant's entry that is wrong, as this server is not the tenant's: the
@@ -335,9 +361,11 @@ impl Session {
     fn spare_links(&self) -> impl Iterator<Item = (LinkId, Tick)> {
         let current = usize::from(self.binding.current.0);
         let variables = self.binding.variables;
+        let coordinator = self.binding.free_route.coordinator();
         let links = self.links.iter().enumerate();
         links.filter_map(move |(at, slot)| {
-            let is_kept = at == current || variables == Some(LinkId(at as u16));
+            let id = Some(LinkId(at as u16));
+            let is_kept = at == current || variables == id || coordinator == id;
             let slot = slot.as_ref().filter(|s| s.link.is_idle() && !is_kept)?;
             Some((LinkId(at as u16), slot.used))
         })
@@ -420,8 +448,9 @@ impl Session {
     }
 
     /// A request begins: what is kept of it. Nothing if it cannot run elsewhere.
-    pub(super) fn keep(&mut self, out: &mut Out<'_, Mail>) -> Option<Kept> {
-        if !self.is_free() {
+    pub(super) fn keep(&mut self, place: Place, out: &mut Out<'_, Mail>) -> Option<Kept> {
+        let is_away = matches!(place, Place::Link(id) if self.is_away(id));
+        if !(self.is_free() || is_away && self.may_go_back()) {
             return None;
         }
         Some(Kept {
@@ -484,13 +513,21 @@ impl Session {
         else {
             return;
         };
-        let current = self.binding.current;
-        let server = self.slot(current).map(|slot| slot.link.server);
-        self.drop_link(current, Linger::Abort, out);
         out.count(Event::RequestRetried);
         bytes.extend_from_slice(&self.held);
         out.pool.give(std::mem::replace(&mut self.held, bytes));
         self.request = Request::default();
+        let current = self.binding.current;
+        let server = self.slot(current).map(|slot| slot.link.server);
+        if self.may_go_back() {
+            match self.slot_mut(current).filter(|slot| slot.link.is_idle()) {
+                Some(slot) => slot.was_told = false,
+                None => self.drop_link(current, Linger::Abort, out),
+            }
+            self.go_back();
+            return;
+        }
+        self.drop_link(current, Linger::Abort, out);
         let mut wrong = 0;
         if refusal == Some(TENANT_NOT_IN_SERVER) {
             out.count(Event::TenantNotInServer);
@@ -547,6 +584,9 @@ impl Session {
     ) {
         self.login_deadline = None;
         self.phase = Phase::Idle;
+        if self.go_back() {
+            return self.resume(ctx, out);
+        }
         self.binding.failure = Some(Box::new(Broken::new(ctx, fault, text, reason)));
         self.resume(ctx, out);
     }

@@ -92,6 +92,12 @@ impl Slot {
         self.syncs_info() && self.granted & capability::SESSION_VAR_SYNC != 0
     }
 
+    /// The state of an open transaction travels with session state: servers take what they have
+    /// once more.
+    pub(super) const fn carries_transactions(&self) -> bool {
+        self.syncs_info() && self.granted & capability::SERVER_DUP_SESS_SYNC != 0
+    }
+
     /// Extra info has the new form.
     pub(super) const fn has_new_info(&self) -> bool {
         self.granted & capability::NEW_EXTRA_INFO != 0

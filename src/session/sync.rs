@@ -330,7 +330,7 @@ impl Session {
         };
         let id = syncing.link;
         let server = self.slot(id).map(|slot| slot.link.server);
-        let is_bound = id == self.binding.current && !self.is_free();
+        let is_bound = self.is_bound_to(id);
         self.drop_link(id, Linger::Abort, out);
         out.count(Event::LinkLost);
         let server_text = server.map(|s| s.to_string()).unwrap_or_default();

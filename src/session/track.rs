@@ -80,8 +80,16 @@ impl Untold {
     fn merge(&mut self, ok: &OkPacket<'_>, is_fresh: bool) -> Vec<u8> {
         self.keep(ok, is_fresh);
         let Self {
-            variables, schema, ..
+            mut variables,
+            schema,
+            ..
         } = std::mem::take(self);
+        let own = ok.blocks().filter(|block| block.kind == TRACK_VARIABLES);
+        for (name, value, _) in own.flat_map(|block| block.variables()) {
+            if name == TRACE_ID {
+                variables.push((name.to_vec(), value.to_vec()));
+            }
+        }
         let mut pairs = vec![];
         for (name, value) in variables {
             put_lenenc_bytes(&mut pairs, &name);
@@ -152,7 +160,7 @@ pub(super) fn put_ok(
     if untold.is_empty() {
         let is_fresh = is_fresh && !turns_off(ok);
         return ok.put_for_client(out, seq, true, |_, name| {
-            !(is_for_proxies(name) || is_fresh && ON_AT_FIRST.contains(&name))
+            name == TRACE_ID || !(is_for_proxies(name) || is_fresh && ON_AT_FIRST.contains(&name))
         });
     }
     let state = untold.merge(ok, is_fresh);
@@ -163,12 +171,17 @@ pub(super) fn put_ok(
     .put_for_client(out, seq, true, |_, _| true);
 }
 
-/// System variables that servers report to proxies only. A direct client does see
-/// `ob_proxy_set_trx_executed`.
+/// Names a statement in the server's logs. A client is told with the real OK of a statement that
+/// was slow (1 s and more), and never later: what comes with an error is for proxies. Observed on
+/// seekdb 1.3.0.post5.
+const TRACE_ID: &[u8] = b"ob_statement_trace_id";
+
+/// System variables that servers report to proxies only, but for [`TRACE_ID`]. A direct client does
+/// see `ob_proxy_set_trx_executed`.
 pub(super) fn is_for_proxies(name: &[u8]) -> bool {
     matches!(
         name,
-        b"ob_statement_trace_id"
+        TRACE_ID
             | b"ob_proxy_partition_hit"
             | b"ob_proxy_user_privilege"
             | b"ob_proxy_global_variables_version"
@@ -238,6 +251,27 @@ mod tests {
         assert_eq!(told[7..9], [0x22, 0x40]);
         // Told once.
         assert_eq!(put(&mut untold, &[]).len(), 11);
+    }
+
+    #[test]
+    fn a_slow_statement_is_named_in_its_own_ok_only() {
+        let state = block(&[("ob_statement_trace_id", "Y1"), ("a", "1")]);
+        let has_id = |out: &[u8]| out.windows(2).any(|w| w == b"Y1");
+        let told = |untold: &mut Untold, state: &[u8]| {
+            let mut out = vec![];
+            let payload = [0, 0, 0, 0x22, 0, 0, 0, 0];
+            let occasion = Occasion::Statement;
+            let (ok, untold) = (ok(state), Some(untold));
+            put_ok(&mut out, 1, &payload, &ok, occasion, untold, false);
+            out
+        };
+        let mut untold = Untold::default();
+        assert!(has_id(&told(&mut untold, &state)));
+        // Of a result set or an error.
+        untold.keep(&ok(&state), false);
+        assert!(!has_id(&told(&mut untold, &block(&[("b", "2")]))));
+        untold.keep(&ok(&block(&[("c", "3")])), false);
+        assert!(has_id(&told(&mut untold, &state)));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use bench_harness::random::{FRAMINGS, Loss, RANDOM, ServerFraming, Sort, World, 
 const SINGLES: u64 = 8;
 /// Scripts of two sessions.
 const PAIRS: u64 = 3;
+/// Statements before a broken rule that are printed.
+const STATEMENTS_SHOWN: u64 = 60;
 /// Scripts in which a planted fault must show.
 const ROBBED: u64 = 30;
 
@@ -31,7 +33,15 @@ fn hunt(world: &mut World, has_locks: bool, first: u64) {
         assert!(tally.unsteady.len() as u64 * 4 <= tally.scripts, "{tally}");
     }
     let broken = world.cluster.violations();
-    assert!(broken.is_empty(), "{broken:?}");
+    let Some(first) = broken.first() else {
+        return;
+    };
+    for e in world.cluster.log_since(0) {
+        if e.seq <= first.seq && e.seq + STATEMENTS_SHOWN > first.seq {
+            println!("{e:?}");
+        }
+    }
+    panic!("{broken:?}");
 }
 
 /// The settings of a framing, with statements sent to servers at random; `None` if this obring

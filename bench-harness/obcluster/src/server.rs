@@ -16,8 +16,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// Connections that may wait to be accepted, as on an OBServer. With the 128 of a plain bind, a storm
-/// of logins loses a SYN, and its sender tries again after 1 s: as long as a proxy waits.
+/// Connections that may wait to be accepted, as on an OBServer. With the 128 of a plain bind, a
+/// storm of logins loses a SYN, and its sender tries again after 1 s: as long as a proxy waits.
 const BACKLOG: i32 = 1_024;
 /// A connection that is not made in this time was not let in: the queue is full.
 const FILL_TIME: Duration = Duration::from_millis(100);

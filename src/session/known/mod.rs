@@ -125,11 +125,15 @@ pub(super) struct Missing {
 }
 
 impl Missing {
+    /// True if the link needs nothing but statements prepared.
+    pub(super) const fn is_statements_only(&self) -> bool {
+        let is_told = self.system.is_none() && self.user.is_none() && self.option.is_none();
+        is_told && self.database.is_none() && !self.is_beyond && !self.begins
+    }
+
     /// True if the link needs no request of its own.
     pub(super) const fn is_empty(&self) -> bool {
-        let is_told = self.system.is_none() && self.user.is_none() && self.option.is_none();
-        let has_variables = is_told && self.database.is_none() && !self.is_beyond;
-        has_variables && !self.begins && !self.first_statement && self.statements.is_empty()
+        self.is_statements_only() && !self.first_statement && self.statements.is_empty()
     }
 }
 
@@ -161,7 +165,9 @@ impl Known {
         }
     }
 
-    /// The session begins anew. What links have is older than anything that is learnt from now on.
+    /// The session begins anew. What links have is older than anything that is learnt from now on;
+    /// only the option of COM_SET_OPTION stays as it is. Observed on seekdb 1.3.0.post5, for
+    /// COM_RESET_CONNECTION and COM_CHANGE_USER.
     pub(super) fn clear(&mut self) {
         let counter = self.counter + 1;
         *self = Self {
@@ -173,6 +179,7 @@ impl Known {
                 database: counter,
                 option: counter,
             },
+            option: self.option,
             ..Self::default()
         };
     }

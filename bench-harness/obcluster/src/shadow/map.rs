@@ -466,6 +466,19 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_does_not_bring_back_what_the_login_decided() {
+        let two = Two::new(false);
+        let names = |value| told(&[("collation_connection", value)], &[], &[]);
+        two.says(1, "set names binary", &names("binary"));
+        assert_eq!(two.selects(2), ["stale_state: collation_connection"]);
+        let reset = Asked::read(Command::RESET_CONNECTION, b"", 0, Beside::default());
+        assert!(two.asks(1, &reset, &Told::default()).is_empty());
+        assert!(two.selects(2).is_empty());
+        two.says(1, "set names gbk", &names("gbk_chinese_ci"));
+        assert_eq!(two.selects(2), ["stale_state: collation_connection"]);
+    }
+
+    #[test]
     fn another_user_makes_the_session_blank() {
         let two = Two::new(false);
         two.says(1, "set a=1", &told(&[("a", "1")], &[], &[]));

@@ -5,11 +5,13 @@ use super::link::LinkState;
 use super::parts::{Newest, Numbering, SYSTEM_VARIABLES};
 use super::told::Told;
 use super::{
-    NAMES_MAX, OF_FIRST_REPLIES, OF_ONE_LINK, OF_THE_SERVER, STATEMENTS_MAX, Variables, shown,
+    NAMES_MAX, OF_FIRST_REPLIES, OF_ONE_LINK, OF_THE_LOGIN, OF_THE_SERVER, STATEMENTS_MAX,
+    Variables, shown,
 };
 use crate::violation::{Violation, ViolationKind};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Sub types of session state that are followed; further ones are not.
 const KINDS_MAX: usize = 64;
@@ -222,7 +224,10 @@ impl Session {
         if !told.is_error {
             Self::done(own, asked, told);
             match asked.nature {
-                Nature::Resets => self.reset(link),
+                Nature::Resets => {
+                    self.reset(link);
+                    self.forget_login(link);
+                }
                 Nature::ChangesUser => self.change_user(link, asked, told),
                 _ => {}
             }
@@ -303,6 +308,18 @@ impl Session {
         }
         self.user_variables.values_mut().for_each(|v| *v = None);
         self.parts.values_mut().for_each(Newest::clear);
+    }
+
+    /// What a login decides and a reset does not bring back is not known until somebody tells it.
+    fn forget_login(&mut self, link: u64) {
+        let Some(own) = self.links.get_mut(&link) else {
+            return;
+        };
+        let base = Arc::make_mut(&mut own.base);
+        for name in OF_THE_LOGIN {
+            base.remove(*name);
+            self.variables.remove(*name);
+        }
     }
 
     /// A link is another user's, and with it the session.
