@@ -118,7 +118,17 @@ impl LeafSet {
     /// The member, if it is the only one.
     #[must_use]
     pub fn only(&self) -> Option<u32> {
-        (self.len() == 1).then(|| self.iter().next()).flatten()
+        let mut only = None;
+        for (word, before) in self.words.iter().zip((0..).step_by(64)) {
+            if *word == 0 {
+                continue;
+            }
+            if only.is_some() || !word.is_power_of_two() {
+                return None;
+            }
+            only = Some(before + word.trailing_zeros());
+        }
+        only
     }
 }
 
@@ -141,6 +151,14 @@ mod tests {
         assert_eq!(b.only(), Some(5));
         b.unite(&a);
         assert_eq!(b, a);
+        for leaf in [0, 63, 64, 299] {
+            assert_eq!(LeafSet::one(300, leaf).only(), Some(leaf));
+        }
+        assert_eq!(LeafSet::empty(300).only(), None);
+        a.intersect(&LeafSet::one(300, 299));
+        assert_eq!(a.only(), Some(299));
+        a.add(298);
+        assert_eq!(a.only(), None);
         assert!(LeafSet::all(300).is_all() && LeafSet::all(0).is_all());
     }
 }

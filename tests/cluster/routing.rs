@@ -1,12 +1,11 @@
 //! Statements go where the model says that their rows are.
 
 use super::{Ruled, client, cluster, options, start};
+use bench_harness::checks::MIXED_TABLES;
+use bench_harness::checks::moves::{LATE_US, Move};
 use bench_harness::process::Obring;
 use bench_harness::raw::Conn;
 use obcluster::{Change, Entry, Topology, VerdictKind};
-
-/// Longest time from the answer of a look-up to the last statement that does not go by it.
-const LATE_US: u64 = 50_000;
 
 /// A model with three servers, an obring in front of it, and tables of every kind of partitioning
 /// in a database of its own.
@@ -15,21 +14,6 @@ struct Place {
     proxy: Obring,
     database: &'static str,
 }
-
-const TABLES: &[&str] = &[
-    "create table h(k int primary key, v varchar(20)) partition by hash(k) partitions 6",
-    "create table y(k varchar(20) primary key, v int) partition by key(k) partitions 6",
-    "create table r(k int primary key, v int) partition by range(k) \
-     (partition a values less than (10), partition b values less than (20), \
-      partition c values less than maxvalue)",
-    "create table l(k int primary key, v int) partition by list(k) \
-     (partition a values in (1, 2, 3), partition b values in (4, 5, 6), \
-      partition c values in (default))",
-    "create table d(k int, t datetime, v int, primary key(k, t)) \
-     partition by range columns(t) subpartition by hash(k) subpartitions 2 \
-     (partition a values less than ('2026-02-01'), partition b values less than (maxvalue))",
-    "create table n(k int primary key, v int)",
-];
 
 impl Place {
     fn new(database: &'static str) -> Self {
@@ -46,7 +30,7 @@ impl Place {
         c.run(&format!("create database {database}"))
             .expect("created");
         c.run(&format!("use {database}")).expect("used");
-        for table in TABLES {
+        for table in MIXED_TABLES {
             c.run(table).expect(table);
         }
         place
@@ -89,9 +73,9 @@ fn statements_go_to_the_leader_first_time() {
     let since = place.cluster.log_next();
     for k in 0..30 {
         for sql in [
-            format!("insert into h values ({k}, 'a')"),
+            format!("insert into h values ({k}, 1)"),
             format!("select v from h where k = {k}"),
-            format!("update h set v = 'b' where k = {k}"),
+            format!("update h set v = 2 where k = {k}"),
             format!("insert into y values ('k{k}', {k})"),
             format!("select v from y where k = 'k{k}'"),
             format!("insert into r values ({k}, 1)"),
@@ -157,7 +141,7 @@ fn prepare(c: &mut Conn, sql: &str, columns: usize) -> u32 {
 fn prepared_statements_go_by_their_parameters() {
     let place = Place::new("routing_prepared");
     let mut c = place.client();
-    let insert = prepare(&mut c, "insert into h values (?, 'a')", 0);
+    let insert = prepare(&mut c, "insert into h values (?, 1)", 0);
     let select = prepare(&mut c, "select 1 from h where k = ?", 1);
     let since = place.cluster.log_next();
     for k in 0..30 {
@@ -181,7 +165,7 @@ fn prepared_statements_go_by_their_parameters() {
 fn a_leader_that_moves_is_followed_once_it_was_asked_for() {
     let place = Place::new("routing_moves");
     let mut c = place.client();
-    c.run("insert into h values (1, 'a')").expect("a row");
+    c.run("insert into h values (1, 1)").expect("a row");
     for server in [1, 2, 3, 1] {
         let change = Change::PlaceLeaf {
             tenant: "test".into(),
@@ -189,34 +173,19 @@ fn a_leader_that_moves_is_followed_once_it_was_asked_for() {
             leaf: 1,
             server,
         };
-        place.cluster.change(&change).expect("a move");
-        let since = place.cluster.log_next();
+        let made = place.cluster.change(&change).expect("a move");
         for _ in 0..200 {
             c.cell("select v from h where k = 1").expect("a row");
         }
-        let ran = place.exact(since);
+        let ran = place.exact(made.seq);
         assert_eq!(ran.len(), 200);
-        let log = place.cluster.log_since(since);
-        let asked = |e: &&Entry| e.sql.contains("__all_virtual_proxy_schema") && e.t_done_us > 0;
-        let asked: Vec<_> = log.iter().filter(asked).collect();
-        // Nobody asks where the entry was right by chance; else the table and its leaves.
-        let texts: Vec<_> = asked.iter().map(|e| &e.sql).collect();
-        assert!(asked.len() <= 2, "after a move to {server}: {texts:?}");
-        let known_us = asked.iter().map(|e| e.t_done_us).max().unwrap_or(0);
-        for miss in ran.iter().filter(|e| !is_right(e)) {
-            assert!(
-                miss.t_recv_us <= known_us + LATE_US,
-                "{} us after the look-up, a statement still went to {}",
-                miss.t_recv_us.saturating_sub(known_us),
-                miss.server_id
-            );
-        }
-        let last = ran.last().expect("many");
-        assert!(
-            is_right(last),
-            "the last statement went to {}",
-            last.server_id
-        );
+        let touched = ran.iter().flat_map(|e| &e.verdict.tables);
+        let moved = Move::new(made, touched.flat_map(|t| t.tablets.clone()));
+        let saw = moved.aftermath(&place.cluster.log_since(made.seq), u64::MAX);
+        // Nobody asks where the entry was right by chance; else about the leaf, and no more than once
+        // about the others.
+        let is_followed = saw.asked <= 2 && saw.latest_us <= LATE_US && saw.unfollowed == 0;
+        assert!(is_followed, "after a move to {server}: {saw:?}");
     }
 }
 
@@ -225,7 +194,7 @@ fn weak_reads_are_spread_over_replicas() {
     const READS: usize = 600;
     let place = Place::new("routing_weak");
     let mut c = place.client();
-    c.run("insert into h values (1, 'a')").expect("a row");
+    c.run("insert into h values (1, 1)").expect("a row");
     let since = place.cluster.log_next();
     for _ in 0..READS {
         c.cell("select /*+ read_consistency(weak) */ v from h where k = 1")
@@ -275,7 +244,7 @@ fn a_route_is_explained() {
     }
     // Inside a transaction it stays where that is.
     c.run("begin").expect("begun");
-    c.run("insert into h values (1, 'x')").expect("a row");
+    c.run("insert into h values (1, 2)").expect("a row");
     let json = c
         .cell("explain route format=json select v from h where k = 2")
         .expect("a document");
@@ -292,7 +261,7 @@ fn settings_and_variables_choose_replicas() {
     let place = Place::new("routing_choice");
     let mut admin = super::admin(&place.proxy);
     let mut c = place.client();
-    c.run("insert into h values (1, 'a')").expect("a row");
+    c.run("insert into h values (1, 1)").expect("a row");
     let served = |c: &mut Conn| {
         let since = place.cluster.log_next();
         for _ in 0..40 {

@@ -244,6 +244,13 @@ impl Cluster {
         self.shared.record.since(seq)
     }
 
+    /// The log from a number on and before another: a long one is read in pieces, because the
+    /// cluster waits while it is copied.
+    #[must_use]
+    pub fn log_between(&self, seq: u64, end: u64) -> Vec<Entry> {
+        self.shared.record.between(seq, end)
+    }
+
     /// The number of the next entry of the log.
     #[must_use]
     pub fn log_next(&self) -> u64 {

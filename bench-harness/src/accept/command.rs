@@ -1,6 +1,7 @@
 //! Commands that acceptance lines run, and what they say.
 
 use super::Job;
+use crate::bench::instructions;
 use crate::checks::Saw;
 use crate::clock::{Deadline, wait_for};
 use std::process::{Command, Stdio};
@@ -49,6 +50,29 @@ pub(super) fn cargo_test_but(job: &Job, target: &[&str], filter: &str, more: &[&
         .take(60)
         .collect();
     Err(format!("{results}\n{}", told.join("\n")))
+}
+
+/// Instructions per statement of a case of `perf/BENCH.rs`, counted by callgrind.
+///
+/// # Errors
+/// It cannot be built or counted; more than `bound`.
+pub(super) fn instructions_of(job: &Job, bench: &str, case: &str, bound: u64) -> Saw {
+    let mut build = Command::new("cargo");
+    build
+        .args(["bench", "-p", "obring", "--bench", bench, "--no-run"])
+        .current_dir(&job.root);
+    let (text, is_good) = output(build, 1_800)?;
+    let path = text
+        .split_once(&format!("perf/{bench}.rs ("))
+        .and_then(|(_, rest)| rest.split_once(')'))
+        .map(|(path, _)| job.root.join(path))
+        .filter(|_| is_good)
+        .ok_or_else(|| text.clone())?;
+    let counted = instructions::per_statement(&path, case, [1_000, 3_000])?;
+    match counted <= bound {
+        true => Ok(counted.to_string()),
+        false => Err(counted.to_string()),
+    }
 }
 
 /// Both outputs of a command, and whether it ended well.

@@ -99,9 +99,22 @@ pub fn run(job: &Job, table: &mut Table) {
 
 /// Every bound that scripts/bench judges.
 fn bench(job: &Job, table: &mut Table) {
+    measured(job, table, "bench", &[], |_| true);
+}
+
+/// The bounds of a run of scripts/bench with these words, as far as they are wanted: each is a line
+/// that begins with `name`.
+pub(super) fn measured(
+    job: &Job,
+    table: &mut Table,
+    name: &str,
+    words: &[&str],
+    is_wanted: impl Fn(&str) -> bool,
+) {
     let folder = std::env::temp_dir().join(format!("obring-operate-{}", std::process::id()));
     let mut command = Command::new(job.root.join("scripts/bench"));
-    command.arg("--out").arg(&folder).current_dir(&job.root);
+    command.args(words).arg("--out").arg(&folder);
+    command.current_dir(&job.root);
     if let Some(relay) = &job.relay {
         command.arg("--relay").arg(relay);
     }
@@ -111,24 +124,25 @@ fn bench(job: &Job, table: &mut Table) {
     let report = match (ran, report) {
         (Ok(_), Ok(report)) => report,
         (Ok((text, _)), Err(e)) => {
-            table.judge("bench", "a report", Err(format!("{e}\n{text}")));
+            table.judge(name, "a report", Err(format!("{e}\n{text}")));
             return;
         }
         (Err(e), _) => {
-            table.judge("bench", "a report", Err(e));
+            table.judge(name, "a report", Err(e));
             return;
         }
     };
-    let bounds = bounds(&report);
+    let mut bounds = bounds(&report);
+    bounds.retain(|[what, ..]| is_wanted(what));
     if bounds.is_empty() {
-        table.judge("bench", "bounds in the report", Err(report.clone()));
+        table.judge(name, "bounds in the report", Err(report.clone()));
     }
     for [what, figure, bound, word] in bounds {
         let saw = match word {
             "met" => Ok(figure.to_owned()),
             _ => Err(figure.to_owned()),
         };
-        table.judge(&format!("bench: {what}"), bound, saw);
+        table.judge(&format!("{name}: {what}"), bound, saw);
     }
     // Closed loop and large replies have no bound; they are shown.
     println!("{report}");

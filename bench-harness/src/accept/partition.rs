@@ -1,6 +1,6 @@
 //! The lines of `accept partition`: "It must show" of the sixth issue.
 
-use super::command::{cargo_test, output};
+use super::command::{cargo_test, instructions_of, output};
 use super::{Job, Table};
 use crate::partcheck::{Case, Class, SHAPES, check, live};
 use std::path::Path;
@@ -119,29 +119,10 @@ fn instructions(job: &Job, table: &mut Table) {
     for (case, bound) in [("scan", 900), ("hash_key", 250)] {
         let name = format!("instructions: {case}");
         if job.wants(&name) {
-            let saw = counted(job, case).and_then(|n| {
-                let saw = n.to_string();
-                if n <= bound { Ok(saw) } else { Err(saw) }
-            });
+            let saw = instructions_of(job, "partition", case, bound);
             table.judge(&name, &format!("<= {bound}"), saw);
         }
     }
-}
-
-/// Instructions per statement of a case of `perf/partition.rs`.
-fn counted(job: &Job, case: &str) -> Result<u64, String> {
-    let mut build = Command::new("cargo");
-    build
-        .args(["bench", "-p", "obring", "--bench", "partition", "--no-run"])
-        .current_dir(&job.root);
-    let (text, is_good) = output(build, 1_800)?;
-    let path = text
-        .split_once("perf/partition.rs (")
-        .and_then(|(_, rest)| rest.split_once(')'))
-        .map(|(path, _)| job.root.join(path))
-        .filter(|_| is_good)
-        .ok_or_else(|| text.clone())?;
-    crate::bench::instructions::per_statement(&path, case, [1_000, 3_000])
 }
 
 /// Random tables on the kernel.

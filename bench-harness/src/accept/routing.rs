@@ -1,9 +1,10 @@
 //! The lines of `accept routing`: "It must show" of issue B2. Every statement goes to the right
 //! server first time, and can say why.
 
-use super::command::cargo_test;
+use super::command::{cargo_test, instructions_of};
+use super::operate::measured;
 use super::{Job, Table};
-use crate::checks::{placing, workloads};
+use crate::checks::{cores_agree, moving_leaders, placing, workloads};
 
 /// A test: name, bound, target, part of their names.
 type Tests = (
@@ -89,14 +90,30 @@ pub fn run(job: &Job, table: &mut Table) {
             table.judge(name, bound, cargo_test(job, target, filter));
         }
     }
-    for (name, bound) in [
-        ("leaders move for 5 minutes", "0 errors, bounded misses"),
-        ("all cores agree", "<= 5 ms in the median"),
-        ("CPU of routing over builtin", "<= 1.0 x HAProxy"),
-        ("instructions of a decision", "<= 400"),
-    ] {
-        if job.wants(name) {
-            table.not_run(name, bound, "no check is written yet");
+    let name = "leaders move for 5 minutes";
+    if job.wants(name) {
+        let bound = "0 errors; none late > 50 ms; misses <= leaves x cores + in flight";
+        let seconds = if job.is_long { 300 } else { 20 };
+        table.judge(name, bound, moving_leaders(&job.setup, seconds));
+    }
+    let name = "all cores agree";
+    if job.wants(name) {
+        let moves = if job.is_long { 120 } else { 20 };
+        let bound = "<= 5 ms in the median of the first feedback";
+        table.judge(name, bound, cores_agree(&job.setup, moves));
+    }
+    let name = "instructions of a decision";
+    if job.wants(name) {
+        table.judge(name, "<= 400", instructions_of(job, "route", "route", 400));
+    }
+    let name = "CPU of routing over builtin";
+    if job.wants(name) {
+        let mut words = vec!["--routed", "--only", "point select"];
+        if !job.is_long {
+            words.push("--quick");
         }
+        measured(job, table, name, &words, |what| {
+            what.starts_with("CPU") || what.starts_with('%')
+        });
     }
 }

@@ -2,11 +2,10 @@
 
 use super::cpu::{cpu_ns, tree};
 use super::load::{Load, Work};
-use super::peer::{Kind, Peer, Programs};
+use super::peer::{Kind, Peer, Programs, Server};
 use super::statement::Statement;
 use crate::clock::{Watch, pause};
 use crate::process::rss_kib;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Sessions at the first look: what a first session makes a process touch is not counted.
@@ -40,7 +39,7 @@ pub struct Idle {
 pub fn measure(
     kind: Kind,
     programs: &Programs,
-    server: SocketAddr,
+    server: &Server,
     length: Duration,
 ) -> Result<Idle, String> {
     let peer = Peer::start(kind, programs, server)?;

@@ -51,6 +51,9 @@ pub struct Programs {
     pub relay: Option<PathBuf>,
     /// The server grants plain packets only; else OceanBase 2.0.
     pub is_plain: bool,
+    /// There are several servers, and obring finds those of the rows; the others have the one that
+    /// has the row of the point select.
+    pub is_routed: bool,
     /// Where files of a run go.
     pub folder: PathBuf,
     /// CPU of clients and server.
@@ -105,8 +108,8 @@ fn start(mut command: Command, what: &Path) -> Result<Running, String> {
 #[derive(Debug)]
 pub struct Server {
     _running: Running,
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it listens: of several servers, first the one for who can reach only one.
+    pub addresses: Vec<SocketAddr>,
 }
 
 impl Server {
@@ -120,17 +123,24 @@ impl Server {
         if programs.is_plain {
             command.arg("--plain");
         }
+        if programs.is_routed {
+            command.arg("--routed");
+        }
         let mut running = start(command, &programs.bench)?;
         let mut line = String::new();
         if let Some(stdout) = running.0.stdout.take() {
             let read = BufReader::new(stdout).read_line(&mut line);
             read.map_err(|e| format!("the server's address: {e}"))?;
         }
-        let address = line.trim().parse();
-        Ok(Self {
-            _running: running,
-            address: address.map_err(|e| format!("the server said {line:?}: {e}"))?,
-        })
+        let addresses: Result<Vec<_>, _> = line.split_whitespace().map(str::parse).collect();
+        let addresses = addresses.map_err(|e| format!("the server said {line:?}: {e}"))?;
+        match addresses.is_empty() {
+            true => Err("the server did not say where it listens".into()),
+            false => Ok(Self {
+                _running: running,
+                addresses,
+            }),
+        }
     }
 }
 
@@ -156,8 +166,9 @@ impl Peer {
     ///
     /// # Errors
     /// What it did instead.
-    pub fn start(kind: Kind, programs: &Programs, server: SocketAddr) -> Result<Self, String> {
+    pub fn start(kind: Kind, programs: &Programs, of: &Server) -> Result<Self, String> {
         let cpu = programs.peer_cpu;
+        let server = *of.addresses.first().ok_or("there is no server")?;
         match kind {
             Kind::Direct => Ok(Self {
                 kind,
@@ -165,10 +176,15 @@ impl Peer {
                 process: Process::None,
             }),
             Kind::Obring => {
-                let mut options =
-                    Options::new(&programs.obring, &[server]).set("work_thread_num", 1);
+                let mut options = Options::new(&programs.obring, &of.addresses)
+                    .set("obproxy_sys_password", "")
+                    .set("work_thread_num", 1);
                 options.launcher = launcher(cpu);
-                let obring = Obring::start(&options)?;
+                let mut obring = Obring::start(&options)?;
+                if programs.is_routed {
+                    // Where tables are is known of a cluster that was found.
+                    obring.wait_log("event=metadata_ready")?;
+                }
                 Ok(Self {
                     kind,
                     address: obring.address(),

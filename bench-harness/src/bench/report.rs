@@ -4,6 +4,7 @@ use super::idle::{Idle, MANY, SETTLE};
 use super::peer::Kind;
 use super::round::{Outcome, Sample};
 use super::spread::Spread;
+use super::statement::Statement;
 use super::syscalls::Calls;
 use std::fmt::{Display, Write as _};
 
@@ -15,6 +16,8 @@ pub const P50_RATIO_MAX: f64 = 1.1;
 pub const CALLS_MAX: f64 = 2.1;
 /// CPU of a proxy whose sessions are idle, in ms per second.
 pub const IDLE_MS_MAX: f64 = 1.0;
+/// Of 100 statements of a run with routing, so many go elsewhere than to a leader that is known.
+pub const ASTRAY_MAX: f64 = 1.0;
 
 /// One figure of a sample.
 type Figure = fn(&Sample) -> f64;
@@ -30,6 +33,8 @@ pub struct Findings {
     pub calls: Vec<(Kind, Calls)>,
     /// Idle sessions of each peer.
     pub idle: Vec<Idle>,
+    /// obring had several servers to choose from.
+    pub is_routed: bool,
 }
 
 /// A bound, and what was measured.
@@ -73,6 +78,15 @@ impl Findings {
                 }
             }
         }
+        let routed = self
+            .outcomes
+            .iter()
+            .filter(|o| self.is_routed && o.case.is_bound());
+        for outcome in routed.filter(|o| o.case.work.statement == Statement::Point) {
+            let astray = 100.0 * (1.0 - outcome.decisions.share("leader"));
+            let name = format!("% not to a known leader: {}", outcome.case);
+            verdicts.push(Verdict::new(name, astray, &outcome.decisions, ASTRAY_MAX));
+        }
         let calls = self.calls.iter().filter(|(kind, _)| *kind == Kind::Obring);
         for (_, calls) in calls.filter(|(_, c)| c.connections == 1) {
             let name = format!("system calls per statement: {}, 1 conn", calls.work);
@@ -102,6 +116,7 @@ impl Findings {
         self.put_cpu(&mut out);
         self.put_latency(&mut out);
         self.put_rates(&mut out);
+        self.put_decisions(&mut out);
         self.put_calls(&mut out);
         self.put_idle(&mut out);
         out
@@ -173,6 +188,17 @@ impl Findings {
             [o.case.to_string(), asked, a, b, c, d]
         });
         table(out, "Statements per second", head, rows);
+    }
+
+    fn put_decisions(&self, out: &mut String) {
+        let told = self.outcomes.iter().filter(|o| o.decisions.total() > 0);
+        let rows = told.map(|o| [o.case.to_string(), o.decisions.to_string()]);
+        table(
+            out,
+            "Reasons of obring's decisions",
+            ["case", "share"],
+            rows,
+        );
     }
 
     fn put_calls(&self, out: &mut String) {
@@ -262,6 +288,7 @@ fn table<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::decisions::Decisions;
     use crate::bench::round::Case;
 
     fn findings() -> Findings {
@@ -281,6 +308,7 @@ mod tests {
                 vec![sample(0.0, 20.0), sample(20.0, 50.0), sample(18.0, 60.0)],
             ],
             kinds: vec![Kind::Direct, Kind::HaProxy, Kind::Obring],
+            decisions: Decisions::default(),
         };
         let calls = Calls {
             work: case.work,
@@ -300,6 +328,7 @@ mod tests {
             outcomes: vec![outcome],
             calls: vec![(Kind::Obring, calls)],
             idle: vec![idle],
+            is_routed: false,
         }
     }
 

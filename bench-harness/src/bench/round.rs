@@ -1,6 +1,7 @@
 //! One case on all peers, round by round.
 
 use super::cpu::cpu_ns;
+use super::decisions::Decisions;
 use super::load::{Load, Slice, Work};
 use super::peer::{Kind, Peer};
 use super::plan::Arrivals;
@@ -142,6 +143,8 @@ pub struct Outcome {
     pub rounds: Vec<Vec<Sample>>,
     /// The peers.
     pub kinds: Vec<Kind>,
+    /// Why obring sent the statements where it did.
+    pub decisions: Decisions,
 }
 
 impl Outcome {
@@ -230,6 +233,9 @@ pub fn measure(
         };
         sample(peer, drive).map_err(|e| format!("{case}: {}: {e}", peer.kind))
     };
+    let obring = peers.iter().find(|p| p.kind == Kind::Obring);
+    let decided = || obring.map_or_else(|| Ok(Decisions::default()), |p| Decisions::of(p.address));
+    let before = decided()?;
     for at in 0..peers.len() {
         // Warms up; thrown away.
         slice(at, 0)?;
@@ -247,6 +253,7 @@ pub fn measure(
         rate,
         rounds,
         kinds: peers.iter().map(|p| p.kind).collect(),
+        decisions: decided()?.since(&before),
     })
 }
 
@@ -292,6 +299,7 @@ mod tests {
                 vec![sample(100.0), sample(80.0)],
             ],
             kinds: vec![Kind::HaProxy, Kind::Obring],
+            decisions: Decisions::default(),
         };
         let cpu = |s: &Sample| s.cpu_us;
         let ratio = outcome.paired(Kind::Obring, Kind::HaProxy, cpu, |a, b| a / b);

@@ -72,6 +72,7 @@ fn prepare(cpu: usize) -> Result<(), String> {
 pub fn run(job: &Job) -> Result<Findings, String> {
     let mut findings = Findings {
         setting: setting(job),
+        is_routed: job.programs.is_routed,
         ..Findings::default()
     };
     let programs = &job.programs;
@@ -95,7 +96,7 @@ pub fn run(job: &Job) -> Result<Findings, String> {
     for kind in programs.kinds() {
         if kind != Kind::Direct {
             say(&format!("idle sessions of {kind}"));
-            let idle = idle::measure(kind, programs, server.address, length);
+            let idle = idle::measure(kind, programs, &server, length);
             findings
                 .idle
                 .push(idle.map_err(|e| format!("idle sessions of {kind}: {e}"))?);
@@ -105,7 +106,7 @@ pub fn run(job: &Job) -> Result<Findings, String> {
 }
 
 fn start_all(programs: &Programs, server: &Server) -> Result<Vec<Peer>, String> {
-    let start = |kind| Peer::start(kind, programs, server.address);
+    let start = |kind| Peer::start(kind, programs, server);
     programs.kinds().into_iter().map(start).collect()
 }
 
@@ -198,6 +199,10 @@ fn setting(job: &Job) -> Vec<String> {
             }
         ),
         first_line(&job.programs.haproxy, "-v"),
+        match job.programs.is_routed {
+            true => "three servers, of which the peers without routing have the right one".into(),
+            false => "one server".into(),
+        },
     ];
     if job.programs.relay.is_none() {
         lines.push("no relay was given (`--relay`): the floor is left out".into());

@@ -3,11 +3,16 @@
 
 use crate::raw::{Login, framed};
 use obcluster::builtin::{Data, Layout, Session};
+use obcluster::judge::JudgeMode;
+use obcluster::{Cluster, Engine, Topology};
 use obring_wire::protocol::capability;
 use obring_wire::protocol::mysql::{Command, Greeting, HEADER_LEN};
+use std::net::SocketAddr;
 
 /// Text of the row of [`Statement::Point`].
 const POINT_TEXT: usize = 100;
+/// Its table, by HASH of the id.
+const POINT_TABLE: &str = "test.kv";
 /// Its id.
 const POINT_ID: i64 = 5;
 /// MYSQL_TYPE_LONGLONG, the type of the parameter of a prepared point select.
@@ -37,6 +42,35 @@ pub fn layout(is_plain: bool) -> Layout {
         layout.granted = capability::PLAIN;
     }
     layout
+}
+
+/// A cluster of servers of measurements, with the same tables, and where they listen: first who
+/// leads the partition of [`Statement::Point`].
+///
+/// # Errors
+/// It does not start.
+pub fn cluster(is_plain: bool) -> Result<(Cluster, Vec<SocketAddr>), String> {
+    let topology = Topology {
+        // The clients are of `sys`, like those of a single server.
+        spread_sys: true,
+        // It would judge what comes through a proxy only, which its server would be slower for.
+        judge: JudgeMode::Off,
+        ..Topology::default()
+    };
+    let layout = layout(is_plain);
+    let shapes = layout.shapes();
+    let cluster = Cluster::start(topology, Engine::Builtin(layout)).map_err(|e| e.to_string())?;
+    let state = cluster.state();
+    let shape = shapes.iter().find(|s| s.name == POINT_TABLE);
+    let place = shape.zip(state.tenant("sys")).map(|(shape, sys)| {
+        let leaf = POINT_ID as u32 % shape.tablets.len() as u32;
+        state.placement.leaf(sys, shape, leaf)
+    });
+    let leader = place.and_then(|place| place.leader);
+    let leader = leader.ok_or_else(|| format!("nobody leads {POINT_TABLE}"))?;
+    let mut all = cluster.addresses();
+    all.swap(0, leader as usize - 1);
+    Ok((cluster, all))
 }
 
 impl Statement {

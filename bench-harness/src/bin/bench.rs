@@ -2,7 +2,7 @@
 //! record` counts instructions. scripts/bench builds what it needs and calls it.
 
 use bench_harness::bench::peer::Programs;
-use bench_harness::bench::statement::layout;
+use bench_harness::bench::statement::{cluster, layout};
 use bench_harness::bench::{Job, instructions, run};
 use obcluster::builtin::Server;
 use std::io::Write as _;
@@ -10,16 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "bench run --obring PATH --out DIR [--haproxy PATH] [--relay PATH] [--quick] \
-                     [--plain] [--only TEXT] | bench record --session PATH --partition PATH \
-                     --route PATH --out FILE | bench serve [--plain]";
+                     [--plain] [--routed] [--only TEXT] | bench record --session PATH --partition PATH \
+                     --route PATH --out FILE | bench serve [--plain] [--routed]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.split_first() {
         Some((word, rest)) if word == "run" => measure(rest),
         Some((word, rest)) if word == "record" => record(rest),
-        Some((word, [])) if word == "serve" => serve(false),
-        Some((word, [plain])) if word == "serve" && plain == "--plain" => serve(true),
+        Some((word, rest)) if word == "serve" => serve(rest),
         _ => Err(format!("usage: {USAGE}")),
     };
     done.unwrap_or_else(|e| {
@@ -46,6 +45,10 @@ impl Words<'_> {
         Ok(())
     }
 
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|w| w == name)
+    }
+
     fn value(&self, name: &str) -> Option<&str> {
         let at = self.0.iter().position(|w| w == name)?;
         self.0.get(at + 1).map(String::as_str)
@@ -66,7 +69,7 @@ fn measure(words: &[String]) -> Result<ExitCode, String> {
     let words = Words(words);
     words.check(
         &["--obring", "--out", "--haproxy", "--relay", "--only"],
-        &["--quick", "--plain"],
+        &["--quick", "--plain", "--routed"],
     )?;
     let folder = PathBuf::from(words.value("--out").ok_or("--out is missing")?);
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -77,12 +80,13 @@ fn measure(words: &[String]) -> Result<ExitCode, String> {
             obring: words.file("--obring")?.ok_or("--obring is missing")?,
             haproxy: words.value("--haproxy").unwrap_or("haproxy").into(),
             relay: words.file("--relay")?,
-            is_plain: words.0.iter().any(|w| w == "--plain"),
+            is_plain: words.has("--plain"),
+            is_routed: words.has("--routed"),
             folder: folder.clone(),
             load_cpu,
             peer_cpu,
         },
-        is_quick: words.0.iter().any(|w| w == "--quick"),
+        is_quick: words.has("--quick"),
         only: words.value("--only").map(Into::into),
     };
     let findings = run(&job)?;
@@ -111,14 +115,31 @@ fn record(words: &[String]) -> Result<ExitCode, String> {
 }
 
 /// Says where it listens, and serves until it is killed.
-fn serve(is_plain: bool) -> Result<ExitCode, String> {
+fn serve(words: &[String]) -> Result<ExitCode, String> {
+    let words = Words(words);
+    words.check(&[], &["--plain", "--routed"])?;
+    let is_plain = words.has("--plain");
+    if words.has("--routed") {
+        let (cluster, addresses) = cluster(is_plain)?;
+        let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        say(&shown.join(" "))?;
+        cluster
+            .wait_for_end()
+            .map_err(|e| format!("serving: {e}"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut server = Server::bind_free(layout(is_plain)).map_err(|e| format!("listening: {e}"))?;
     let address = server.address().map_err(|e| format!("listening: {e}"))?;
-    let mut stdout = std::io::stdout();
-    let said = writeln!(stdout, "{address}").and_then(|()| stdout.flush());
-    said.map_err(|e| format!("stdout: {e}"))?;
+    say(&address.to_string())?;
     server.run().map_err(|e| format!("serving: {e}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The line that says where a server listens.
+fn say(line: &str) -> Result<(), String> {
+    let mut stdout = std::io::stdout();
+    let said = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    said.map_err(|e| format!("stdout: {e}"))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {

@@ -6,6 +6,8 @@ mod engine;
 mod life;
 mod load;
 mod memory;
+pub mod moves;
+mod moving;
 mod placing;
 mod slow;
 mod stages;
@@ -18,7 +20,8 @@ pub use engine::engine_cost;
 pub use life::{drain_idle, drain_running, second_term, serving_cores};
 pub use load::{failing_prepares, idle_timeout_of_the_server, short_connections, split_executes};
 pub use memory::{idle_sessions, login_cycles};
-pub use placing::{placing, workloads};
+pub use moving::{cores_agree, moving_leaders};
+pub use placing::{MIXED_TABLES, placing, workloads};
 pub use slow::{SlowReaders, slow_readers, small_reader};
 pub use stages::stages;
 pub use start::{

@@ -2,6 +2,7 @@
 //! partitions it knows, how many came first time to the server that leads most of them.
 
 use super::{Saw, Setup};
+use crate::bench::decisions::Decisions;
 use crate::random::World;
 use crate::raw::{Conn, Login};
 use obcluster::{Entry, Kind, Role, VerdictKind};
@@ -124,23 +125,26 @@ const WAREHOUSES: Workload = Workload {
     },
 };
 
-/// Statements of many shapes on tables of every kind of partitioning.
-const MIXED: Workload = Workload {
-    tables: &[
-        "create table h(k int primary key, v int) partition by hash(k) partitions 6",
-        "create table y(k varchar(20) primary key, v int) partition by key(k) partitions 6",
-        "create table r(k int primary key, v int) partition by range(k) \
+/// Tables of every kind of partitioning, and one without.
+pub const MIXED_TABLES: &[&str] = &[
+    "create table h(k int primary key, v int) partition by hash(k) partitions 6",
+    "create table y(k varchar(20) primary key, v int) partition by key(k) partitions 6",
+    "create table r(k int primary key, v int) partition by range(k) \
          (partition a values less than (10), partition b values less than (20), \
           partition c values less than maxvalue)",
-        "create table l(k int primary key, v int) partition by list(k) \
+    "create table l(k int primary key, v int) partition by list(k) \
          (partition a values in (1, 2, 3), partition b values in (4, 5, 6), \
           partition c values in (default))",
-        "create table d(k int, t datetime, v int, primary key(k, t)) \
+    "create table d(k int, t datetime, v int, primary key(k, t)) \
          partition by range columns(t) subpartition by hash(k) subpartitions 2 \
          (partition a values less than ('2026-02-01'), \
           partition b values less than (maxvalue))",
-        "create table n(k int primary key, v int)",
-    ],
+    "create table n(k int primary key, v int)",
+];
+
+/// Statements of many shapes on tables of every kind of partitioning.
+const MIXED: Workload = Workload {
+    tables: MIXED_TABLES,
     rows: ("insert into h values ({k}, 1)", 30),
     turn: |dice| {
         let (k, m) = (dice.below(30), dice.below(4) + 1);
@@ -211,6 +215,7 @@ pub fn placing(setup: &Setup, name: &str, size: u32) -> Saw {
     for k in 0..rows {
         first.run(&insert.replace("{k}", &k.to_string()))?;
     }
+    let before = Decisions::of(world.proxy.address())?;
     let since = world.cluster.log_next();
     let mut dice = Rng::new(1);
     for _ in 0..turns * size {
@@ -223,7 +228,11 @@ pub fn placing(setup: &Setup, name: &str, size: u32) -> Saw {
             }
         }
     }
-    judged(&world.cluster.log_since(since))
+    let decided = Decisions::of(world.proxy.address())?.since(&before);
+    let said = judged(&world.cluster.log_since(since));
+    // What obring itself says of it is shown, and judges nothing.
+    let told = |said| format!("{said}\nby obring's own counters: {decided}");
+    said.map(told).map_err(told)
 }
 
 /// Counts where the statements of a log ran.
