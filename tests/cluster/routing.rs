@@ -182,8 +182,8 @@ fn a_leader_that_moves_is_followed_once_it_was_asked_for() {
         let touched = ran.iter().flat_map(|e| &e.verdict.tables);
         let moved = Move::new(made, touched.flat_map(|t| t.tablets.clone()));
         let saw = moved.aftermath(&place.cluster.log_since(made.seq), u64::MAX);
-        // Nobody asks where the entry was right by chance; else about the leaf, and no more than once
-        // about the others.
+        // Nobody asks where the entry was right by chance; else about the leaf, and no more than
+        // once about the others.
         let is_followed = saw.asked <= 2 && saw.latest_us <= LATE_US && saw.unfollowed == 0;
         assert!(is_followed, "after a move to {server}: {saw:?}");
     }

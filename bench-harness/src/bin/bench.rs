@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "bench run --obring PATH --out DIR [--haproxy PATH] [--relay PATH] [--quick] \
-                     [--plain] [--routed] [--only TEXT] | bench record --session PATH --partition PATH \
-                     --route PATH --out FILE | bench serve [--plain] [--routed]";
+                     [--plain] [--routed] [--only TEXT] | bench record --session PATH \
+                     --partition PATH --route PATH --out FILE | bench serve [--plain] [--routed]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

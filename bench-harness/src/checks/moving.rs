@@ -210,8 +210,8 @@ impl Rig {
         pieces.flat_map(piece).collect()
     }
 
-    /// Moves a leader each second, those of these streams in turn, and hands each move to `judge` with the log around
-    /// it and the time at which the next one was made.
+    /// Moves a leader each second, those of these streams in turn, and hands each move to `judge`
+    /// with the log around it and the time at which the next one was made.
     fn moves(
         &self,
         streams: &[u64],
@@ -364,8 +364,8 @@ impl Rig {
         let worst = agreed.iter().map(|a| a.agreed_us).max().unwrap_or(0);
         let spread = spread(|a| a.agreed_us)?;
         let saw = format!(
-            "{spread:.0} us after the first reply, worst {worst}; asked after {:.0}, answered after \
-             {:.0}; {judged} of {moves} moves told, {} statements, {} errors",
+            "{spread:.0} us after the first reply, worst {worst}; asked after {:.0}, answered \
+             after {:.0}; {judged} of {moves} moves told, {} statements, {} errors",
             asked.median,
             answered.median,
             played.statements,
