@@ -624,16 +624,44 @@ pub(super) fn shown_at_login(kind: u8, variable: &[u8]) -> bool {
         )
 }
 
-/// `ipv4 << 32 | port << 16 | sequence`; the low bits of the session id are the sequence.
+/// `ipv4 << 32 | port << 16 | sequence`. The sequence has 16 bits, and what tells the sessions of a
+/// proxy apart has 17: its top bit, a part of the core's number, is folded in below the bits that
+/// the core has with 128 cores, so a session has one other that it could be taken for.
 pub(super) fn proxy_connection_id(local: &SocketAddr, session: u32) -> u64 {
     let ip = match local.ip().to_canonical() {
         IpAddr::V4(v4) => u32::from(v4),
         // An IPv6 address does not fit: its last 32 bits keep the id distinct.
         IpAddr::V6(v6) => (u128::from(v6) & 0xFFFF_FFFF) as u32,
     };
-    u64::from(ip) << 32 | u64::from(local.port()) << 16 | u64::from(session & 0xFFFF)
+    let sequence = session & 0xFFFF ^ (session >> 16 & 1) << 9;
+    u64::from(ip) << 32 | u64::from(local.port()) << 16 | u64::from(sequence)
 }
 
 fn text(message: &[u8]) -> String {
     String::from_utf8_lossy(message).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Key;
+    use crate::session::SessionIds;
+    use std::collections::HashSet;
+
+    #[test]
+    fn sessions_of_all_cores_have_numbers_of_their_own() {
+        let local = SocketAddr::from(([10, 0, 0, 1], 2883));
+        for cores in [1, 2, 3, 4, 8, 64] {
+            let mut seen = HashSet::new();
+            for core in 0..cores {
+                let mut ids = SessionIds::new(5, core, cores);
+                for _ in 0..500 {
+                    let id = ids.claim(Key::default()).expect("an id");
+                    let number = proxy_connection_id(&local, id);
+                    assert_eq!(number >> 16, 0x0A00_0001_0B43);
+                    assert!(seen.insert(number), "{cores} cores: {id:x}");
+                }
+            }
+        }
+    }
 }
