@@ -134,6 +134,26 @@ fn turns_off(ok: &OkPacket<'_>) -> bool {
     variables.any(|(name, value, _)| ON_AT_FIRST.contains(&name) && !matches!(value, b"ON" | b"1"))
 }
 
+/// True if an OK tells a client more than that something has changed, or nothing but that: not if
+/// all variables that it names are hidden.
+fn tells(ok: &OkPacket<'_>, shows: impl Fn(&[u8]) -> bool) -> bool {
+    let mut hides = false;
+    for block in ok.blocks() {
+        match block.kind {
+            TRACK_VARIABLES => {
+                let mut variables = block.variables();
+                if variables.any(|(name, _, is_user)| is_user || shows(name)) {
+                    return true;
+                }
+                hides = true;
+            }
+            TRACK_STATE => {}
+            _ => return true,
+        }
+    }
+    !hides
+}
+
 /// Appends a real OK as the client gets it. `untold`: `None` for a client that does not track.
 /// `is_fresh`: the server session has not reported [`ON_AT_FIRST`] yet, and the client was told by
 /// another one.
@@ -159,9 +179,12 @@ pub(super) fn put_ok(
     }
     if untold.is_empty() {
         let is_fresh = is_fresh && !turns_off(ok);
-        return ok.put_for_client(out, seq, true, |_, name| {
-            name == TRACE_ID || !(is_for_proxies(name) || is_fresh && ON_AT_FIRST.contains(&name))
-        });
+        let shows = |name: &[u8]| {
+            let is_first = is_fresh && ON_AT_FIRST.contains(&name);
+            name == TRACE_ID || !(is_for_proxies(name) || is_first)
+        };
+        let is_told = tells(ok, shows);
+        return ok.put_for_client(out, seq, true, |_, name| is_told && shows(name));
     }
     let state = untold.merge(ok, is_fresh);
     OkPacket {
@@ -251,6 +274,29 @@ mod tests {
         assert_eq!(told[7..9], [0x22, 0x40]);
         // Told once.
         assert_eq!(put(&mut untold, &[]).len(), 11);
+    }
+
+    #[test]
+    fn what_is_hidden_is_no_change() {
+        let changed = b"\x02\x02\x011";
+        let told = |state: &[u8], is_fresh| {
+            let mut out = vec![];
+            let mut untold = Untold::default();
+            let (ok, occasion) = (ok(state), Occasion::Statement);
+            put_ok(&mut out, 1, &[], &ok, occasion, Some(&mut untold), is_fresh);
+            out.split_off(4)
+        };
+        let with = |pairs: &[(&str, &str)]| [&block(pairs)[..], changed].concat();
+        let nothing = [0, 0, 0, 0x22, 0, 0, 0];
+        let hit = [("ob_proxy_partition_hit", "OFF")];
+        assert_eq!(told(&with(&hit), false), nothing);
+        let first = [("_nlj_batching_enabled", "ON")];
+        assert_eq!(told(&with(&first), true), nothing);
+        let change = b"\0\0\0\x22\x40\0\0\0\x04\x02\x02\x011";
+        assert_eq!(told(changed, false), change);
+        // Of user variables a client is told that there is something.
+        let user = [hit[0], ("__NULL", "__NULL"), ("a", "1")];
+        assert_eq!(told(&with(&user), false), change);
     }
 
     #[test]
