@@ -251,18 +251,15 @@ impl Session {
         if ctx.scan.borrow().explain != Explain::Route {
             return None;
         }
-        let pin = self.pin(outline);
-        let current = match pin {
-            Some(Pin::Transaction) => self.coordinator(),
-            _ => self.binding.current,
-        };
-        let current = self.slot(current).map(|s| s.link.server);
-        let pin = pin.map(Pin::reason);
+        let pin = self.pin(outline).and_then(|pin| {
+            let slot = self.slot(self.link_of_pin(pin, outline))?;
+            Some((slot.link.server, pin.reason()))
+        });
         let asked = Asked {
             text,
             params: &[],
             seed: u64::from(self.id),
-            pin: current.zip(pin),
+            pin,
             explain: Some(head.seq.wrapping_add(1)),
         };
         Some(self.place_of(ctx, &asked, out))

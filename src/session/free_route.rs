@@ -74,6 +74,15 @@ impl Session {
         free_route.coordinator.unwrap_or(self.binding.current)
     }
 
+    /// The link that a request is bound to.
+    pub(super) fn link_of_pin(&self, pin: Pin, outline: &Outline) -> LinkId {
+        match pin {
+            // What the statement before has left is where that ran.
+            Pin::Transaction if !outline.looks_back => self.coordinator(),
+            _ => self.binding.current,
+        }
+    }
+
     /// A reply is over. `flags`: of its last packet.
     pub(super) fn follow_transaction(&mut self, id: LinkId, flags: u32) {
         if !self.is_in_transaction() {

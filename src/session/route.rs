@@ -250,11 +250,7 @@ impl Session {
             return place;
         }
         if let Some(pin) = self.pin(outline) {
-            let current = match pin {
-                // What the statement before has left is where that ran.
-                Pin::Transaction if !outline.looks_back => self.coordinator(),
-                _ => self.binding.current,
-            };
+            let current = self.link_of_pin(pin, outline);
             let is_there = self.slot(current).is_some();
             self.aim.bound(pin);
             if let Some(id) = self.link_of_past(pin, outline) {

@@ -63,6 +63,17 @@ impl Place {
         }
     }
 
+    /// Changes every row in one transaction. The entry of the log that it begins with.
+    fn commit_all(&self) -> u64 {
+        let since = self.cluster.log_next();
+        let mut c = self.client();
+        c.run("begin").expect("begun");
+        Self::change_all(&mut c, "new");
+        c.run("commit").expect("a commit");
+        assert_eq!(self.rows_that_are("new"), ROWS as usize);
+        since
+    }
+
     fn rows_that_are(&self, value: &str) -> usize {
         let mut c = self.client();
         let is = |id: &i64| {
@@ -140,12 +151,7 @@ fn prepared_statements_and_savepoints_are_part_of_a_transaction() {
 #[test]
 fn a_server_that_refuses_sends_a_transaction_back() {
     let place = Place::new(InternalRouting::Refuse, &[]);
-    let since = place.cluster.log_next();
-    let mut c = place.client();
-    c.run("begin").expect("begun");
-    Place::change_all(&mut c, "new");
-    c.run("commit").expect("a commit");
-    assert_eq!(place.rows_that_are("new"), ROWS as usize);
+    let since = place.commit_all();
     let refused = place
         .ran(since, "")
         .iter()
@@ -169,12 +175,7 @@ fn a_transaction_stays_where_nobody_lets_it_move() {
         ),
     ] {
         let place = Place::new(routing, settings);
-        let since = place.cluster.log_next();
-        let mut c = place.client();
-        c.run("begin").expect("begun");
-        Place::change_all(&mut c, "new");
-        c.run("commit").expect("a commit");
-        assert_eq!(place.rows_that_are("new"), ROWS as usize);
+        let since = place.commit_all();
         let updates = place.ran(since, "update kv");
         assert!(updates.iter().all(|e| e.errno == 0));
         assert_eq!(servers(&updates).len(), 1, "{routing:?} {settings:?}");
