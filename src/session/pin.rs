@@ -181,6 +181,8 @@ pub(super) struct Outline {
     may_bind: bool,
     /// What it sets them to has a type that the reported literal does not tell.
     pub(super) sets_vaguely: bool,
+    /// It is a SET: a server says that something has changed even where it names nothing.
+    pub(super) sets: bool,
     /// It begins a transaction, and nothing else: no server need know before the statement behind
     /// it.
     pub(super) begins: bool,
@@ -307,6 +309,7 @@ impl Outline {
         outline.has_user_variables = facts.has_user_variables || !is_simple;
         outline.sets_vaguely = outline.has_user_variables
             && !(is_simple && scan.verb == Verb::Set && sets_literals(scan, text));
+        outline.sets = scan.verb == Verb::Set;
         outline.looks_back = match scan.verb {
             _ if facts.asks_last_result || !is_simple => has_word(text, LOOKING_BACK),
             Verb::Insert | Verb::Replace | Verb::Update | Verb::Delete | Verb::Begin => false,
@@ -382,6 +385,7 @@ impl Outline {
             has_user_variables: false,
             may_bind: !leaves.is_empty() || is_ahead,
             sets_vaguely: false,
+            sets: false,
             begins: false,
             moves: false,
             is_cut: false,

@@ -139,7 +139,7 @@ impl Relay<'_, '_, '_> {
             self.known.learn(ok);
             learn_pins(self.pins, ok);
             self.aim.learn(ok);
-            let is_set = self.occasion == Occasion::Statement;
+            let is_set = self.occasion != Occasion::Login;
             if !is_set {
                 *self.wishes = Wishes::default();
             }
@@ -286,6 +286,7 @@ impl Session {
             facts,
             occasion: match running.command {
                 Command::CHANGE_USER => Occasion::Login,
+                _ if running.outline.sets => Occasion::Set,
                 _ => Occasion::Statement,
             },
             bytes,

@@ -115,6 +115,8 @@ impl Untold {
 pub(super) enum Occasion {
     /// Of a statement or command.
     Statement,
+    /// Of a SET, which says that something has changed even where it names nothing.
+    Set,
     /// Of a login or COM_CHANGE_USER.
     Login,
 }
@@ -183,7 +185,7 @@ pub(super) fn put_ok(
             let is_first = is_fresh && ON_AT_FIRST.contains(&name);
             name == TRACE_ID || !(is_for_proxies(name) || is_first)
         };
-        let is_told = tells(ok, shows);
+        let is_told = occasion == Occasion::Set || tells(ok, shows);
         return ok.put_for_client(out, seq, true, |_, name| is_told && shows(name));
     }
     let state = untold.merge(ok, is_fresh);
@@ -279,13 +281,14 @@ mod tests {
     #[test]
     fn what_is_hidden_is_no_change() {
         let changed = b"\x02\x02\x011";
-        let told = |state: &[u8], is_fresh| {
+        let told_of = |occasion, state: &[u8], is_fresh| {
             let mut out = vec![];
             let mut untold = Untold::default();
-            let (ok, occasion) = (ok(state), Occasion::Statement);
+            let ok = ok(state);
             put_ok(&mut out, 1, &[], &ok, occasion, Some(&mut untold), is_fresh);
             out.split_off(4)
         };
+        let told = |state: &[u8], is_fresh| told_of(Occasion::Statement, state, is_fresh);
         let with = |pairs: &[(&str, &str)]| [&block(pairs)[..], changed].concat();
         let nothing = [0, 0, 0, 0x22, 0, 0, 0];
         let hit = [("ob_proxy_partition_hit", "OFF")];
@@ -294,6 +297,7 @@ mod tests {
         assert_eq!(told(&with(&first), true), nothing);
         let change = b"\0\0\0\x22\x40\0\0\0\x04\x02\x02\x011";
         assert_eq!(told(changed, false), change);
+        assert_eq!(told_of(Occasion::Set, &with(&first), true), change);
         // Of user variables a client is told that there is something.
         let user = [hit[0], ("__NULL", "__NULL"), ("a", "1")];
         assert_eq!(told(&with(&user), false), change);
