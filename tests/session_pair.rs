@@ -2,6 +2,8 @@
 //! (`tests/wire/`) in all framings, split at every byte, and with the server lost at every byte.
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "session_pair/full_login.rs"]
+mod full_login;
 #[path = "machine/mod.rs"]
 mod machine;
 #[path = "session_pair/wrong.rs"]
@@ -17,7 +19,7 @@ use obring::protocol::ob20::Framing;
 use obring::routing::{Mail, Replica, Traffic};
 use obring::session::{Ctx, Session, SessionIds, Settings};
 use obring::sql::Scan;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 
 const HOME: Side = Side::Server(LinkId(0));
@@ -71,6 +73,9 @@ struct World {
     scan: RefCell<Scan>,
     traffic: RefCell<Traffic>,
     framing: Framing,
+    now: Cell<Tick>,
+    /// Opens sealed passwords.
+    key: full_login::Glass,
 }
 
 impl World {
@@ -86,19 +91,22 @@ impl World {
             scan: RefCell::default(),
             traffic: RefCell::default(),
             framing,
+            now: Cell::new(Tick(1)),
+            key: full_login::Glass::default(),
         }
     }
 
     fn input(&self, pair: &mut Pair, input: Input<'_>) {
         let (mut arena, mut list, mut pool) = (vec![], vec![], BufferPool::default());
         let ctx = Ctx {
-            now: Tick(1),
+            now: self.now.get(),
             key: Key::default(),
             view: &self.view,
             traffic: &self.traffic,
             settings: &self.settings,
             ids: &self.ids,
             scan: &self.scan,
+            unseal: Some(&self.key),
         };
         let mut out: Out<'_, Mail> = Out {
             arena: &mut arena,
@@ -159,8 +167,8 @@ impl World {
         self.bytes(pair, side, &bytes[at..]);
     }
 
-    /// A session that is logged in.
-    fn logged_in(&self) -> Pair {
+    /// A session that has greeted its client.
+    fn greeted(&self) -> Pair {
         let peer = SocketAddr::from(([127, 0, 0, 9], 40_000));
         let accepted = Accepted {
             peer,
@@ -179,6 +187,12 @@ impl World {
             laps: Entered::default(),
         };
         self.input(&mut pair, Input::Wake);
+        pair
+    }
+
+    /// A session that is logged in.
+    fn logged_in(&self) -> Pair {
+        let mut pair = self.greeted();
         let login = Login {
             capabilities: client::PROTOCOL_41
                 | client::SECURE_CONNECTION

@@ -100,6 +100,8 @@ closed_list! {
         ClientAccepted = "client_accepted",
         /// A client logged in.
         ClientLoggedIn = "client_logged_in",
+        /// A client told its password, as it lacks the method that servers can check.
+        PasswordTold = "password_told",
         /// A client changed its user.
         ClientChangedUser = "client_changed_user",
         /// A request was read to its end.

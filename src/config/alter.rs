@@ -132,6 +132,7 @@ mod tests {
             Kind::LogLevel => lists(&["ERROR", "debug"], &["LOUD", ""]),
             Kind::ServerProtocol => lists(&["Auto", "oceanbase 2.0"], &["OceanBase 3", ""]),
             Kind::RoutingMode => lists(&["oceanbase", "Random"], &["any", ""]),
+            Kind::FullAuthentication => lists(&["auto", "Never"], &["sometimes", ""]),
             Kind::Compression => lists(&["", "zlib:6"], &["zlib:10", "lz4:1"]),
             Kind::UserList => lists(&["", "a@t;b@t"], &["a", "a@t#c"]),
         }

@@ -32,6 +32,8 @@ pub enum Kind {
     ServerProtocol,
     /// One of [`super::RoutingMode::NAMES`].
     RoutingMode,
+    /// One of [`super::FullAuthentication::NAMES`].
+    FullAuthentication,
     /// Nothing, or `zlib:` and a level.
     Compression,
     /// `user@tenant` items, separated by `;`.
@@ -56,6 +58,7 @@ impl Kind {
             Self::LogLevel => "log level",
             Self::ServerProtocol => "protocol",
             Self::RoutingMode => "mode",
+            Self::FullAuthentication => "rule",
             Self::Compression => "compression",
             Self::UserList => "user list",
         }
@@ -80,6 +83,7 @@ impl Kind {
             Self::Version => "digits and dots, as 5.7.25".into(),
             Self::LogLevel => "ERROR, WARN, INFO or DEBUG".into(),
             Self::RoutingMode => "oceanbase or random".into(),
+            Self::FullAuthentication => "auto, always or never".into(),
             Self::ServerProtocol => "Auto, MySQL, Compressed MySQL or OceanBase 2.0".into(),
             Self::Compression => "zlib:0 to zlib:9, or nothing".into(),
             Self::UserList => "user@tenant;user@tenant, at most 1024".into(),

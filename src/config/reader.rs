@@ -1,7 +1,10 @@
 //! From text to a typed value and back, one type per [`Kind`].
 
 use super::quantity::{duration_us, integer, show_duration, show_size, size_bytes};
-use super::{Bounds, Kind, RoutingMode, ServerProtocol, Stage1, WeakReader, servers, sys_password};
+use super::{
+    Bounds, FullAuthentication, Kind, RoutingMode, ServerProtocol, Stage1, WeakReader, servers,
+    sys_password,
+};
 use crate::base::Level;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -299,6 +302,22 @@ impl Reader for Mode {
     }
 
     fn show(value: &RoutingMode) -> String {
+        value.name().into()
+    }
+}
+
+/// [`Kind::FullAuthentication`].
+pub(super) struct Rule;
+
+impl Reader for Rule {
+    type Value = FullAuthentication;
+    const KIND: Kind = Kind::FullAuthentication;
+
+    fn read(text: &str, _: Bounds) -> Result<FullAuthentication, String> {
+        FullAuthentication::of(text).ok_or_else(|| "is not a rule".into())
+    }
+
+    fn show(value: &FullAuthentication) -> String {
         value.name().into()
     }
 }

@@ -2,7 +2,10 @@
 
 use super::quantity::{DAY, HOUR, KB, MS, S};
 use super::reader::{self, Reader};
-use super::{Bounds, Cluster, IdleRow, Kind, RoutingMode, ServerProtocol, Stage1, WeakReader};
+use super::{
+    Bounds, Cluster, FullAuthentication, IdleRow, Kind, RoutingMode, ServerProtocol, Stage1,
+    WeakReader,
+};
 use crate::base::Level;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -202,6 +205,10 @@ settings! {
     /// From accept to the end of the login; then the client is cut.
     client_login_timeout: Duration as Time = "10s" in Bounds::new(100 * MS, HOUR),
         NewSessions, Own, since "0.1";
+    /// Clients that announce caching_sha2_password send their password, encrypted; auto: those
+    /// without mysql_native_password.
+    full_authentication: FullAuthentication as Rule = "auto" in Bounds::ANY,
+        NewSessions, Own, since "0.5";
     /// For the TCP connect to one server; then the next server is tried.
     server_connect_timeout: Duration as Time = "1s" in Bounds::new(10 * MS, HOUR),
         Live, Own, since "0.1";

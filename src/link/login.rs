@@ -4,10 +4,11 @@ use crate::auth::{Scramble, Stage1, native_answer, pass_through};
 use crate::protocol::capability;
 use crate::protocol::mysql::{Greeting, Login, NATIVE_PASSWORD, client, put_attribute, put_packet};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::IpAddr;
 
 /// How the password is proved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Proof {
     /// A client's answer to the proxy's scramble: valid on every server.
     PassThrough {
@@ -16,8 +17,29 @@ pub enum Proof {
         /// Its answer; empty for an empty password.
         answer: Vec<u8>,
     },
-    /// The proxy knows SHA1 of the password (its own metadata user).
+    /// The proxy knows SHA1 of the password: its own metadata user, and clients that told it.
     Stage1(Stage1),
+}
+
+/// Either opens servers: not shown.
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PassThrough { .. } => "PassThrough",
+            Self::Stage1(_) => "Stage1",
+        })
+    }
+}
+
+impl Proof {
+    /// The client's answer; empty if there is none.
+    #[must_use]
+    pub fn answer(&self) -> &[u8] {
+        match self {
+            Self::PassThrough { answer, .. } => answer,
+            Self::Stage1(_) => &[],
+        }
+    }
 }
 
 /// What a login needs to know of the user. Kept for every later link of the session.

@@ -1,6 +1,7 @@
 //! Where the machines are given to the runtime: the only place of `server` that names both.
 
 use super::Failure;
+use super::key_pair::KeyPair;
 use crate::admin::{Control, Desk, Facts, Keeper};
 use crate::base::CoreId;
 use crate::config::Settings;
@@ -119,6 +120,7 @@ pub(super) fn launch(
         pid: std::process::id(),
         counters: counters.clone(),
     };
+    let key_pair = KeyPair::draw();
     let shown = settings.clone();
     let for_cores = settings.clone();
     let running = runtime::start(
@@ -127,7 +129,7 @@ pub(super) fn launch(
             let ids = SessionIds::new(proxy_id, core, cores);
             let mut replica = Replica::default();
             replica.set_settings(&for_cores);
-            Sessions::new(for_sessions.clone(), ids, replica)
+            Sessions::new(for_sessions.clone(), ids, replica).unsealing(key_pair.clone())
         },
         move || {
             let mut metadata = Metadata::new(for_metadata, clusters, cores, seed);

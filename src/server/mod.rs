@@ -5,6 +5,7 @@
 //! * `start`: the order of a start, and its one line when it fails.
 //! * `daemon`: detaching, with the parent waiting for the outcome.
 //! * `launch`: where the machines are given to the runtime.
+//! * `key_pair`: what clients seal passwords with.
 //! * `signals`: what the process does on TERM, INT and HUP.
 //! * `log`: lines, their form, and the thread that writes them.
 
@@ -12,6 +13,7 @@ mod cli;
 mod daemon;
 mod failure;
 mod keeper;
+mod key_pair;
 mod launch;
 mod limits;
 mod log;

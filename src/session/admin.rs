@@ -80,14 +80,16 @@ impl Session {
         seq: u8,
         out: &mut Out<'_, Mail>,
     ) {
-        let Proof::PassThrough { scramble, answer } = &login.credentials.proof else {
-            return;
-        };
+        let proof = &login.credentials.proof;
         let rules = &ctx.settings.admin;
         let ip = self.peer.ip().to_canonical();
-        let is_right = match &rules.password {
-            None => answer.is_empty(),
-            Some(stage1) => answer == &native_answer(stage1, scramble),
+        let has_password = !matches!(proof, Proof::PassThrough { answer, .. } if answer.is_empty());
+        let is_right = match (&rules.password, proof) {
+            (None, _) => !has_password,
+            (Some(stage1), Proof::PassThrough { scramble, answer }) => {
+                answer == &native_answer(stage1, scramble)
+            }
+            (Some(stage1), Proof::Stage1(told)) => told == stage1,
         };
         let cause = if !rules.from_anywhere && !is_private(ip) {
             "root@proxysys may log in from private addresses only (skip_proxy_sys_private_check)"
@@ -109,7 +111,7 @@ impl Session {
                 .push(Output::Log(Level::Info, "admin_logged_in", line));
             return;
         };
-        let password = if answer.is_empty() { "NO" } else { "YES" };
+        let password = if has_password { "YES" } else { "NO" };
         let user = String::from_utf8_lossy(&login.name.user).into_owned();
         let text = format!(
             "Access denied for user '{user}@proxysys'@'{ip}' (using password: {password}): {cause}"

@@ -9,7 +9,9 @@ use crate::auth::{LoginName, Scramble};
 use crate::base::{Event, LinkId, Out, Stage};
 use crate::link::{Credentials, Proof};
 use crate::protocol::error::Fault;
-use crate::protocol::mysql::{ChangeUser, Command, HEADER_LEN, client, put_packet};
+use crate::protocol::mysql::{
+    CACHING_SHA2_PASSWORD, ChangeUser, Command, HEADER_LEN, client, put_packet,
+};
 use crate::routing::Mail;
 use serde::{Deserialize, Serialize};
 
@@ -112,18 +114,22 @@ impl Session {
         let plugin_auth = self.facts.capabilities & client::PLUGIN_AUTH != 0;
         let database = Some(packet.database).filter(|name| !name.is_empty());
         let charset = packet.charset.and_then(|id| u8::try_from(id).ok());
-        let new_user = NewUser {
-            credentials: Credentials {
-                user: user.clone(),
-                proof: Proof::PassThrough {
-                    scramble: self.scramble,
-                    answer: packet.auth.to_vec(),
-                },
-                capabilities: login.credentials.capabilities,
-                max_packet: login.credentials.max_packet,
-                charset: charset.unwrap_or(login.credentials.charset),
-                database: database.map(<[u8]>::to_vec),
+        let credentials = Credentials {
+            user: user.clone(),
+            proof: Proof::PassThrough {
+                scramble: self.scramble,
+                answer: packet.auth.to_vec(),
             },
+            capabilities: login.credentials.capabilities,
+            max_packet: login.credentials.max_packet,
+            charset: charset.unwrap_or(login.credentials.charset),
+            database: database.map(<[u8]>::to_vec),
+        };
+        if login.tells_password && packet.plugin == Some(CACHING_SHA2_PASSWORD) {
+            return self.change_user_by_password(ctx, seq, (name, credentials), out);
+        }
+        let new_user = NewUser {
+            credentials,
             name,
             switch: vec![],
             answer: vec![],
@@ -190,12 +196,16 @@ impl Session {
             let answer = answer.to_vec();
             credentials.proof = Proof::PassThrough { scramble, answer };
         }
-        let forwarded = self.login.take().map(|login| login.forwarded);
+        let (forwarded, tells_password) = match self.login.take() {
+            Some(login) => (login.forwarded, login.tells_password),
+            None => Default::default(),
+        };
         self.name = Some(Box::new(name.clone()));
         self.login = Some(Box::new(Parsed {
             credentials,
             name,
-            forwarded: forwarded.unwrap_or_default(),
+            forwarded,
+            tells_password,
         }));
         out.count(Event::ClientChangedUser);
     }

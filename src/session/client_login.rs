@@ -1,10 +1,14 @@
 //! The client's side of the login: greeting, login packet, auth switch. No server is involved, so a
 //! probe or a slow client costs the cluster nothing.
+//!
+//! A client that announces another method than mysql_native_password is switched to that one,
+//! unless it is known to lack it (`full_login.rs`).
 
 use super::admin::TENANT;
+use super::full_login::{Exchange, tells_password};
 use super::state::{Bytes, Ctx, Phase, Session};
 use crate::auth::{LoginName, NameError, Scramble};
-use crate::base::{CloseReason, Linger, Out, Side};
+use crate::base::{CloseReason, Linger, Out, Side, Tick};
 use crate::link::{Credentials, Proof};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
@@ -13,6 +17,7 @@ use crate::protocol::mysql::{
 };
 use crate::routing::Mail;
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::net::SocketAddr;
 
 /// A login packet longer than this is refused: names, a database and some attributes.
@@ -24,8 +29,10 @@ pub(super) struct ClientLogin {
     gather: Gather,
     /// Sequence number of the client's last packet, once there is one.
     seq: Option<u8>,
-    /// The login, complete but for the answer to an auth switch.
+    /// The login, complete but for what is awaited: the answer to an auth switch, or a packet of
+    /// `exchange`.
     parsed: Option<Parsed>,
+    exchange: Option<Exchange>,
 }
 
 /// A login packet that was accepted.
@@ -35,18 +42,58 @@ pub(super) struct Parsed {
     pub(super) name: LoginName,
     /// Attributes that servers get too (`__ob_client*`), encoded.
     pub(super) forwarded: Vec<u8>,
+    /// The client tells its password, here and in COM_CHANGE_USER.
+    pub(super) tells_password: bool,
 }
 
 impl ClientLogin {
+    /// Before the first packet.
+    fn new() -> Self {
+        Self {
+            gather: Gather::default(),
+            seq: None,
+            parsed: None,
+            exchange: None,
+        }
+    }
+
+    /// A login that goes on behind the client's packet of this number.
+    pub(super) fn after(seq: u8) -> Self {
+        Self {
+            seq: Some(seq),
+            ..Self::new()
+        }
+    }
+
+    /// The login is complete but for this.
+    pub(super) fn await_packet(&mut self, parsed: Parsed, next: Exchange) {
+        (self.parsed, self.exchange) = (Some(parsed), Some(next));
+    }
+
+    /// When the proxy's key is to be looked for, if it is waited for.
+    pub(super) const fn key_due(&self) -> Option<Tick> {
+        match self.exchange {
+            Some(Exchange::KeyWanted(due)) => Some(due),
+            _ => None,
+        }
+    }
+
+    /// Ends the waiting.
+    pub(super) fn take_parsed(&mut self) -> Option<Parsed> {
+        self.exchange = None;
+        self.parsed.take()
+    }
+
     /// True while the client has sent nothing: a probe, until it does.
     pub(super) fn is_untouched(&self) -> bool {
         self.seq.is_none() && !self.gather.is_partial()
     }
 
-    /// Sequence number that the client expects of the next packet. After an auth switch that is the
-    /// one behind its answer, whether it has come or not.
+    /// Sequence number that the client expects of the next packet. While it has to send something
+    /// that is the one behind that, whether it has come or not.
     pub(super) fn reply_seq(&self) -> u8 {
-        let ahead = if self.parsed.is_some() { 3 } else { 1 };
+        let is_its_turn = self.parsed.is_some() && self.key_due().is_none();
+        let ahead = if is_its_turn { 3 } else { 1 };
         self.seq.map_or(2, |s| s.wrapping_add(ahead))
     }
 }
@@ -61,14 +108,10 @@ impl Session {
             scramble: self.scramble,
         };
         out.own(Side::Client, |b| greeting.put(b));
-        self.phase = Phase::ClientLogin(Box::new(ClientLogin {
-            gather: Gather::default(),
-            seq: None,
-            parsed: None,
-        }));
+        self.phase = Phase::ClientLogin(Box::new(ClientLogin::new()));
     }
 
-    /// Reads the login packet, or the answer to the auth switch.
+    /// Reads the login packet, or what the client has to send behind it.
     pub(super) fn login_bytes(
         &mut self,
         ctx: &Ctx<'_>,
@@ -84,6 +127,7 @@ impl Session {
             gather,
             seq,
             parsed,
+            exchange,
         } = &mut **login;
         let rest = bytes.data.get(at..).unwrap_or_default();
         let whole = match gather.feed(rest, &mut at, LOGIN_PACKET_MAX) {
@@ -121,6 +165,11 @@ impl Session {
         }
         *seq = Some(got);
         if let Some(mut done) = parsed.take() {
+            if let Some(exchange) = exchange.take() {
+                let step = exchange.step(whole.payload, &self.scramble, ctx.unseal);
+                self.exchanged(ctx, done, step, got.wrapping_add(1), out);
+                return at;
+            }
             if let Proof::PassThrough { answer, .. } = &mut done.credentials.proof {
                 *answer = whole.payload.to_vec();
             }
@@ -153,15 +202,19 @@ impl Session {
                 let tracks = self.facts.capabilities & client::SESSION_TRACK != 0;
                 self.facts.untold = tracks.then(Box::default);
                 self.name = Some(Box::new(done.name.clone()));
+                let next = got.wrapping_add(1);
+                if done.tells_password {
+                    let answer = done.credentials.proof.answer().to_vec();
+                    self.begin_exchange(ctx, done, &answer, next, out);
+                    return at;
+                }
                 if !needs_switch {
-                    self.logged_in_by_client(ctx, done, got.wrapping_add(1), out);
+                    self.logged_in_by_client(ctx, done, next, out);
                     return at;
                 }
                 let scramble = self.scramble;
                 *parsed = Some(done);
-                out.own(Side::Client, |b| {
-                    AuthSwitch::put(b, got.wrapping_add(1), &scramble)
-                });
+                out.own(Side::Client, |b| AuthSwitch::put(b, next, &scramble));
                 at
             }
         }
@@ -185,16 +238,23 @@ impl Refusal {
     }
 
     /// Access denied in MySQL's words, the cause behind it.
-    fn denied(login: &Login<'_>, peer: &SocketAddr, cause: impl ToString) -> Self {
-        let password = if login.auth.is_empty() { "NO" } else { "YES" };
-        let user = String::from_utf8_lossy(login.user);
-        let ip = peer.ip().to_canonical();
-        let text = format!(
-            "Access denied for user '{user}'@'{ip}' (using password: {password}): {}",
-            cause.to_string()
-        );
+    fn denied(login: &Login<'_>, peer: &SocketAddr, cause: impl Display) -> Self {
+        let text = denied(login.user, peer, !login.auth.is_empty(), cause);
         Self::new(Fault::AccessDenied, text, CloseReason::LoginRefused)
     }
+}
+
+/// Access denied in MySQL's words, the cause behind it.
+pub(super) fn denied(
+    user: &[u8],
+    peer: &SocketAddr,
+    has_password: bool,
+    cause: impl Display,
+) -> String {
+    let password = if has_password { "YES" } else { "NO" };
+    let user = String::from_utf8_lossy(user);
+    let ip = peer.ip().to_canonical();
+    format!("Access denied for user '{user}'@'{ip}' (using password: {password}): {cause}")
 }
 
 /// Checks a login packet. The flag says that the client must be asked to answer by
@@ -241,6 +301,8 @@ fn parse(
         && login
             .plugin
             .is_some_and(|p| !p.is_empty() && p != NATIVE_PASSWORD);
+    let rule = ctx.settings.full_authentication;
+    let tells_password = needs_switch && ctx.unseal.is_some() && tells_password(&login, rule);
     let mut forwarded = vec![];
     for (key, value) in login.attributes() {
         if key.starts_with(b"__ob_client") {
@@ -263,6 +325,7 @@ fn parse(
             credentials,
             name,
             forwarded,
+            tells_password,
         },
         needs_switch,
     ))

@@ -4,7 +4,8 @@
 //! plain data: it can be written to bytes between any two inputs and rebuilt.
 //!
 //! * `state.rs`: the state and the entry point, timers, ends.
-//! * `client_login.rs`: greeting, login packet, auth switch.
+//! * `client_login.rs`: greeting, login packet, auth switch; `full_login.rs`: clients without the
+//!   method that servers can check tell their password.
 //! * `server_login.rs`: choosing a server, connecting, logging in.
 //! * `change_user.rs`: what begins the session anew.
 //! * `gather.rs`: waiting for a request to be whole; `request.rs`: where its bytes go.
@@ -30,6 +31,7 @@ mod dialect;
 mod execute;
 mod frames;
 mod free_route;
+mod full_login;
 mod gather;
 mod ids;
 mod known;
@@ -46,7 +48,7 @@ mod table;
 mod track;
 mod wishes;
 
-use crate::config::{self, RoutingMode, ServerProtocol};
+use crate::config::{self, FullAuthentication, RoutingMode, ServerProtocol};
 use crate::protocol::capability;
 use std::sync::Arc;
 
@@ -63,6 +65,8 @@ pub struct Settings {
     pub proxy_version: String,
     /// Client connections of the process; one more may only be an administrator.
     pub clients_max: u32,
+    /// Which clients tell their password.
+    pub full_authentication: FullAuthentication,
     /// From accept to the end of the login.
     pub login_timeout_ms: u64,
     /// For the TCP connect to one server.
@@ -122,6 +126,7 @@ impl Settings {
             version: settings.mysql_version.clone().into_bytes(),
             proxy_version: config::COMPATIBILITY_VERSION.into(),
             clients_max: settings.client_max_connections,
+            full_authentication: settings.full_authentication,
             login_timeout_ms: millis(settings.client_login_timeout),
             connect_timeout_ms: millis(settings.server_connect_timeout),
             server_login_timeout_ms: millis(settings.server_login_timeout),
@@ -147,6 +152,7 @@ impl Default for Settings {
             version: b"5.7.25".to_vec(),
             proxy_version: "4.3.4.0".into(),
             clients_max: 8192,
+            full_authentication: FullAuthentication::default(),
             login_timeout_ms: 10_000,
             connect_timeout_ms: 1_000,
             server_login_timeout_ms: 5_000,

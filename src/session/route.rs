@@ -123,6 +123,14 @@ impl Binding {
         }
     }
 
+    /// The session begins anew, and its links are closed.
+    pub(super) fn begin_anew(&mut self, seed: u64) {
+        *self = Self {
+            dropped: self.dropped,
+            ..Self::new(seed)
+        };
+    }
+
     /// The request is over.
     pub(super) const fn settle(&mut self) {
         self.sent = 0;

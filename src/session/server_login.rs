@@ -43,6 +43,8 @@ const BAD_DATABASE: u16 = 1049;
 pub(super) enum Purpose {
     /// The client's login, which is answered with this sequence number.
     Login(u8),
+    /// A COM_CHANGE_USER that is a login on a new link.
+    NewUser(u8),
     /// A request of a client that is logged in.
     Statement,
 }
@@ -118,7 +120,7 @@ impl ServerLogin {
     /// Sequence number of what the client gets next.
     pub(super) const fn reply_seq(&self) -> u8 {
         match self.purpose {
-            Purpose::Login(seq) => seq,
+            Purpose::Login(seq) | Purpose::NewUser(seq) => seq,
             Purpose::Statement => UNASKED_SEQ,
         }
     }
@@ -130,7 +132,7 @@ impl ServerLogin {
 
     /// The client is not logged in yet.
     pub(super) const fn is_login(&self) -> bool {
-        matches!(self.purpose, Purpose::Login(_))
+        !matches!(self.purpose, Purpose::Statement)
     }
 
     /// When the next timer is wanted.
@@ -168,8 +170,11 @@ impl Session {
         if login.name.tenant.eq_ignore_ascii_case(admin::TENANT) {
             return self.admin_login(ctx, &login, reply_seq, out);
         }
-        self.login = Some(Box::new(login));
-        let search = ServerLogin::new(ctx, Purpose::Login(reply_seq), self.id, vec![], 0);
+        let purpose = match self.login.replace(Box::new(login)) {
+            None => Purpose::Login(reply_seq),
+            Some(_) => Purpose::NewUser(reply_seq),
+        };
+        let search = ServerLogin::new(ctx, purpose, self.id, vec![], 0);
         self.phase = Phase::ServerLogin(Box::new(search));
         self.try_next_server(ctx, out);
     }
@@ -344,7 +349,9 @@ impl Session {
             return;
         };
         match l.purpose {
-            Purpose::Login(seq) => self.fail(seq, fault, &text, reason, out),
+            Purpose::Login(seq) | Purpose::NewUser(seq) => {
+                self.fail(seq, fault, &text, reason, out);
+            }
             Purpose::Statement => self.search_failed(ctx, fault, text, reason, out),
         }
     }
@@ -543,7 +550,7 @@ impl Session {
                 Ok(ok) => {
                     let grants = Slot::grants(&ok);
                     let is_statement = match l.purpose {
-                        Purpose::Login(seq) => {
+                        Purpose::Login(seq) | Purpose::NewUser(seq) => {
                             facts.learn(&ok);
                             learn_variables(dialect, wishes, &ok, false);
                             first_dialect.clone_from(dialect);
@@ -552,7 +559,10 @@ impl Session {
                             out.own(Side::Client, |b| {
                                 put_ok(b, seq, payload, &ok, Occasion::Login, untold, false);
                             });
-                            out.count(Event::ClientLoggedIn);
+                            out.count(match l.purpose {
+                                Purpose::NewUser(_) => Event::ClientChangedUser,
+                                _ => Event::ClientLoggedIn,
+                            });
                             false
                         }
                         Purpose::Statement => true,
@@ -590,7 +600,7 @@ impl Session {
         };
         let (code, sqlstate, message) = l.refusal.take().unwrap_or_default();
         match l.purpose {
-            Purpose::Login(seq) => {
+            Purpose::Login(seq) | Purpose::NewUser(seq) => {
                 out.own(Side::Client, |b| {
                     ErrPacket {
                         code,

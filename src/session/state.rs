@@ -14,7 +14,7 @@ use super::statements::Statements;
 use super::sync::Syncing;
 use super::wishes::Wishes;
 use super::{SessionIds, Settings};
-use crate::auth::{LoginName, Scramble};
+use crate::auth::{LoginName, Scramble, Unseal};
 use crate::base::{
     Accepted, Appetite, CloseReason, CoreId, Input, Key, Linger, LinkId, Out, Output, Side, Tick,
 };
@@ -44,6 +44,8 @@ pub struct Ctx<'a> {
     pub ids: &'a SessionIds,
     /// Where statements are read.
     pub scan: &'a RefCell<Scan>,
+    /// Opens passwords that clients have sealed; `None`: no client is asked for one.
+    pub unseal: Option<&'a dyn Unseal>,
 }
 
 /// Sequence number of an error packet that nobody asked for: that of the answer to the client's
@@ -235,6 +237,7 @@ impl Session {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Tick> {
         let phase = match &self.phase {
+            Phase::ClientLogin(l) => l.key_due(),
             Phase::ServerLogin(l) => Some(l.due()),
             Phase::Running(r) => r.broken.as_ref().map(|b| b.deadline),
             Phase::Syncing(s) => Some(s.deadline),
@@ -288,6 +291,7 @@ impl Session {
                 }
             }
             Phase::Admin(_) => self.admin_timer(ctx, out),
+            Phase::ClientLogin(_) => self.key_timer(ctx, out),
             Phase::Locating(until) => {
                 if *until <= ctx.now {
                     self.locate_no_longer();

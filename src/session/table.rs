@@ -3,6 +3,7 @@
 use super::ids::SESSIONS_MAX;
 use super::server_login::Wanted;
 use super::{Ctx, Session, SessionIds, Settings};
+use crate::auth::Unseal;
 use crate::base::{Accepted, CoreId, Input, Key, Machines, Out, Output, Slab, Tick};
 use crate::routing::{Listed, Mail, Replica, TableEntry, Traffic};
 use crate::sql::Scan;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Sessions {
     settings: Settings,
+    /// Opens passwords that clients have sealed.
+    unseal: Option<Arc<dyn Unseal>>,
     /// Where all sessions of the core read statements.
     scan: RefCell<Scan>,
     replica: Replica,
@@ -54,6 +57,7 @@ impl Sessions {
     pub fn new(settings: Settings, ids: SessionIds, replica: Replica) -> Self {
         Self {
             settings,
+            unseal: None,
             scan: RefCell::default(),
             replica,
             traffic: RefCell::default(),
@@ -63,6 +67,13 @@ impl Sessions {
             locating: Vec::new(),
             asked: Vec::new(),
         }
+    }
+
+    /// The same, with what opens passwords that clients have sealed.
+    #[must_use]
+    pub fn unsealing(mut self, key: Arc<dyn Unseal>) -> Self {
+        self.unseal = Some(key);
+        self
     }
 
     /// The session under `key`.
@@ -136,6 +147,7 @@ impl Machines for Sessions {
             replica,
             traffic,
             settings,
+            unseal,
             waiting,
             locating,
             ids,
@@ -158,6 +170,7 @@ impl Machines for Sessions {
                 settings,
                 ids,
                 scan,
+                unseal: unseal.as_deref(),
             },
             input,
             out,

@@ -9,6 +9,9 @@ pub const SCRAMBLE_LEN: usize = 20;
 /// The one authentication method that can be passed through: the kernel stores
 /// SHA1(SHA1(password)).
 pub const NATIVE_PASSWORD: &[u8] = b"mysql_native_password";
+/// The method of clients without [`NATIVE_PASSWORD`]. Its answer proves nothing to a server that
+/// has SHA1(SHA1(password)), so its full authentication is asked for, which tells the password.
+pub const CACHING_SHA2_PASSWORD: &[u8] = b"caching_sha2_password";
 
 /// HandshakeV10, the parts that matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,12 +101,37 @@ pub struct AuthSwitch;
 impl AuthSwitch {
     /// Appends a request to answer `scramble` by mysql_native_password.
     pub fn put(out: &mut Vec<u8>, seq: u8, scramble: &[u8; SCRAMBLE_LEN]) {
+        Self::put_to(out, seq, NATIVE_PASSWORD, scramble);
+    }
+
+    /// Appends a request to answer `scramble` by `plugin`.
+    pub fn put_to(out: &mut Vec<u8>, seq: u8, plugin: &[u8], scramble: &[u8; SCRAMBLE_LEN]) {
         put_packet(out, seq, |b| {
             b.push(0xFE);
-            b.extend_from_slice(NATIVE_PASSWORD);
+            b.extend_from_slice(plugin);
             b.push(0);
             b.extend_from_slice(scramble);
             b.push(0);
+        });
+    }
+}
+
+/// AuthMoreData: 0x01, data of the plugin. Source: MySQL's protocol documentation, pages on
+/// Protocol::AuthMoreData and caching_sha2_password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthMore;
+
+impl AuthMore {
+    /// Data of caching_sha2_password: the server wants the password itself.
+    pub const FULL_AUTHENTICATION: u8 = 0x04;
+    /// The client's answer to that: it wants the server's public key, and gets it as data, in PEM.
+    pub const KEY_REQUEST: u8 = 0x02;
+
+    /// Appends the packet.
+    pub fn put(out: &mut Vec<u8>, seq: u8, data: &[u8]) {
+        put_packet(out, seq, |b| {
+            b.push(0x01);
+            b.extend_from_slice(data);
         });
     }
 }

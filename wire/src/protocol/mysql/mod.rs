@@ -15,7 +15,9 @@ mod rows;
 
 pub use command::Command;
 pub use flags::{client, status};
-pub use greeting::{AuthSwitch, Greeting, NATIVE_PASSWORD, SCRAMBLE_LEN};
+pub use greeting::{
+    AuthMore, AuthSwitch, CACHING_SHA2_PASSWORD, Greeting, NATIVE_PASSWORD, SCRAMBLE_LEN,
+};
 pub use login::{ChangeUser, Login, LoginError, put_attribute};
 pub use ok::{
     ErrPacket, OkPacket, StateBlock, StateBlocks, TRACK_SCHEMA, TRACK_STATE, TRACK_VARIABLES,
