@@ -2,8 +2,9 @@
 
 use super::script::{self, Pending};
 use super::server::{PASSWORD, QUIET, statement, status_after};
+use super::told;
 use crate::base::{Rng, put_lenenc_bytes};
-use crate::protocol::mysql::{Greeting, Login, NATIVE_PASSWORD, client};
+use crate::protocol::mysql::{CACHING_SHA2_PASSWORD, Greeting, Login, NATIVE_PASSWORD, client};
 use std::collections::VecDeque;
 
 /// How a prepare-OK of the world goes on behind its header: status, id.
@@ -67,6 +68,8 @@ pub(super) struct Client {
     is_done: bool,
     fault: Option<String>,
     big: bool,
+    /// It has no other method than to tell its password.
+    tells: bool,
     /// Of the tenant that is not everywhere, and leaves nothing in its session.
     pub(super) is_quiet: bool,
 }
@@ -97,6 +100,7 @@ impl Client {
         Self {
             manner,
             pending: rng.chance(1, 2).then(Pending::default),
+            tells: rng.chance(1, 4),
             rng,
             steps: VecDeque::new(),
             got: vec![],
@@ -155,7 +159,7 @@ impl Client {
             PASSWORD
         };
         let answer = script::native(password, &self.scramble);
-        let switches = self.rng.chance(1, 3);
+        let switches = self.tells || self.rng.chance(1, 3);
         let mut capabilities =
             client::PROTOCOL_41 | client::SECURE_CONNECTION | client::PLUGIN_AUTH;
         if self.pending.is_some() {
@@ -167,6 +171,10 @@ impl Client {
             put_lenenc_bytes(&mut attributes, b"_os");
             put_lenenc_bytes(&mut attributes, b"sim");
         }
+        if self.tells {
+            capabilities |= client::CONNECT_ATTRS;
+            attributes.extend_from_slice(&told::attributes());
+        }
         let mut payload = vec![];
         Login {
             capabilities,
@@ -176,10 +184,14 @@ impl Client {
                 true => b"app@one#sim",
                 false => b"app@sys#sim",
             },
-            auth: if switches { b"0123456789" } else { &answer },
+            auth: match (self.tells, switches) {
+                (true, _) => b"",
+                (_, true) => b"0123456789",
+                _ => &answer,
+            },
             database: None,
             plugin: Some(if switches {
-                b"caching_sha2_password"
+                CACHING_SHA2_PASSWORD
             } else {
                 NATIVE_PASSWORD
             }),
@@ -187,7 +199,10 @@ impl Client {
         }
         .put(&mut payload);
         let mut seq = 2;
-        if switches {
+        if self.tells {
+            self.expect_next(told::switch(2, &self.scramble));
+            seq = self.tell(3, password);
+        } else if switches {
             let mut p = b"\xfemysql_native_password\0".to_vec();
             p.extend_from_slice(&self.scramble);
             p.push(0);
@@ -211,6 +226,20 @@ impl Client {
             }
         }
         out
+    }
+
+    /// Tells the password; its first packet has this number. Returns the number of the outcome.
+    fn tell(&mut self, seq: u8, password: &[u8]) -> u8 {
+        let has_key = self.rng.chance(1, 4);
+        let exchange = told::exchange(seq, password, &self.scramble, has_key);
+        let outcome = seq.wrapping_add(2 * exchange.len() as u8 - 1);
+        for (said, answered) in exchange {
+            self.steps.push_back(Step::Send(said));
+            if !answered.is_empty() {
+                self.expect_next(answered);
+            }
+        }
+        outcome
     }
 
     /// What a direct client gets at login and after COM_CHANGE_USER.
@@ -354,19 +383,27 @@ impl Client {
     }
 
     fn change_user(&mut self, seq: u8, out: &mut Vec<u8>) -> bool {
-        let mut p = b"\x11app@sys#sim\0\x14".to_vec();
-        p.extend_from_slice(&script::native(PASSWORD, &self.scramble));
-        p.extend_from_slice(b"test\0\x2d\0mysql_native_password\0");
-        out.extend_from_slice(&script::packet(seq, &p));
-        let mut switch = b"\xfemysql_native_password\0".to_vec();
-        switch.extend_from_slice(&self.scramble);
-        switch.push(0);
-        self.expect(script::packet(seq.wrapping_add(1), &switch));
-        let answer = script::native(PASSWORD, &self.scramble);
-        self.steps
-            .push_back(Step::Send(script::packet(seq.wrapping_add(2), &answer)));
+        let outcome = if self.tells {
+            let p = b"\x11app@sys#sim\0\0test\0\x2d\0caching_sha2_password\0";
+            out.extend_from_slice(&script::packet(seq, p));
+            self.expect(told::switch(seq.wrapping_add(1), &self.scramble));
+            self.tell(seq.wrapping_add(2), PASSWORD)
+        } else {
+            let mut p = b"\x11app@sys#sim\0\x14".to_vec();
+            p.extend_from_slice(&script::native(PASSWORD, &self.scramble));
+            p.extend_from_slice(b"test\0\x2d\0mysql_native_password\0");
+            out.extend_from_slice(&script::packet(seq, &p));
+            let mut switch = b"\xfemysql_native_password\0".to_vec();
+            switch.extend_from_slice(&self.scramble);
+            switch.push(0);
+            self.expect(script::packet(seq.wrapping_add(1), &switch));
+            let answer = script::native(PASSWORD, &self.scramble);
+            self.steps
+                .push_back(Step::Send(script::packet(seq.wrapping_add(2), &answer)));
+            seq.wrapping_add(3)
+        };
         let ok = self.login_ok();
-        self.expect_next(script::packet(seq.wrapping_add(3), &ok));
+        self.expect_next(script::packet(outcome, &ok));
         if let Some(p) = &mut self.pending {
             *p = Pending::default();
         }

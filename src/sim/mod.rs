@@ -8,7 +8,7 @@
 //!
 //! * [`script`]: statements, what a server answers a proxy, and what a direct client would see.
 //! * `server.rs`: an OBServer in proxy mode; `framing.rs`: its framing.
-//! * `client.rs`: a client that judges.
+//! * `client.rs`: a client that judges; `told.rs`: how it tells its password.
 //! * [`World`]: the event queue, the pipes, the faults.
 
 mod client;
@@ -17,6 +17,7 @@ mod conn;
 mod framing;
 pub mod script;
 mod server;
+mod told;
 mod world;
 
 pub use client::Verdict;

@@ -7,6 +7,7 @@ use super::client::Client;
 use super::cluster::Cluster;
 use super::conn::{Conn, Peer, Pipe};
 use super::server::{Act, PASSWORD, Server, Trouble};
+use super::told::Glass;
 use crate::auth::stage1;
 use crate::base::{
     Accepted, Appetite, BufferPool, CloseReason, CoreId, Errno, Input, Key, Linger, LinkId,
@@ -19,6 +20,7 @@ use crate::session::{self, Session, SessionIds, Sessions};
 use changes::{CHANGE_US, CHANGES_END_US};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Serving cores of a world.
 const CORES: u16 = 2;
@@ -122,7 +124,7 @@ impl World {
                     // The world is short.
                     settings.login_timeout_ms = 1_000;
                 }
-                Sessions::new(settings, ids, Replica::default())
+                Sessions::new(settings, ids, Replica::default()).unsealing(Arc::new(Glass))
             })
             .collect();
         let settings = metadata::Settings {
