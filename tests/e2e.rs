@@ -8,6 +8,8 @@
 
 #[path = "e2e/administration.rs"]
 mod administration;
+#[path = "e2e/full_login.rs"]
+mod full_login;
 #[path = "e2e/programs.rs"]
 mod programs;
 #[path = "e2e/rust_client.rs"]
