@@ -76,6 +76,8 @@ struct World {
     now: Cell<Tick>,
     /// Opens sealed passwords.
     key: full_login::Glass,
+    /// The same by RSA: instead of the other, if there is one.
+    pair: Option<full_login::Recorded>,
 }
 
 impl World {
@@ -93,6 +95,7 @@ impl World {
             framing,
             now: Cell::new(Tick(1)),
             key: full_login::Glass::default(),
+            pair: None,
         }
     }
 
@@ -106,7 +109,10 @@ impl World {
             settings: &self.settings,
             ids: &self.ids,
             scan: &self.scan,
-            unseal: Some(&self.key),
+            unseal: match &self.pair {
+                Some(pair) => Some(pair),
+                None => Some(&self.key),
+            },
         };
         let mut out: Out<'_, Mail> = Out {
             arena: &mut arena,

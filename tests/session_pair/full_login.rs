@@ -2,7 +2,8 @@
 //! byte, with everything in it that can be wrong, and COM_CHANGE_USER.
 
 use super::machine::{self, framed, packet};
-use super::{Framing, HOME, Pair, World, error};
+use super::{Framing, HOME, Pair, World, error, unhex};
+use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use obring::auth::{BLOCK_LEN, NoKey, Unseal, native_answer, scramble, stage1};
 use obring::base::{CloseReason, Input, LinkId, Side, Tick};
 use obring::config::FullAuthentication;
@@ -39,6 +40,25 @@ impl Unseal for Glass {
         plain.copy_from_slice(block);
         let len = block.iter().rposition(|b| *b != 0xEE)? + 1;
         plain.get_mut(..len)
+    }
+}
+
+/// The key pair of the recording.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    private: OaepPrivateDecryptingKey,
+    public_pem: Vec<u8>,
+}
+
+impl Unseal for Recorded {
+    fn public_pem(&self) -> Result<&[u8], NoKey> {
+        Ok(&self.public_pem)
+    }
+
+    fn open<'p>(&self, block: &[u8], plain: &'p mut [u8; BLOCK_LEN]) -> Option<&'p mut [u8]> {
+        let private = &self.private;
+        let opened = private.decrypt(&OAEP_SHA1_MGF1SHA1, block, plain, None);
+        opened.ok()
     }
 }
 
@@ -166,6 +186,34 @@ fn a_told_password_answers_servers_wherever_the_packets_are_split() {
         assert_eq!(accepted(&world, &mut pair, LinkId(0)), ok(8));
         assert!(!pair.is_over);
     }
+}
+
+/// A real library, byte for byte: what it was answered, and the password that it sealed.
+#[test]
+fn a_real_library_is_answered_as_recorded() {
+    let text = include_str!("../wire/17_full_authentication.hex");
+    let lines = |kind: &str| -> Vec<Vec<u8>> {
+        let found = text.lines().filter_map(|line| line.strip_prefix(kind));
+        found.map(|hex| unhex(hex.trim())).collect()
+    };
+    let (said, answered, key) = (lines("C "), lines("S "), lines("K "));
+    let private = PrivateDecryptingKey::from_pkcs8(&key[0]).expect("a key");
+    let pem = answered[3][5..].to_vec();
+    let mut world = world();
+    world.pair = Some(Recorded {
+        private: OaepPrivateDecryptingKey::new(private).expect("a key for OAEP"),
+        public_pem: pem,
+    });
+    let mut pair = world.greeted();
+    for (n, said) in said.iter().enumerate() {
+        assert_eq!(pair.to_client, answered[n], "packet {n}");
+        pair.to_client.clear();
+        world.bytes(&mut pair, Side::Client, said);
+    }
+    let (_, answer, _) = login_at_server(&world, &mut pair, LinkId(0));
+    assert_eq!(answer, native_answer(&stage1(b"secret"), OF_SERVER));
+    let outcome = accepted(&world, &mut pair, LinkId(0));
+    assert_eq!(Some(&outcome), answered.last());
 }
 
 #[test]
