@@ -240,6 +240,8 @@ impl Session {
             self.close_idle(LinkId(at as u16), out);
         }
         self.binding.begin_anew(u64::from(self.id));
+        // Servers know a client session by its number and this time: to them it is another one.
+        self.connected_unix_us += 1;
         self.aim = Aim::default();
         self.known.clear();
         self.statements.clear();
