@@ -24,23 +24,6 @@ impl LeafSet {
         Self { limit, words }
     }
 
-    /// One of `limit`; none if it is not below it.
-    #[inline(always)]
-    pub(super) fn one(limit: u32, leaf: u32) -> Self {
-        let len = limit.div_ceil(64) as usize;
-        if len > WORDS || leaf >= limit {
-            let mut set = Self::empty(limit);
-            set.add(leaf);
-            return set;
-        }
-        let mut words = [0; WORDS];
-        if let Some(word) = words.get_mut((leaf / 64) as usize) {
-            *word = 1 << (leaf % 64);
-        }
-        let words = SmallVec::from_buf_and_len(words, len);
-        Self { limit, words }
-    }
-
     /// All of `limit`.
     #[must_use]
     pub fn all(limit: u32) -> Self {
@@ -151,11 +134,16 @@ mod tests {
         assert_eq!(b.only(), Some(5));
         b.unite(&a);
         assert_eq!(b, a);
+        let one = |leaf| {
+            let mut set = LeafSet::empty(300);
+            set.add(leaf);
+            set
+        };
         for leaf in [0, 63, 64, 299] {
-            assert_eq!(LeafSet::one(300, leaf).only(), Some(leaf));
+            assert_eq!(one(leaf).only(), Some(leaf));
         }
         assert_eq!(LeafSet::empty(300).only(), None);
-        a.intersect(&LeafSet::one(300, 299));
+        a.intersect(&one(299));
         assert_eq!(a.only(), Some(299));
         a.add(298);
         assert_eq!(a.only(), None);

@@ -38,7 +38,7 @@ mod value;
 mod weights;
 mod zone;
 
-pub use answer::{Answer, Certainty, Request, leaves};
+pub use answer::{Answer, Certainty, Request, leaves, only_leaf};
 pub use charset::TextCharset;
 pub use collation::Collation;
 pub use column::{Column, Default, Kind, Product};

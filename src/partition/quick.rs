@@ -1,9 +1,8 @@
 //! The most frequent question by the shortest way: one table by HASH of an integer column, and
 //! `column = digits`. The answer is the one that the general way gives; it costs a tenth.
 
-use super::answer::{Answer, Certainty, Request};
+use super::answer::Request;
 use super::column::Kind;
-use super::leaves::LeafSet;
 use super::table::{Method, Table};
 use crate::sql::{Comparison, Expr, Origin, bare_name};
 
@@ -61,9 +60,9 @@ impl HashKey {
     }
 }
 
-/// The answer; `None` if the question is another one.
+/// The only leaf, or none: no row can match. `None` if the question is another one.
 #[inline(always)]
-pub(super) fn leaves(request: &Request<'_>, key: &HashKey) -> Option<Answer> {
+pub(super) fn leaf(request: &Request<'_>, key: &HashKey) -> Option<Option<u32>> {
     let scan = request.scan;
     let ([only], [condition]) = (scan.tables.as_slice(), scan.conditions.as_slice()) else {
         return None;
@@ -94,13 +93,5 @@ pub(super) fn leaves(request: &Request<'_>, key: &HashKey) -> Option<Answer> {
         rest = behind;
     }
     // A number that the column cannot hold is in no row. Others are their own absolute value.
-    let leaf = match n <= key.max {
-        true => (n % u64::from(key.count)) as u32,
-        false => u32::MAX,
-    };
-    let leaves = LeafSet::one(key.count, leaf);
-    Some(Answer {
-        leaves,
-        certainty: Certainty::Exact,
-    })
+    Some((n <= key.max).then(|| (n % u64::from(key.count)) as u32))
 }

@@ -244,7 +244,12 @@ fn first_table<'t>(
     if table.origin != Origin::Stored || table.is_remote {
         return None;
     }
-    let entry = tables.fresh(now, &name(statement, table.name.of(statement.text))?)?;
+    let written = table.name.of(statement.text);
+    let name = match table.is_bare {
+        true => in_database(statement, statement.context.database, written),
+        false => name(statement, written),
+    }?;
+    let entry = tables.fresh(now, &name)?;
     entry.is_located().then_some(entry)
 }
 
@@ -275,7 +280,7 @@ fn leader(
                 tables: &tables,
                 context: statement.context,
             };
-            partition::leaves(&request, 0)?.leaves.only()?
+            partition::only_leaf(&request, 0)?
         }
     };
     let server = entry.locations.leader(leaf)?;
@@ -360,6 +365,15 @@ pub(super) fn name<'a>(statement: &Statement<'a>, written: &'a [u8]) -> Option<T
         };
         (database, bare_name(parts.last()))
     };
+    in_database(statement, database, name)
+}
+
+/// The name of a table of a database; `None` if there is none.
+fn in_database<'a>(
+    statement: &Statement<'a>,
+    database: &'a [u8],
+    name: &'a [u8],
+) -> Option<TableName<'a>> {
     (!database.is_empty()).then_some(TableName {
         cluster: statement.cluster,
         tenant: statement.tenant,

@@ -110,6 +110,8 @@ pub struct Table {
     pub partitions: (u32, u32),
     /// `t@link`: a table of another database.
     pub is_remote: bool,
+    /// The name is known to be one word without quotes; false says nothing.
+    pub is_bare: bool,
 }
 
 /// One SELECT, or one UPDATE, DELETE, ....

@@ -216,6 +216,8 @@ fn the_short_way_finds_what_the_long_one_finds() {
             };
             short.read(text.as_bytes(), syntax, true);
             long.read_at_length(text.as_bytes(), syntax);
+            // What is known of a name is known by the short way only.
+            short.tables.iter_mut().for_each(|t| t.is_bare = false);
             assert_eq!(format!("{short:?}"), format!("{long:?}"), "{text}");
         }
         compared += usize::from(short.conditions.len() == 1);

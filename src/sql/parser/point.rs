@@ -18,6 +18,9 @@ impl Parser<'_> {
         self.out.verb = Verb::Select;
         let block = self.block(None);
         let tables = self.table(block, table, Span::default(), Origin::Stored);
+        if let Some(table) = self.out.tables.last_mut() {
+            table.is_bare = true;
+        }
         self.lexer = lexer;
         if let Some((column, digits, end)) = equality(&mut lexer) {
             let column = self.push(Expr::Column(column));

@@ -273,6 +273,7 @@ impl Parser<'_> {
             origin,
             partitions: (0, 0),
             is_remote: false,
+            is_bare: false,
         });
         Joined {
             all: 1 << index,
