@@ -58,6 +58,8 @@ closed_list! {
         ServerLost = "server_lost",
         /// The server sent something that is not the protocol.
         ServerProtocol = "server_protocol",
+        /// A server did not answer a statement in time.
+        ServerTimeout = "server_timeout",
         /// A frame of the server is wrong: its checksum, number, length or connection.
         ServerFrame = "server_frame",
         /// The server ended the session (KILL, 4401, 5066).
@@ -116,6 +118,8 @@ closed_list! {
         LinkConnect = "link_connect",
         /// A server connection could not be made.
         LinkConnectFailed = "link_connect_failed",
+        /// A server failed so often that it gets no new work for a while.
+        ServerBlocked = "server_blocked",
         /// A server connection was lost.
         LinkLost = "link_lost",
         /// A server connection of a session has plain framing.
@@ -148,8 +152,10 @@ closed_list! {
         StatementPreparedAgain = "statement_prepared_again",
         /// A client closed a statement.
         StatementClosed = "statement_closed",
-        /// A statement that had not run was sent to another server.
+        /// A statement that had not run, or only reads, was sent to another server.
         RequestRetried = "request_retried",
+        /// A client was told that its statement is lost; its session went on.
+        StatementLost = "statement_lost",
         /// A send could not be finished in its turn; the rest was copied.
         Spill = "spill",
         /// A receive found no buffer.

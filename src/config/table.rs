@@ -215,6 +215,20 @@ settings! {
     /// From connect to the end of the login on one server; then the next server is tried.
     server_login_timeout: Duration as Time = "5s" in Bounds::new(10 * MS, HOUR),
         Live, Own, since "0.1";
+    /// A statement without an answer for `ob_query_timeout` and this is given up; not DDL and CALL.
+    observer_query_timeout_delta: Duration as Time = "20s" in Bounds::new(S, 30 * S),
+        Live, Odp, since "0.5";
+    /// Servers that fail too often get no new work for a while.
+    enable_congestion: bool as Switch = "True" in Bounds::ANY, Live, Odp, since "0.5";
+    /// So many failures within `congestion_fail_window` are too many; 0: any number is fine.
+    congestion_failure_threshold: u32 as Int = "5" in Bounds::new(0, 1 << 20),
+        Live, Odp, since "0.5";
+    /// How long a failure of a server counts.
+    congestion_fail_window: Duration as Time = "120s" in Bounds::new(S, HOUR),
+        Live, Odp, since "0.5";
+    /// How long a server that failed too often gets no new work.
+    congestion_retry_interval: Duration as Time = "20s" in Bounds::new(S, HOUR),
+        Live, Odp, since "0.5";
     /// Framing asked of servers; Auto is OceanBase 2.0 where a server grants it, else MySQL.
     server_protocol: ServerProtocol as Protocol = "Auto" in Bounds::ANY,
         NewSessions, Odp, since "0.3";

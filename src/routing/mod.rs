@@ -40,7 +40,7 @@ mod tables;
 mod tenant;
 mod traffic;
 
-pub use blocks::{Block, Blocks};
+pub use blocks::{Block, BlockRules, Blocks};
 pub use choice::Choice;
 pub use choose::{Asked, Target, Touched, View, choose};
 pub use class::{Class, Hold, Near, Site};

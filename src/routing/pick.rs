@@ -1,7 +1,7 @@
 //! Choosing a server for a new session, and for one that has to move.
 
 use super::class::class as class_of;
-use super::{Choice, Cluster, Near, Reason, Site, Tenant};
+use super::{Blocks, Choice, Cluster, Near, Reason, Site, Tenant};
 use std::net::SocketAddr;
 
 /// How good a server is for new work; the first is the best.
@@ -9,15 +9,16 @@ use std::net::SocketAddr;
 enum Class {
     /// The cluster has it, and it is in service.
     InService,
-    /// The cluster has it, but says that it is not in service. It may know more than the list.
+    /// The cluster has it, but says that it is not in service, or it has failed too often. It may
+    /// know more than the list.
     OutOfService,
     /// The tenant is said to be there, but the cluster does not list it (any more, or yet).
     Unlisted,
 }
 
-fn class(cluster: &Cluster, server: SocketAddr) -> Class {
+fn class(cluster: &Cluster, blocks: &Blocks, server: SocketAddr) -> Class {
     match cluster.server(server) {
-        Some(s) if s.state.is_in_service() => Class::InService,
+        Some(s) if s.state.is_in_service() && blocks.of(server).is_none() => Class::InService,
         Some(_) => Class::OutOfService,
         None => Class::Unlisted,
     }
@@ -44,18 +45,19 @@ pub(super) fn servers<'a>(
 ///
 /// Among equals those nearest to the data centre `idc` (empty: all are alike) come first, and
 /// `spread` distributes sessions over them (the session's id); those in `tried` were tried in vain.
-/// `None` when all were. Servers that are said to be out of service come last, but they do
-/// come: what a server says itself is newer than any list.
+/// `None` when all were. Servers that are said to be out of service, or are blocked, come last, but
+/// they do come: what a server says itself is newer than any list.
 #[must_use]
 pub fn pick(
     cluster: &Cluster,
     tenant: Option<&Tenant>,
+    blocks: &Blocks,
     spread: u32,
     tried: &[SocketAddr],
     idc: &str,
 ) -> Option<Choice> {
     let site = Site::of(cluster, idc);
-    let rank = |s: SocketAddr| (class(cluster, s), near(cluster, site, s));
+    let rank = |s: SocketAddr| (class(cluster, blocks, s), near(cluster, site, s));
     let left = servers(cluster, tenant).filter(|s| !tried.contains(s));
     let best = left.clone().map(rank).min()?;
     let best = left.filter(|&s| rank(s) == best);
@@ -74,7 +76,7 @@ pub fn pick(
 mod tests {
     use super::*;
     use crate::base::Tick;
-    use crate::routing::{Health, Server, ServerState, Standing};
+    use crate::routing::{Block, Health, Server, ServerState, Standing};
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
@@ -117,7 +119,8 @@ mod tests {
     /// The servers in the order in which they are tried.
     fn tries(cluster: &Cluster, tenant: Option<&Tenant>, spread: u32) -> Vec<SocketAddr> {
         let mut tried = vec![];
-        while let Some(choice) = pick(cluster, tenant, spread, &tried, "") {
+        let blocks = Blocks::default();
+        while let Some(choice) = pick(cluster, tenant, &blocks, spread, &tried, "") {
             assert_eq!(choice.reason == Reason::NewSession, tried.is_empty());
             tried.push(choice.server);
         }
@@ -180,9 +183,13 @@ mod tests {
         });
         cluster.servers = placed.collect();
         let mut tried = vec![];
-        while let Some(choice) = pick(&cluster, None, 7, &tried, "near") {
+        let mut blocks = Blocks::default();
+        while let Some(choice) = pick(&cluster, None, &blocks, 7, &tried, "near") {
             tried.push(choice.server);
         }
         assert_eq!(tried, [2, 4, 1, 3].map(at));
+        blocks.set(at(2), Some(Block::Gray));
+        let choice = pick(&cluster, None, &blocks, 7, &[], "near");
+        assert_eq!(choice.map(|c| c.server), Some(at(4)));
     }
 }

@@ -243,6 +243,7 @@ impl<P: Machines> Shell<P> {
             | CloseReason::TooManyConnections
             | CloseReason::ServerLostIdle
             | CloseReason::ServerLost
+            | CloseReason::ServerTimeout
             | CloseReason::ServerProtocol
             | CloseReason::ServerFrame
             | CloseReason::SpillLimit

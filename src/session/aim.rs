@@ -86,6 +86,11 @@ impl Aim {
         self.writes = true;
     }
 
+    /// The open transaction is gone.
+    pub(super) const fn transaction_over(&mut self) {
+        self.has_written = false;
+    }
+
     /// True if the request goes to a server because it leads rows of the statement.
     pub(super) const fn is_at_leader(&self) -> bool {
         self.version != 0 && self.is_to_leader
@@ -325,6 +330,7 @@ impl Session {
             params: asked.params,
             ..self.dialect.context(self.facts.status, database)
         };
+        ctx.traffic.borrow_mut().blocks.settle(ctx.now);
         let traffic = ctx.traffic.borrow();
         let view = View {
             cluster,

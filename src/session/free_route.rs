@@ -35,6 +35,8 @@ pub(super) struct FreeRoute {
     is_allowed: bool,
     /// It stays where it began, whatever replies say.
     is_refused: bool,
+    /// Its state travels beside replies and requests.
+    is_carried: bool,
     /// The settings let statements leave their coordinator.
     pub(super) is_on: bool,
 }
@@ -44,8 +46,21 @@ impl FreeRoute {
         coordinator: None,
         is_allowed: false,
         is_refused: false,
+        is_carried: false,
         is_on: false,
     };
+
+    /// No transaction is open any more.
+    pub(super) const fn transaction_over(&mut self) {
+        *self = Self {
+            is_on: self.is_on,
+            ..Self::NONE
+        };
+    }
+
+    pub(super) const fn is_carried(self) -> bool {
+        self.is_carried
+    }
 
     pub(super) const fn coordinator(self) -> Option<LinkId> {
         self.coordinator
@@ -86,15 +101,13 @@ impl Session {
     /// A reply is over. `flags`: of its last packet.
     pub(super) fn follow_transaction(&mut self, id: LinkId, flags: u32) {
         if !self.is_in_transaction() {
-            let is_on = self.binding.free_route.is_on;
-            self.binding.free_route = FreeRoute {
-                is_on,
-                ..FreeRoute::NONE
-            };
+            self.binding.free_route.transaction_over();
             return;
         }
+        let is_carried = self.slot(id).is_some_and(Slot::carries_transactions);
         let free_route = &mut self.binding.free_route;
         free_route.coordinator.get_or_insert(id);
+        free_route.is_carried |= is_carried;
         free_route.is_allowed = flags & flag::INTERNAL_ROUTING != 0;
     }
 

@@ -16,6 +16,7 @@
 //! * `known/`: what the session has and each link lacks; `sync.rs`: bringing it there.
 //! * `statements.rs`: prepared statements, and which link has which; `execute.rs`: requests that
 //!   name one.
+//! * `loss.rs`: what a lost server means for statement and session.
 //! * `slot.rs`: one link of the session; `frames.rs`: the framing of links.
 //! * `reply.rs`: what the server answers; `track.rs`: what the client is told of session state.
 //! * `admin.rs`: a session of `root@proxysys`, which no server sees.
@@ -35,6 +36,7 @@ mod full_login;
 mod gather;
 mod ids;
 mod known;
+mod loss;
 mod pin;
 mod reply;
 mod request;
@@ -50,7 +52,9 @@ mod wishes;
 
 use crate::config::{self, FullAuthentication, RoutingMode, ServerProtocol};
 use crate::protocol::capability;
+use crate::routing::BlockRules;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use ids::SessionIds;
 pub use state::{Ctx, Session};
@@ -73,6 +77,10 @@ pub struct Settings {
     pub connect_timeout_ms: u64,
     /// From connect to the end of the login on one server.
     pub server_login_timeout_ms: u64,
+    /// How long a statement may be unanswered for longer than its server lets it run.
+    pub query_timeout_delta_ms: u64,
+    /// When a server gets no new work for a while.
+    pub blocks: BlockRules,
     /// Bits of `__proxy_capability_flag` that servers are asked for.
     pub capability: u64,
     /// Where a statement goes that may run anywhere.
@@ -115,11 +123,25 @@ pub const fn asked(protocol: ServerProtocol, level: Option<u8>) -> u64 {
     }
 }
 
+fn block_rules(settings: &config::Settings) -> BlockRules {
+    BlockRules {
+        threshold: match settings.enable_congestion {
+            true => settings.congestion_failure_threshold,
+            false => 0,
+        },
+        window_ms: millis(settings.congestion_fail_window),
+        retry_ms: millis(settings.congestion_retry_interval),
+    }
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Settings {
     /// What the settings of the process say.
     #[must_use]
     pub fn of(settings: &config::Settings) -> Self {
-        let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let published = config::Row::find("obproxy_sys_password").map(|row| row.default);
         let password = settings.obproxy_sys_password;
         Self {
@@ -130,6 +152,8 @@ impl Settings {
             login_timeout_ms: millis(settings.client_login_timeout),
             connect_timeout_ms: millis(settings.server_connect_timeout),
             server_login_timeout_ms: millis(settings.server_login_timeout),
+            query_timeout_delta_ms: millis(settings.observer_query_timeout_delta),
+            blocks: block_rules(settings),
             capability: asked(settings.server_protocol, settings.compression_algorithm),
             routing: settings.server_routing_mode,
             moves_transactions: settings.enable_transaction_internal_routing,
@@ -156,6 +180,8 @@ impl Default for Settings {
             login_timeout_ms: 10_000,
             connect_timeout_ms: 1_000,
             server_login_timeout_ms: 5_000,
+            query_timeout_delta_ms: 20_000,
+            blocks: BlockRules::default(),
             capability: asked(ServerProtocol::Auto, None),
             routing: RoutingMode::default(),
             moves_transactions: true,

@@ -11,6 +11,7 @@ use crate::routing::Reason;
 use crate::sql::{Explain, Expr, Scan, Scope, Syntax, Verb, bare_name};
 use serde::{Deserialize, Serialize};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::{NonZeroU32, NonZeroU64};
 
 /// Why a request must go where the statement before it went. The first that holds is named.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -189,12 +190,21 @@ pub(super) struct Outline {
     /// It reads or writes rows of tables, and nothing else: within a transaction it may run on
     /// another server than the one before.
     pub(super) moves: bool,
+    /// It reads or writes rows of tables, or is about a savepoint: an open transaction stays open,
+    /// and nothing else of the session changes but user variables and what the next statement may
+    /// ask for.
+    pub(super) keeps_transaction: bool,
+    /// Its server ends it after `ob_query_timeout`, or after the time of its hint. Not so of DDL,
+    /// CALL and LOAD DATA.
+    pub(super) is_timed: bool,
+    /// The time of its hint, in milliseconds.
+    pub(super) timeout_ms: Option<NonZeroU32>,
     /// Not all of it is here.
     pub(super) is_cut: bool,
     /// The name that PREPARE gives a statement, and the one that DEALLOCATE takes away: see
     /// [`name_of`].
-    prepares: Option<u64>,
-    deallocates: Option<u64>,
+    prepares: Option<NonZeroU64>,
+    deallocates: Option<NonZeroU64>,
     /// What binds the session after it.
     leaves: Pins,
     /// What does so even if it fails.
@@ -290,10 +300,10 @@ const fn is_silent(verb: Verb) -> bool {
 
 /// A name of a prepared statement, as a number. Letters count as they are written: should they mean
 /// the same to a server, a session stays bound for longer than it must.
-fn name_of(name: &[u8]) -> Option<u64> {
+fn name_of(name: &[u8]) -> Option<NonZeroU64> {
     let mut hasher = DefaultHasher::new();
     bare_name(name).hash(&mut hasher);
-    Some(hasher.finish()).filter(|_| !name.is_empty())
+    NonZeroU64::new(hasher.finish() | 1).filter(|_| !name.is_empty())
 }
 
 impl Outline {
@@ -356,9 +366,18 @@ impl Outline {
             || facts.uses_locks
             || !outline.leaves.with(outline.leaves_always).is_empty();
         let is_rows = scan.verb.is_dml() && scan.verb != Verb::LoadData;
+        let is_untimed = matches!(
+            scan.verb,
+            Verb::Ddl | Verb::Call | Verb::LoadData | Verb::Execute | Verb::Other
+        );
+        outline.is_timed = is_simple && !is_untimed;
+        let hinted = scan.hints.query_timeout_us.map(|us| us.div_ceil(1_000));
+        outline.timeout_ms =
+            hinted.and_then(|ms| NonZeroU32::new(u32::try_from(ms).unwrap_or(u32::MAX)));
+        outline.keeps_transaction =
+            is_simple && (is_rows && scan.explain == Explain::No || scan.verb == Verb::Savepoint);
         outline.moves = is_rows
-            && is_simple
-            && scan.explain == Explain::No
+            && outline.keeps_transaction
             && !scan.tables.is_empty()
             && !outline.has_user_variables
             && !outline.looks_back
@@ -388,6 +407,9 @@ impl Outline {
             sets: false,
             begins: false,
             moves: false,
+            keeps_transaction: false,
+            is_timed: !matches!(command, Command::QUERY | Command::STMT_PREPARE_EXECUTE),
+            timeout_ms: None,
             is_cut: false,
             prepares: None,
             deallocates: None,
@@ -455,7 +477,14 @@ impl Session {
             Command::STMT_PREPARE if self.binding.is_routed => {
                 return Outline {
                     looks_back: self.outline_of_text(ctx, head).looks_back,
+                    is_timed: true,
                     ..Outline::default()
+                };
+            }
+            Command::QUERY => {
+                return Outline {
+                    is_timed: self.is_timed(head),
+                    ..Outline::of_command(head.command)
                 };
             }
             command => return Outline::of_command(command),
@@ -472,6 +501,19 @@ impl Session {
     pub(super) fn outline_of_text(&self, ctx: &Ctx<'_>, head: &Head<'_>) -> Outline {
         let mut scan = ctx.scan.borrow_mut();
         Outline::of_text(&mut scan, head.body(), self.syntax(), head.is_whole)
+    }
+
+    /// [`Outline::is_timed`] of a text that is not scanned: sure only of what begins like this.
+    fn is_timed(&self, head: &Head<'_>) -> bool {
+        const TIMED: &[&[u8]] = &[b"select", b"insert", b"update", b"delete", b"replace"];
+        let text = head.body().trim_ascii_start();
+        let word = text
+            .split(|b| !b.is_ascii_alphabetic())
+            .next()
+            .unwrap_or(text);
+        let is_one = self.facts.capabilities & client::MULTI_STATEMENTS == 0
+            || memchr::memchr(b';', text).is_none();
+        head.is_whole && is_one && TIMED.iter().any(|timed| timed.eq_ignore_ascii_case(word))
     }
 
     const fn syntax(&self) -> Syntax {

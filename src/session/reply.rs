@@ -1,20 +1,20 @@
-//! What the server answers: what passes, what is rebuilt, what is learnt, and what a lost
-//! connection means.
+//! What the server answers: what passes, what is rebuilt, and what is learnt.
 
 use super::aim::Aim;
 use super::change_user::NewUser;
 use super::dialect::Dialect;
 use super::execute::Named;
 use super::known::{Has, Known};
+use super::loss::FAREWELL_MS;
 use super::pin::{Pin, Pins, learn_pins};
-use super::route::{Kept, RESET};
+use super::request::NEVER;
+use super::route::Kept;
 use super::slot::Slot;
-use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
+use super::state::{Bytes, Ctx, Phase, Session};
 use super::statements::{HeldStatements, Statements};
 use super::track::{Occasion, Untold, put_ok, reports_first};
 use super::wishes::Wishes;
-use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Side, Stage, Tick};
-use crate::protocol::error::Fault;
+use crate::base::{CloseReason, Event, Level, LinkId, Out, Output, Side, Stage};
 use crate::protocol::mysql::{ClientTurn, Command, OkPacket, ReplySink, TRACK_VARIABLES, status};
 use crate::routing::Mail;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,6 @@ use std::net::SocketAddr;
 /// Error codes after which a server closes the connection: killed (4401, 5066), checksum of a
 /// prepare-execute (5777). Any error of COM_CHANGE_USER is one, too. The client knows then.
 const LAST_WORDS: &[u16] = &[4401, 5066, 5777];
-/// A server closes this soon after its last words, or after a kill (observed: about 1 s).
-const FAREWELL_MS: u64 = 10_000;
 
 /// What a session has learnt from its servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +35,8 @@ pub(super) struct Facts {
     pub(super) status: u16,
     /// `wait_timeout` of the session in seconds.
     pub(super) wait_timeout_s: Option<u32>,
+    /// `ob_query_timeout` of the session in milliseconds.
+    pub(super) query_timeout_ms: Option<u64>,
     /// `net_write_timeout` of the session in seconds.
     pub(super) net_write_timeout_s: Option<u32>,
     /// The server that was used last.
@@ -72,6 +72,9 @@ impl Facts {
                 let seconds = || number().map(|n| u32::try_from(n).unwrap_or(u32::MAX));
                 match name {
                     b"wait_timeout" => self.wait_timeout_s = seconds(),
+                    b"ob_query_timeout" => {
+                        self.query_timeout_ms = number().map(|us| us.div_ceil(1_000));
+                    }
                     b"net_write_timeout" => self.net_write_timeout_s = seconds(),
                     _ => {}
                 }
@@ -191,9 +194,10 @@ impl ReplySink for Relay<'_, '_, '_> {
         }
         match OkPacket::parse(payload) {
             Ok(ok) => {
+                let is_moved = self.known.is_moved_by(&ok);
                 self.learn(&ok);
                 if let Some(untold) = &mut self.facts.untold {
-                    untold.keep(&ok, self.is_fresh);
+                    untold.keep(&ok, self.is_fresh, is_moved);
                 }
             }
             Err(_) => self.is_malformed = true,
@@ -322,6 +326,7 @@ impl Session {
         let done = reply.is_done();
         if has_passed {
             running.next_seq = reply.next_seq();
+            running.due = NEVER;
             running.forget_kept(out);
         }
         if let Some(code) = error {
@@ -461,178 +466,5 @@ impl Session {
         self.idle_since = ctx.now;
         self.binding.settle();
         self.drain(out);
-    }
-
-    /// The server of a link, for texts.
-    pub(super) fn server_text(&self, id: LinkId) -> String {
-        let slot = self.slot(id);
-        slot.map(|slot| slot.link.server.to_string())
-            .unwrap_or_default()
-    }
-
-    /// Bytes on a link that nobody asked: an error before a close, or not the protocol.
-    pub(super) fn unasked(
-        &mut self,
-        ctx: &Ctx<'_>,
-        id: LinkId,
-        data: &[u8],
-        out: &mut Out<'_, Mail>,
-    ) {
-        let line = format!(
-            "session={} server={} bytes={} first={:#04x}",
-            self.id,
-            self.server_text(id),
-            data.len(),
-            data.get(4).copied().unwrap_or_default()
-        );
-        out.list
-            .push(Output::Log(Level::Warn, "server_spoke_unasked", line));
-        self.link_lost(ctx, id, "the server sent bytes that nobody asked for", out);
-    }
-
-    /// A server connection is gone.
-    pub(super) fn link_lost(
-        &mut self,
-        ctx: &Ctx<'_>,
-        id: LinkId,
-        what: &str,
-        out: &mut Out<'_, Mail>,
-    ) {
-        if self.slot(id).is_none() {
-            return;
-        }
-        let is_awaited = match &self.phase {
-            Phase::ServerLogin(l) => id == l.link(),
-            Phase::Syncing(s) => id == s.link,
-            _ => id == self.binding.current,
-        };
-        if !is_awaited {
-            let is_bound = self.is_bound_to(id);
-            out.count(Event::LinkLost);
-            if self.is_farewell(ctx.now) {
-                return self.end(CloseReason::Killed, Linger::Flush, out);
-            }
-            // A statement that runs elsewhere is answered first.
-            if is_bound && !matches!(self.phase, Phase::Running(_)) {
-                let text = format!(
-                    "lost the connection to server {}: {what}",
-                    self.server_text(id)
-                );
-                return self.lost_idle(&text, out);
-            }
-            return self.drop_link(id, Linger::Abort, out);
-        }
-        match &self.phase {
-            Phase::ServerLogin(_) => self.attempt_failed(ctx, what, out),
-            Phase::Syncing(_) => self.sync_failed(ctx, what, out),
-            // What waits for a location is bound to no link.
-            Phase::Idle | Phase::Locating(_) => {
-                out.count(Event::LinkLost);
-                let idle_s = ctx.now.since_us(self.idle_since) / 1_000_000;
-                let is_timeout = self
-                    .facts
-                    .wait_timeout_s
-                    .is_some_and(|w| idle_s >= u64::from(w));
-                // The first two are what a direct client sees: a close without a packet.
-                if self.is_farewell(ctx.now) {
-                    self.end(CloseReason::Killed, Linger::Flush, out);
-                } else if is_timeout {
-                    self.end(CloseReason::ServerIdleTimeout, Linger::Flush, out);
-                } else if !self.is_bound_to(id) {
-                    // The next request gets another server; the client need not know.
-                    let server = self.slot(id).map(|slot| slot.link.server);
-                    self.drop_link(id, Linger::Abort, out);
-                    if let Some(server) = server {
-                        self.report_unreachable(ctx, server, RESET, out);
-                    }
-                } else {
-                    let server = self.server_text(id);
-                    let text = format!("lost the connection to server {server}: {what}");
-                    self.lost_idle(&text, out);
-                }
-            }
-            Phase::Running(r) if r.is_refused() => self.send_elsewhere(ctx, out),
-            Phase::Running(_) => {
-                out.count(Event::LinkLost);
-                let server = self.server_text(id);
-                let text = format!("lost the connection to server {server}: {what}");
-                self.lost_in_statement(ctx, id, &text, CloseReason::ServerLost, out);
-            }
-            _ => {}
-        }
-    }
-
-    /// The running request was refused by its server, which proves that it did not run.
-    fn send_elsewhere(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
-        if let Phase::Running(running) = std::mem::replace(&mut self.phase, Phase::Idle) {
-            self.repeat_elsewhere(ctx, running, out);
-        }
-    }
-
-    /// The server is gone while nothing ran. The error packet waits in the client's socket until
-    /// its next statement; a driver that looks at the socket first sees the end at once.
-    fn lost_idle(&mut self, text: &str, out: &mut Out<'_, Mail>) {
-        let lost = match self.facts.status & status::IN_TRANSACTION {
-            0 => "",
-            _ => "; the open transaction is rolled back",
-        };
-        let text = format!("{text} while the session was idle{lost} [not run]");
-        let reason = CloseReason::ServerLostIdle;
-        self.fail(UNASKED_SEQ, Fault::LostBeforeReply, &text, reason, out);
-    }
-
-    /// A KILL of this session was sent to its server.
-    pub(super) fn expect_kill(&mut self, now: Tick) {
-        self.farewell = Some(now.after_ms(FAREWELL_MS));
-    }
-
-    /// True while a close by the server is no failure.
-    fn is_farewell(&self, now: Tick) -> bool {
-        self.farewell.is_some_and(|until| now <= until)
-    }
-
-    /// The server is gone in the middle of a statement.
-    pub(super) fn lost_in_statement(
-        &mut self,
-        ctx: &Ctx<'_>,
-        id: LinkId,
-        text: &str,
-        reason: CloseReason,
-        out: &mut Out<'_, Mail>,
-    ) {
-        if self.is_farewell(ctx.now) {
-            self.end(CloseReason::Killed, Linger::Flush, out);
-            return;
-        }
-        let Phase::Running(r) = &self.phase else {
-            return;
-        };
-        let (seq, is_sending, has_reply) = (r.next_seq, r.wants_client(), r.command.has_reply());
-        let is_replied = r.is_replied;
-        let reply = self.link_mut(id).and_then(|l| l.reply());
-        let is_told = has_reply && (is_replied || reply.as_ref().is_some_and(|r| r.is_told()));
-        let (fault, outcome) = match reply {
-            // The client has its answer but still sends: it has to see the close.
-            _ if is_told && is_sending => return self.end(reason, Linger::Flush, out),
-            _ if is_told && reason == CloseReason::ServerLost => return self.lost_idle(text, out),
-            // What the client was told may be wrong.
-            _ if is_told => {
-                let text = format!("{text} [unknown]");
-                return self.fail(UNASKED_SEQ, Fault::LostInReply, &text, reason, out);
-            }
-            // Nothing was sent: the proxy was still reading a request that it handles itself.
-            None => (Fault::LostBeforeReply, "[not run]"),
-            Some(r) if r.is_unbegun() => (Fault::LostBeforeReply, "[unknown]"),
-            Some(r) if r.is_at_boundary() => (Fault::LostInReply, "[unknown]"),
-            // Inside a packet no error can be told.
-            Some(_) => return self.end(reason, Linger::Flush, out),
-        };
-        let text = format!("{text} {outcome}");
-        if is_sending {
-            self.drop_link(id, Linger::Abort, out);
-            self.break_request(ctx, fault, text, reason);
-        } else {
-            self.fail(seq, fault, &text, reason, out);
-        }
     }
 }

@@ -17,6 +17,12 @@ use crate::routing::Mail;
 use crate::sql::{kill_target, proxy_version};
 use serde::{Deserialize, Serialize};
 
+/// `ob_query_timeout` of a server that has not told it: its default.
+const QUERY_TIMEOUT_MS: u64 = 10_000;
+/// A longer time is as good as none: 30 days.
+const QUERY_TIMEOUT_MAX_MS: u64 = 30 * 24 * 3_600 * 1_000;
+/// The time of a request that no server has to answer.
+pub(super) const NEVER: Tick = Tick(u64::MAX);
 /// A client that sends a request whose server is lost may pause this long.
 const BROKEN_PAUSE_MS: u64 = 10_000;
 
@@ -71,6 +77,8 @@ pub(super) struct Running {
     pub(super) new_user: Option<Box<NewUser>>,
     /// The option that a COM_SET_OPTION sets.
     pub(super) option: Option<u16>,
+    /// When its server must have begun to answer, or [`NEVER`].
+    pub(super) due: Tick,
     /// The server was lost while the client still sends.
     pub(super) broken: Option<Box<Broken>>,
     /// What is kept of the request until its reply begins, if it may be sent again elsewhere.
@@ -285,7 +293,11 @@ impl Session {
             self.end(CloseReason::ClientQuit, Linger::Flush, out);
             return;
         }
-        let mut broken = self.take_failure();
+        // What a command without a reply has to be told waits for the next one.
+        let mut broken = match command.has_reply() {
+            true => self.take_failure(),
+            false => None,
+        };
         if let Place::Without(reason) = place {
             broken = Some(Box::new(self.without_server(ctx, reason)));
         }
@@ -341,6 +353,7 @@ impl Session {
                 (Command::SET_OPTION, Some(&[a, b])) => Some(u16::from_le_bytes([a, b])),
                 _ => None,
             },
+            due: NEVER,
             broken,
             kept,
             statement: named,
@@ -460,7 +473,7 @@ impl Session {
                     true => r.next_seq,
                     false => UNASKED_SEQ,
                 };
-                self.tell_broken(seq, out);
+                self.tell_broken(ctx, seq, out);
             }
             return;
         }
@@ -475,7 +488,13 @@ impl Session {
         r.is_asked = true;
         out.count(Event::Request);
         match &mut r.route {
-            Route::Forward(_) => out.laps.now(Stage::ServerWait),
+            Route::Forward(_) => {
+                out.laps.now(Stage::ServerWait);
+                if r.outline.is_timed && r.command.has_reply() {
+                    let hinted = r.outline.timeout_ms.map(|ms| u64::from(ms.get()));
+                    r.due = answer_due(ctx, hinted.or(self.facts.query_timeout_ms));
+                }
+            }
             Route::Local => {
                 let status = self.facts.local_status();
                 out.own(Side::Client, |b| put_ok(b, seq.wrapping_add(1), status));
@@ -533,27 +552,19 @@ impl Session {
 
     /// The server of a request is lost while the client still sends it. The rest is thrown away,
     /// then the client is told.
-    pub(super) fn break_request(
-        &mut self,
-        ctx: &Ctx<'_>,
-        fault: Fault,
-        text: String,
-        reason: CloseReason,
-    ) {
+    pub(super) fn break_request(&mut self, broken: Broken) {
         if let Phase::Running(r) = &mut self.phase {
             r.route = Route::Local;
-            r.broken = Some(Box::new(Broken::new(ctx, fault, text, reason)));
+            r.broken = Some(Box::new(broken));
         }
     }
+}
 
-    /// Tells the client what became of its request, and ends.
-    pub(super) fn tell_broken(&mut self, seq: u8, out: &mut Out<'_, Mail>) {
-        if let Phase::Running(r) = &mut self.phase
-            && let Some(broken) = r.broken.take()
-        {
-            self.fail(seq, broken.fault, &broken.text, broken.reason, out);
-        }
-    }
+/// When a server must have answered a statement that it lets run so long.
+fn answer_due(ctx: &Ctx<'_>, timeout_ms: Option<u64>) -> Tick {
+    let ms = timeout_ms.unwrap_or(QUERY_TIMEOUT_MS);
+    let ms = ms.min(QUERY_TIMEOUT_MAX_MS) + ctx.settings.query_timeout_delta_ms;
+    ctx.now.after_ms(ms)
 }
 
 /// The column that a client gives the proxy's version, if it asks for it. Only a statement that

@@ -9,7 +9,7 @@
 use super::free_route::{FREE_ROUTE_NOT_SUPPORTED, FreeRoute};
 use super::pin::{Outline, Past, Pin, Pins};
 use super::request::{Broken, Head, Running};
-use super::server_login::{Purpose, ServerLogin};
+use super::server_login::{NOT_SERVING, Purpose, ServerLogin};
 use super::slot::Slot;
 use super::state::{Ctx, Phase, Session};
 use super::sync::Syncing;
@@ -17,9 +17,10 @@ use crate::base::{CloseReason, Errno, Event, Linger, LinkId, Out, Output, Rng, T
 use crate::config::RoutingMode;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{Command, Request};
-use crate::routing::{Mail, Reason, SYS, Tenant, pick};
+use crate::routing::{Block, Mail, Reason, SYS, Tenant, pick};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 /// A tenant is not (any more) on the server.
@@ -62,7 +63,7 @@ pub(super) struct Binding {
     /// Why the session stays there.
     pub(super) pins: Pins,
     /// Names of statements that PREPARE has made.
-    pub(super) names: Vec<u64>,
+    pub(super) names: Vec<NonZeroU64>,
     /// Where statements with user variables run, once there are some with a type that no report
     /// tells.
     pub(super) variables: Option<LinkId>,
@@ -158,10 +159,10 @@ impl Binding {
         self.begun.clear();
     }
 
-    /// One more attempt at the request; false if there were too many.
+    /// One more attempt at the request; false if it is the last one.
     pub(super) const fn again(&mut self) -> bool {
         self.sent += 1;
-        self.sent <= SENT_MAX
+        self.sent < SENT_MAX
     }
 }
 
@@ -176,6 +177,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// True if the request may be sent once more.
+    pub(super) const fn may_repeat(&self) -> bool {
+        self.may_repeat
+    }
+
     /// Keeps more of the request; false if it is too long to be kept whole.
     pub(super) fn add(&mut self, bytes: &[u8]) -> bool {
         let room = KEPT_MAX - self.bytes.len();
@@ -314,7 +320,8 @@ impl Session {
             return None;
         }
         let own = tenant.filter(|_| !is_everywhere);
-        self.link_to(pick(cluster, own, spread, &[], "")?.server)
+        let blocks = &ctx.traffic.borrow().blocks;
+        self.link_to(pick(cluster, own, blocks, spread, &[], "")?.server)
     }
 
     /// The link to that server that is ready for a request.
@@ -532,6 +539,11 @@ impl Session {
             return;
         }
         self.drop_link(current, Linger::Abort, out);
+        if let (Some(server), Some(code)) = (server, refusal)
+            && NOT_SERVING.contains(&code)
+        {
+            self.server_failed(ctx, server, Block::Gray, out);
+        }
         let mut wrong = 0;
         if refusal == Some(TENANT_NOT_IN_SERVER) {
             out.count(Event::TenantNotInServer);
@@ -591,7 +603,7 @@ impl Session {
         if self.go_back() {
             return self.resume(ctx, out);
         }
-        self.binding.failure = Some(Box::new(Broken::new(ctx, fault, text, reason)));
+        self.fail_next(Broken::new(ctx, fault, text, reason));
         self.resume(ctx, out);
     }
 
@@ -612,6 +624,11 @@ impl Session {
 
     pub(super) const fn take_refusal(&mut self) -> Option<Box<[u8]>> {
         self.binding.refusal.take()
+    }
+
+    /// The next request is answered with this.
+    pub(super) fn fail_next(&mut self, broken: Broken) {
+        self.binding.failure = Some(Box::new(broken));
     }
 
     /// What the running request is answered with, as no server could be had.

@@ -16,7 +16,7 @@ use crate::base::{
 use crate::link::{Identity, LoginStep, Proof, put_login};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ErrPacket, OkPacket, TRACK_VARIABLES};
-use crate::routing::{Cluster, Health, Mail, Replica, SYS, Standing, Tenant, pick};
+use crate::routing::{Block, Cluster, Health, Mail, Replica, SYS, Standing, Tenant, pick};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -34,6 +34,9 @@ const TRY_ELSEWHERE: &[u16] = &[
     8001,
     8002, // server is starting, stopping
 ];
+
+/// The server is starting or stopping.
+pub(super) const NOT_SERVING: &[u16] = &[8001, 8002];
 
 /// The database does not exist.
 const BAD_DATABASE: u16 = 1049;
@@ -252,8 +255,10 @@ impl Session {
         }
         let own = tenant.filter(|_| !is_everywhere).map(|t| &**t);
         let idc = &self.wishes.rules().preferences.idc;
+        ctx.traffic.borrow_mut().blocks.settle(ctx.now);
         let picked = || {
-            let choice = pick(cluster, own, l.spread, &l.tried, idc);
+            let blocks = &ctx.traffic.borrow().blocks;
+            let choice = pick(cluster, own, blocks, l.spread, &l.tried, idc);
             choice.map(|choice| choice.server)
         };
         let Some(server) = l.wish.or_else(picked) else {
@@ -360,9 +365,12 @@ impl Session {
     pub(super) fn search_timed_out(
         &mut self,
         ctx: &Ctx<'_>,
-        text: String,
+        mut text: String,
         out: &mut Out<'_, Mail>,
     ) {
+        if matches!(&self.phase, Phase::ServerLogin(l) if l.purpose == Purpose::Statement) {
+            text.push_str(" [not run]");
+        }
         self.give_up_attempt(out);
         self.no_server(
             ctx,
@@ -384,6 +392,7 @@ impl Session {
             return;
         };
         out.count(Event::LinkConnectFailed);
+        self.server_failed(ctx, server, Block::Black, out);
         self.doubt_server(ctx, server);
         self.report_unreachable(ctx, server, errno, out);
         let what = self.attempt_text(&errno.to_string());
@@ -469,6 +478,9 @@ impl Session {
         if l.is_waiting() {
             return self.try_next_server(ctx, out);
         }
+        if let Some(server) = self.slot(l.link).map(|slot| slot.link.server) {
+            self.server_failed(ctx, server, Block::Black, out);
+        }
         self.attempt_failed(ctx, "did not answer the login in time", out);
     }
 
@@ -499,6 +511,7 @@ impl Session {
         else {
             return data.len();
         };
+        let server = slot.link.server;
         match slot.link.login(data, &mut used) {
             Ok(LoginStep::More) => {}
             Ok(LoginStep::Greeted(greeting)) => {
@@ -522,6 +535,7 @@ impl Session {
             }
             Ok(LoginStep::Refused(e)) => {
                 let elsewhere = TRY_ELSEWHERE.contains(&e.code);
+                let is_serving = !NOT_SERVING.contains(&e.code);
                 if e.code == TENANT_NOT_IN_SERVER {
                     // The list of its servers is old: it is read again before the next attempt.
                     out.count(Event::TenantNotInServer);
@@ -539,6 +553,9 @@ impl Session {
                     self.give_up_attempt(out);
                     self.try_next_server(ctx, out);
                 } else if elsewhere {
+                    if !is_serving {
+                        self.server_failed(ctx, server, Block::Gray, out);
+                    }
                     self.attempt_failed(ctx, &what, out);
                 } else {
                     self.give_up_attempt(out);
@@ -567,6 +584,7 @@ impl Session {
                         }
                         Purpose::Statement => true,
                     };
+                    ctx.traffic.borrow_mut().blocks.worked(server);
                     out.count(slot.logged_in(grants));
                     slot.has_database = login.credentials.database.is_some();
                     slot.has.database = known.newest().database;

@@ -6,7 +6,7 @@ use super::client_login::{ClientLogin, Parsed};
 use super::dialect::Dialect;
 use super::known::Known;
 use super::reply::Facts;
-use super::request::Running;
+use super::request::{NEVER, Running};
 use super::route::Binding;
 use super::server_login::proxy_connection_id;
 use super::slot::Slot;
@@ -239,7 +239,10 @@ impl Session {
         let phase = match &self.phase {
             Phase::ClientLogin(l) => l.key_due(),
             Phase::ServerLogin(l) => Some(l.due()),
-            Phase::Running(r) => r.broken.as_ref().map(|b| b.deadline),
+            Phase::Running(r) => {
+                let due = r.broken.as_ref().map_or(r.due, |b| b.deadline);
+                Some(due).filter(|due| *due != NEVER)
+            }
             Phase::Syncing(s) => Some(s.deadline),
             Phase::Locating(until) => Some(*until),
             Phase::Admin(a) => a.deadline(),
@@ -287,7 +290,9 @@ impl Session {
                     false => self.request.seq().wrapping_add(1),
                 };
                 if r.broken.as_ref().is_some_and(|b| b.deadline <= ctx.now) {
-                    self.tell_broken(seq, out);
+                    self.give_up_broken(seq, out);
+                } else if r.due <= ctx.now {
+                    self.unanswered(ctx, out);
                 }
             }
             Phase::Admin(_) => self.admin_timer(ctx, out),

@@ -52,6 +52,14 @@ enum Step {
     Leave,
 }
 
+/// An error that ended a statement and not its session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Loss {
+    pub(super) text: String,
+    /// Its sequence number, and the one that it must have.
+    pub(super) number: (u8, Option<u8>),
+}
+
 /// One client.
 pub(super) struct Client {
     pub(super) manner: Manner,
@@ -63,6 +71,15 @@ pub(super) struct Client {
     status: u16,
     pending: Option<Pending>,
     statements: u64,
+    /// Before the last request: status, and packets of its reply. `None` if more than its reply
+    /// hangs on it.
+    before: Option<(u16, usize)>,
+    /// Statements that were lost before their reply began.
+    pub(super) losses: Vec<Loss>,
+    /// Nothing has come since the last of them.
+    is_lost: bool,
+    /// It was told of one and leaves: what else comes is nothing to it.
+    is_told: bool,
     /// Sent more than it has answers for.
     pub(super) is_greeted: bool,
     is_done: bool,
@@ -107,6 +124,10 @@ impl Client {
             scramble: [0; 20],
             status: 0x22,
             statements,
+            before: None,
+            losses: vec![],
+            is_lost: false,
+            is_told: false,
             is_greeted: false,
             is_done: false,
             fault: None,
@@ -117,6 +138,9 @@ impl Client {
 
     /// Bytes came; what is sent in answer.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Vec<u8> {
+        if self.is_told {
+            return vec![];
+        }
         self.got.extend_from_slice(bytes);
         if !self.is_greeted {
             return self.greeted();
@@ -313,6 +337,8 @@ impl Client {
             3 => 0x1F,
             n => commands[n as usize % commands.len()],
         };
+        self.before = None;
+        let status = self.status;
         let mut payload = vec![if command == 0xF0 { 0x17 } else { command }];
         match command {
             0x17 | 0xF0 => {
@@ -356,19 +382,56 @@ impl Client {
             };
             payload.resize(payload.len() + len, b' ');
         }
-        let mut packets = script::Packets::new(seq);
-        packets.put(&payload);
+        let mut request = script::Packets::new(seq);
+        request.put(&payload);
         let parts = 1 + payload.len() / 0xFF_FFFF;
-        out.extend_from_slice(&packets.bytes);
+        out.extend_from_slice(&request.bytes);
         if !matches!(command, 0x0E | 0x19) {
             let (c, s) = statement(payload[0], payload.get(1..).unwrap_or_default());
             self.status = status_after(c, s, self.status);
             let effect = script::effect(c, s, self.status, self.big);
             let first = seq.wrapping_add(parts as u8);
             let bytes = script::for_direct(&effect, first, self.pending.as_mut());
+            self.before = Some((status, packets(&bytes).len()));
             self.expect(bytes);
         }
         false
+    }
+
+    /// What came is no reply: if it is an error that ends one statement, the client goes on where
+    /// it knows what comes next, and leaves otherwise.
+    fn lost(&mut self) -> bool {
+        let len = match self.got.as_slice() {
+            [a, b, c, _, ..] => {
+                4 + usize::from(*a) + (usize::from(*b) << 8) + (usize::from(*c) << 16)
+            }
+            _ => return false,
+        };
+        let text = self.got.get(..len).and_then(script::error_text);
+        let Some(text) = text.filter(|text| text.ends_with(']')) else {
+            return false;
+        };
+        let is_alone = self.got.len() == len && self.steps.len() == 2 && self.pending.is_none();
+        let (Some((status, packets)), Some(Step::Expect(want, 0))) =
+            (self.before.take().filter(|_| is_alone), self.steps.front())
+        else {
+            self.got.truncate(len);
+            (self.is_told, self.is_done) = (true, true);
+            return false;
+        };
+        if want.len() != packets {
+            (self.is_told, self.is_done) = (true, true);
+            return false;
+        }
+        if let Some(number) = self.sequence_of_error() {
+            self.losses.push(Loss { text, number });
+        }
+        self.is_lost = true;
+        self.got.clear();
+        self.steps.pop_front();
+        // What it had begun is gone; what it wanted has not come about.
+        self.status = status & !1;
+        true
     }
 
     fn expect(&mut self, bytes: Vec<u8>) {
@@ -458,6 +521,9 @@ impl Client {
                         id.zip(&PREPARED[1..]).for_each(|(got, want)| *got = *want);
                     }
                     if packet[*at..n] != self.got[*at..n] {
+                        if self.lost() {
+                            continue;
+                        }
                         return out;
                     }
                     *at = n;
@@ -467,6 +533,7 @@ impl Client {
                     self.got.drain(..n);
                     *at = 0;
                     want.pop_front();
+                    self.is_lost = false;
                 }
                 Some(Step::Send(bytes)) => {
                     let bytes = std::mem::take(bytes);
@@ -511,6 +578,14 @@ impl Client {
             return Verdict::Whole;
         }
         let rest = &self.got;
+        if let Some(loss) = self
+            .losses
+            .last()
+            .filter(|_| rest.is_empty() && self.is_lost)
+        {
+            // The session was over with it.
+            return Verdict::Told(loss.text.clone());
+        }
         if rest.is_empty() {
             return Verdict::Bare;
         }

@@ -3,6 +3,7 @@
 //! * [`Scan`]: one pass over a statement: what it does, its tables, its conditions.
 //! * [`kill_target`]: the connection that a KILL ends.
 //! * [`proxy_version`]: the question for the proxy's version.
+//! * [`only_reads`]: whether a statement may run twice.
 //!
 //! A scan never fails. What it does not understand is [`Expr::Unknown`], which says nothing about
 //! the rows a statement touches; what it leaves out it says in [`Facts`].
@@ -14,6 +15,7 @@ mod lexer;
 mod name;
 mod parser;
 mod proxy_version;
+mod reads;
 mod scan;
 mod syntax;
 mod text;
@@ -26,6 +28,7 @@ pub use hint::{Consistency, Hints, Note, NoteKey};
 pub use kill::kill_target;
 pub use name::{NameParts, bare_name, same_name};
 pub use proxy_version::proxy_version;
+pub use reads::only_reads;
 pub use scan::{
     Assignment, Block, Condition, Explain, Facts, Insert, NodeList, Origin, Rows, Scan, Scope,
     TABLES_MAX, Table, TableSet, Verb,

@@ -124,6 +124,11 @@ fn idle_sessions_do_not_notice_that_their_server_dies() {
     let (code, text) = c.receive().error().expect("an error");
     assert_eq!(code, 10014, "{text}");
     assert!(text.ends_with("[not run]"), "{text}");
+    assert_eq!(
+        c.cell("select 'on'"),
+        Ok("on".into()),
+        "the session goes on"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{Ruled, client, options, start};
 use bench_harness::process::Obring;
 use bench_harness::raw::Conn;
 use obcluster::builtin::{InternalRouting, Layout};
-use obcluster::{Cluster, Engine, Entry, Role, Topology};
+use obcluster::{Cluster, Engine, Entry, Fault, FaultKind, LinkInfo, Role, Topology};
 
 /// Rows of `kv`, in all of its leaves and so on every server.
 const ROWS: i64 = 24;
@@ -121,6 +121,49 @@ fn statements_of_a_transaction_run_where_their_rows_are() {
             ends[0].server_id, updates[0].server_id,
             "the coordinator ends it"
         );
+    }
+}
+
+#[test]
+fn a_transaction_that_loses_one_of_its_servers_is_rolled_back() {
+    let place = Place::new(InternalRouting::On, &[]);
+    let begun = |to: &str| {
+        let since = place.cluster.log_next();
+        let mut c = place.client();
+        c.run("begin").expect("begun");
+        Place::change_all(&mut c, to);
+        (c, place.ran(since, "update kv")[0].server_id)
+    };
+    let goes_on = |c: &mut Conn, to: &str| {
+        assert_eq!(
+            place.rows_that_are("old"),
+            ROWS as usize,
+            "{to}: rolled back"
+        );
+        c.run("begin").expect("the session goes on");
+        Place::change_all(c, to);
+        c.run("rollback").expect("rolled back");
+    };
+    // Its coordinator, while it is idle.
+    let (mut c, coordinator) = begun("idle");
+    let is_it = |link: &LinkInfo| link.tenant == "test" && link.server == coordinator;
+    assert!(place.cluster.cut_links(is_it) > 0);
+    c.query("update kv set v = 'idle' where id = 1")
+        .expect("sent");
+    let (_, text) = c.receive().error().expect("an error");
+    let is_told = text.contains("transaction is rolled back") && text.ends_with("[not run]");
+    assert!(is_told, "{text}");
+    goes_on(&mut c, "idle");
+    // Any of them, in a statement.
+    for id in 0..ROWS {
+        let (mut c, _) = begun("busy");
+        let sql = format!("update kv set v = 'lost' where id = {id}");
+        let fault = Fault::new(FaultKind::ResetAfterBytes(0));
+        place.cluster.fault(fault.sql(&sql).times(1));
+        c.query(&sql).expect("sent");
+        let (_, text) = c.receive().error().expect("an error");
+        assert!(text.ends_with("[rolled back]"), "{id}: {text}");
+        goes_on(&mut c, "busy");
     }
 }
 

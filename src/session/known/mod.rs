@@ -20,7 +20,7 @@ mod tests;
 use super::track::is_for_proxies;
 use crate::base::Cursor;
 use crate::protocol::mysql::{OkPacket, TRACK_SCHEMA, TRACK_VARIABLES};
-use crate::protocol::ob20::{ExtraError, put_old_pair, put_tlv};
+use crate::protocol::ob20::{ExtraError, TRANSACTION_PARTS, put_old_pair, put_tlv};
 use crate::protocol::ob20::{entry, old};
 use serde::{Deserialize, Serialize};
 
@@ -220,6 +220,15 @@ impl Known {
         }
     }
 
+    /// True if an OK says that the session is in another database than it was.
+    pub(super) fn is_moved_by(&self, ok: &OkPacket<'_>) -> bool {
+        let mut schemas = ok.blocks().filter(|block| block.kind == TRACK_SCHEMA);
+        schemas.any(|block| {
+            let name = Cursor::new(block.data).lenenc_bytes().unwrap_or_default();
+            name != self.database().unwrap_or_default()
+        })
+    }
+
     fn value_of(&self, system: &[u8]) -> Option<&[u8]> {
         let found = self.system.iter().find(|v| v.name == system);
         found.map(|v| &*v.value)
@@ -318,6 +327,18 @@ impl Known {
             }
         }
         Ok(())
+    }
+
+    /// An open transaction is lost: what its servers told of it is no state of the session now.
+    pub(super) fn forget_transaction(&mut self) {
+        let bytes = &mut self.bytes;
+        self.info.retain(|part| {
+            let is_kept = !TRANSACTION_PARTS.contains(&part.kind);
+            if !is_kept {
+                *bytes -= part.bytes.len() + ENTRY_BYTES;
+            }
+            is_kept
+        });
     }
 
     /// What a link lacks that needs a request of its own. `carries_system`: its extra info brings

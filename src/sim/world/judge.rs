@@ -1,11 +1,17 @@
 //! What must be true of a world, when a client ends and at the end.
 
-use super::super::client::{Manner, Verdict};
+use super::super::client::{Loss, Manner, Verdict};
 use super::super::cluster::TENANT;
 use super::super::conn::Peer;
 use super::World;
 use crate::base::{CloseReason, Machines};
 use crate::metadata::ClusterStatus;
+
+/// True if an error says what became of its statement.
+fn has_outcome(text: &str) -> bool {
+    let outcomes = ["[not run]", "[rolled back]", "[unknown]"];
+    outcomes.iter().any(|outcome| text.ends_with(outcome))
+}
 
 impl World {
     /// Looks at clients whose end has come.
@@ -25,13 +31,25 @@ impl World {
                 )
             };
             let may_fail = conn.faulty || self.is_draining;
+            for Loss { text, number } in &client.losses {
+                let (got, want) = *number;
+                if !may_fail {
+                    return Err(say(&format!("an error without a fault: {text}")));
+                }
+                if want.is_some_and(|want| want != got) {
+                    return Err(say(&format!("error number {got} for {want:?}: {text}")));
+                }
+                if !has_outcome(text) {
+                    return Err(say(&format!("an error without an outcome: {text}")));
+                }
+            }
             match &verdict {
                 Verdict::Wrong(_) => return Err(say("got what no client gets")),
                 Verdict::Told(text) => {
                     let sequence = client.sequence_of_error();
                     let is_lost =
                         text.contains("lost the connection") || text.contains("no server of");
-                    if is_lost && !(text.ends_with("[unknown]") || text.ends_with("[not run]")) {
+                    if is_lost && !has_outcome(text) {
                         return Err(say("an error without an outcome"));
                     }
                     let by_itself = matches!(

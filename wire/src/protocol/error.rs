@@ -31,6 +31,8 @@ pub enum Fault {
     NoServer,
     /// The server did not answer the login in time, or with something else than MySQL.
     ServerLogin,
+    /// The server did not answer a statement in time.
+    ServerTimeout,
     /// The server connection was lost before the reply began.
     LostBeforeReply,
     /// The server connection was lost inside a reply.
@@ -58,6 +60,7 @@ impl Fault {
             Self::TooManySessions => (1203, b"42000"),
             Self::LoginTimeout => (1159, b"08S01"),
             Self::NoServer | Self::ServerLogin => (10013, b"HY000"),
+            Self::ServerTimeout => (10015, b"HY000"),
             Self::LostBeforeReply => (10014, b"HY000"),
             Self::LostInReply => (10016, b"HY000"),
             Self::Shutdown => (1053, b"08S01"),

@@ -25,6 +25,10 @@ pub mod entry {
     pub const VERIFY: u16 = 2004;
 }
 
+/// Types inside [`entry::SESSION`] that are the state of an open transaction, as servers number
+/// them that let transactions move (bit 19). Source: OceanBase wire facts, section 6.3.
+pub const TRANSACTION_PARTS: std::ops::RangeInclusive<u16> = 5..=8;
+
 /// Types inside [`entry::FEEDBACK`]; each value is one byte, '1' or '0'.
 pub mod feedback {
     /// The session holds locks of GET_LOCK.
