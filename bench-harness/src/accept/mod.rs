@@ -6,6 +6,7 @@ pub mod foundation;
 pub mod judge;
 pub mod mysql_test;
 pub mod operate;
+pub mod outcome;
 pub mod partition;
 pub mod routing;
 pub mod session;

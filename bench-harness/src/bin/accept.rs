@@ -2,7 +2,7 @@
 //! what it needs and calls it.
 
 use bench_harness::accept::{
-    Job, Table, cluster, foundation, judge, operate, partition, routing, session,
+    Job, Table, cluster, foundation, judge, operate, outcome, partition, routing, session,
 };
 use bench_harness::checks::Setup;
 use bench_harness::process::kernel;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "accept foundation|serving|operate|cluster-basics|partition|judge|session|\
-                     routing --obring PATH --root DIR [--mysql-test DIR] [--relay PATH] \
+                     routing|outcome --obring PATH --root DIR [--mysql-test DIR] [--relay PATH] \
                      [--vectors DIR] [--seeds N] [--long] [--only TEXT] [--without TEXT]; \
                      OBRING_KERNEL=host:port names a running kernel";
 
@@ -28,6 +28,7 @@ fn job() -> Result<(Suite, Job), String> {
         Some("judge") => judge::run,
         Some("session") => session::run,
         Some("routing") => routing::run,
+        Some("outcome") => outcome::run,
         other => {
             let other = other.unwrap_or_default();
             return Err(format!("there is no suite {other:?}"));

@@ -3,6 +3,7 @@
 
 mod bad_bytes;
 mod engine;
+mod ledger;
 mod life;
 mod load;
 mod memory;
@@ -17,6 +18,7 @@ mod versions;
 
 pub use bad_bytes::{bad_bytes, half_login, probes};
 pub use engine::engine_cost;
+pub use ledger::ledger;
 pub use life::{drain_idle, drain_running, second_term, serving_cores};
 pub use load::{failing_prepares, idle_timeout_of_the_server, short_connections, split_executes};
 pub use memory::{idle_sessions, login_cycles};

@@ -1,0 +1,68 @@
+//! The lines of `accept outcome`: "It must show" of issue C2. Whatever fails, the client knows what
+//! happened.
+
+use super::command::cargo_test;
+use super::{Job, Table};
+use crate::checks::ledger;
+use std::time::Duration;
+
+/// A test: name, bound, target, part of their names.
+type Tests = (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+);
+
+const CLUSTER: &[&str] = &["--features", "e2e", "--test", "cluster"];
+const SIMULATED: &[&str] = &["--features", "sim", "--test", "sim_session"];
+const PAIR: &[&str] = &["--test", "session_pair"];
+
+const TESTS: &[Tests] = &[
+    (
+        "a server is lost",
+        "one error with an outcome, the session goes on",
+        CLUSTER,
+        "outcome::",
+    ),
+    (
+        "a transaction loses a server",
+        "rolled back, said so, the session goes on",
+        CLUSTER,
+        "transactions::a_transaction_that_loses",
+    ),
+    (
+        "wrong frames",
+        "found, told, or repeated in silence",
+        CLUSTER,
+        "framing::wrong_frames",
+    ),
+    (
+        "a reply cut at every byte",
+        "one error with an outcome, or cut inside a packet",
+        PAIR,
+        "",
+    ),
+    (
+        "simulated worlds",
+        "every error has an outcome, nobody waits for ever",
+        SIMULATED,
+        "",
+    ),
+];
+
+/// Runs all lines.
+pub fn run(job: &Job, table: &mut Table) {
+    for (name, bound, target, filter) in TESTS {
+        if job.wants(name) {
+            table.judge(name, bound, cargo_test(job, target, filter));
+        }
+    }
+    let name = "ledger under faults";
+    if job.wants(name) {
+        let seconds = if job.is_long { 600 } else { 60 };
+        let bound = "nothing lost or doubled, each error has an outcome, no bare close";
+        let saw = ledger(&job.setup, Duration::from_secs(seconds));
+        table.judge(name, bound, saw);
+    }
+}
