@@ -194,10 +194,9 @@ impl ReplySink for Relay<'_, '_, '_> {
         }
         match OkPacket::parse(payload) {
             Ok(ok) => {
-                let is_moved = self.known.is_moved_by(&ok);
                 self.learn(&ok);
                 if let Some(untold) = &mut self.facts.untold {
-                    untold.keep(&ok, self.is_fresh, is_moved);
+                    untold.keep(&ok, self.is_fresh);
                 }
             }
             Err(_) => self.is_malformed = true,

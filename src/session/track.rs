@@ -33,9 +33,7 @@ impl Untold {
     }
 
     /// Takes the changes of an OK that the client does not see. `is_fresh`: see [`put_ok`].
-    /// `is_moved`: the database that it names is another one: the server of a new link may name the
-    /// one that the client knows.
-    pub(super) fn keep(&mut self, ok: &OkPacket<'_>, is_fresh: bool, is_moved: bool) {
+    pub(super) fn keep(&mut self, ok: &OkPacket<'_>, is_fresh: bool) {
         let is_fresh = is_fresh && !turns_off(ok);
         let mut room = KEPT_BYTES_MAX - self.bytes();
         for block in ok.blocks() {
@@ -52,7 +50,7 @@ impl Untold {
                         }
                     }
                 }
-                TRACK_SCHEMA if is_moved => {
+                TRACK_SCHEMA => {
                     self.is_changed = true;
                     self.schema = Some(block.data.to_vec());
                 }
@@ -80,7 +78,7 @@ impl Untold {
 
     /// Appends the state of an OK with everything untold in front, in proxy-mode layout.
     fn merge(&mut self, ok: &OkPacket<'_>, is_fresh: bool) -> Vec<u8> {
-        self.keep(ok, is_fresh, true);
+        self.keep(ok, is_fresh);
         let Self {
             mut variables,
             schema,
@@ -251,12 +249,10 @@ mod tests {
                 ("b", "2"),
             ])),
             false,
-            true,
         );
         untold.keep(
             &ok(&block(&[("a", "3"), ("__NULL", "__NULL"), ("user", "4")])),
             false,
-            true,
         );
         let mut out = vec![];
         let state = block(&[("c", "5")]);
@@ -280,16 +276,6 @@ mod tests {
         assert_eq!(told[7..9], [0x22, 0x40]);
         // Told once.
         assert_eq!(put(&mut untold, &[]).len(), 11);
-    }
-
-    #[test]
-    fn a_database_that_the_client_knows_is_no_news_behind_a_result() {
-        let state = [TRACK_SCHEMA, 5, 4, b't', b'e', b's', b't'];
-        let mut untold = Untold::default();
-        untold.keep(&ok(&state), false, false);
-        assert!(untold.is_empty());
-        untold.keep(&ok(&state), false, true);
-        assert!(!untold.is_empty());
     }
 
     #[test]
@@ -332,9 +318,9 @@ mod tests {
         let mut untold = Untold::default();
         assert!(has_id(&told(&mut untold, &state)));
         // Of a result set or an error.
-        untold.keep(&ok(&state), false, true);
+        untold.keep(&ok(&state), false);
         assert!(!has_id(&told(&mut untold, &block(&[("b", "2")]))));
-        untold.keep(&ok(&block(&[("c", "3")])), false, true);
+        untold.keep(&ok(&block(&[("c", "3")])), false);
         assert!(has_id(&told(&mut untold, &state)));
     }
 
@@ -343,7 +329,7 @@ mod tests {
         let mut untold = Untold::default();
         for n in 0..100 {
             let (name, value) = (n.to_string(), "v".repeat(1_000));
-            untold.keep(&ok(&block(&[(&name, &value)])), false, true);
+            untold.keep(&ok(&block(&[(&name, &value)])), false);
         }
         assert!(untold.bytes() <= KEPT_BYTES_MAX && untold.variables.len() > 10);
     }
@@ -369,7 +355,7 @@ mod tests {
             let has = |name: &[u8]| out.windows(name.len()).any(|w| w == name);
             assert_eq!(has(b"ob_enable_transmission_checksum"), told);
             assert_eq!(has(b"autocommit"), pairs.len() == 2);
-            untold.keep(&ok(&state), is_fresh, true);
+            untold.keep(&ok(&state), is_fresh);
             let kept = untold.variables.iter();
             assert_eq!(kept.filter(|(n, _)| n.len() > 20).count() == 1, told);
         }

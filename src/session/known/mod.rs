@@ -220,15 +220,6 @@ impl Known {
         }
     }
 
-    /// True if an OK says that the session is in another database than it was.
-    pub(super) fn is_moved_by(&self, ok: &OkPacket<'_>) -> bool {
-        let mut schemas = ok.blocks().filter(|block| block.kind == TRACK_SCHEMA);
-        schemas.any(|block| {
-            let name = Cursor::new(block.data).lenenc_bytes().unwrap_or_default();
-            name != self.database().unwrap_or_default()
-        })
-    }
-
     fn value_of(&self, system: &[u8]) -> Option<&[u8]> {
         let found = self.system.iter().find(|v| v.name == system);
         found.map(|v| &*v.value)
