@@ -1,24 +1,16 @@
 //! The lines of `accept cluster-basics`: "It must show" of the third issue.
 
-use super::command::{cargo_test, output};
+use super::command::{TestLine, judge_tests, output};
 use super::{Job, Table};
 use crate::checks::{self, Saw};
 use obcluster::{Cluster, Topology};
 use std::process::Command;
 
-/// Tests of the root package: name, bound, target, part of their names.
-type Tests = (
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-    &'static str,
-);
-
 const CLUSTER: &[&str] = &["--features", "e2e", "--test", "cluster"];
 const MACHINE: &[&str] = &["--test", "metadata"];
 const WORLD: &[&str] = &["--features", "sim", "--test", "sim_session"];
 
-const TESTS: &[Tests] = &[
+const TESTS: &[TestLine] = &[
     (
         "a server is added",
         "used within one round",
@@ -104,11 +96,7 @@ const SHOWN_MAX: usize = 20;
 
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {
-    for (name, bound, target, filter) in TESTS {
-        if job.wants(name) {
-            table.judge(name, bound, cargo_test(job, target, filter));
-        }
-    }
+    judge_tests(job, table, TESTS);
     if job.wants("model cluster") {
         table.judge("model cluster", "0 tests fail", model(job));
     }

@@ -1,10 +1,27 @@
 //! Commands that acceptance lines run, and what they say.
 
-use super::Job;
+use super::{Job, Table};
 use crate::bench::instructions;
 use crate::checks::Saw;
 use crate::clock::{Deadline, wait_for};
 use std::process::{Command, Stdio};
+
+/// A line that is tests of the root package: name, bound, target, part of their names.
+pub(super) type TestLine = (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+);
+
+/// Judges the lines among these that are wanted.
+pub(super) fn judge_tests(job: &Job, table: &mut Table, lines: &[TestLine]) {
+    for (name, bound, target, filter) in lines {
+        if job.wants(name) {
+            table.judge(name, bound, cargo_test(job, target, filter));
+        }
+    }
+}
 
 /// Runs tests of the root package: those of `target` whose name contains `filter`. Repeats their
 /// last words; no test at all is a failure.

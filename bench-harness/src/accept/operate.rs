@@ -1,23 +1,15 @@
 //! The lines of `accept operate`: "It must show" of the second issue.
 
-use super::command::{cargo_test, output};
+use super::command::{TestLine, judge_tests, output};
 use super::{Job, Table};
 use crate::checks;
 use crate::field::{Field, Place, Plan, Size, cases, fixture};
 use std::process::Command;
 
-/// A line that is tests of the root package: name, bound, target, part of their names.
-type Tests = (
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-    &'static str,
-);
-
 const ADMIN: &[&str] = &["--test", "admin"];
 const E2E: &[&str] = &["--features", "e2e", "--test", "e2e"];
 
-const TESTS: &[Tests] = &[
+const TESTS: &[TestLine] = &[
     (
         "settings",
         "at both bounds, beyond, wrong type; file, -o, flag, ALTER",
@@ -82,11 +74,7 @@ const TESTS: &[Tests] = &[
 
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {
-    for (name, bound, target, filter) in TESTS {
-        if job.wants(name) {
-            table.judge(name, bound, cargo_test(job, target, filter));
-        }
-    }
+    judge_tests(job, table, TESTS);
     if job.wants("stages") {
         let bound = "each counted once for a request";
         table.judge("stages", bound, checks::stages(&job.setup));

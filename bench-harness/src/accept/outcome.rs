@@ -1,24 +1,16 @@
 //! The lines of `accept outcome`: "It must show" of issue C2. Whatever fails, the client knows what
 //! happened.
 
-use super::command::cargo_test;
+use super::command::{TestLine, judge_tests};
 use super::{Job, Table};
 use crate::checks::ledger;
 use std::time::Duration;
-
-/// A test: name, bound, target, part of their names.
-type Tests = (
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-    &'static str,
-);
 
 const CLUSTER: &[&str] = &["--features", "e2e", "--test", "cluster"];
 const SIMULATED: &[&str] = &["--features", "sim", "--test", "sim_session"];
 const PAIR: &[&str] = &["--test", "session_pair"];
 
-const TESTS: &[Tests] = &[
+const TESTS: &[TestLine] = &[
     (
         "a server is lost",
         "one error with an outcome, the session goes on",
@@ -53,11 +45,7 @@ const TESTS: &[Tests] = &[
 
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {
-    for (name, bound, target, filter) in TESTS {
-        if job.wants(name) {
-            table.judge(name, bound, cargo_test(job, target, filter));
-        }
-    }
+    judge_tests(job, table, TESTS);
     let name = "ledger under faults";
     if job.wants(name) {
         let seconds = if job.is_long { 600 } else { 60 };

@@ -1,18 +1,10 @@
 //! The lines of `accept routing`: "It must show" of issue B2. Every statement goes to the right
 //! server first time, and can say why.
 
-use super::command::{cargo_test, instructions_of};
+use super::command::{TestLine, instructions_of, judge_tests};
 use super::operate::measured;
 use super::{Job, Table};
 use crate::checks::{cores_agree, moving_leaders, placing, workloads};
-
-/// A test: name, bound, target, part of their names.
-type Tests = (
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-    &'static str,
-);
 
 const CLUSTER: &[&str] = &["--features", "e2e", "--test", "cluster"];
 const MACHINE: &[&str] = &["--test", "metadata"];
@@ -20,7 +12,7 @@ const LIVE: &[&str] = &["--features", "e2e", "--test", "locations_live"];
 const UNIT: &[&str] = &["--lib"];
 const ALLOCATIONS: &[&str] = &["--test", "route_allocations"];
 
-const TESTS: &[Tests] = &[
+const TESTS: &[TestLine] = &[
     (
         "tables of every kind",
         "all judged statements right first time",
@@ -85,11 +77,7 @@ pub fn run(job: &Job, table: &mut Table) {
         let saw = placing(&job.setup, name, size);
         table.judge(name, ">= 99.9 % on the server that leads most", saw);
     }
-    for (name, bound, target, filter) in TESTS {
-        if job.wants(name) {
-            table.judge(name, bound, cargo_test(job, target, filter));
-        }
-    }
+    judge_tests(job, table, TESTS);
     let name = "leaders move for 5 minutes";
     if job.wants(name) {
         let bound = "0 errors; none late > 50 ms; misses <= leaves x cores + in flight";
