@@ -195,7 +195,7 @@ pub(super) struct Outline {
     /// ask for.
     pub(super) keeps_transaction: bool,
     /// Its server ends it after `ob_query_timeout`, or after the time of its hint. Not so of DDL,
-    /// CALL and LOAD DATA.
+    /// CALL, LOAD DATA, DO and SET (`DO SLEEP(5)`: observed on seekdb 1.3.0.post5).
     pub(super) is_timed: bool,
     /// The time of its hint, in milliseconds.
     pub(super) timeout_ms: Option<NonZeroU32>,
@@ -368,7 +368,13 @@ impl Outline {
         let is_rows = scan.verb.is_dml() && scan.verb != Verb::LoadData;
         let is_untimed = matches!(
             scan.verb,
-            Verb::Ddl | Verb::Call | Verb::LoadData | Verb::Execute | Verb::Other
+            Verb::Ddl
+                | Verb::Call
+                | Verb::LoadData
+                | Verb::Execute
+                | Verb::Do
+                | Verb::Set
+                | Verb::Other
         );
         outline.is_timed = is_simple && !is_untimed;
         let hinted = scan.hints.query_timeout_us.map(|us| us.div_ceil(1_000));
@@ -408,7 +414,10 @@ impl Outline {
             begins: false,
             moves: false,
             keeps_transaction: false,
-            is_timed: !matches!(command, Command::QUERY | Command::STMT_PREPARE_EXECUTE),
+            is_timed: matches!(
+                command,
+                Command::INIT_DB | Command::CHANGE_USER | Command::RESET_CONNECTION
+            ),
             timeout_ms: None,
             is_cut: false,
             prepares: None,
