@@ -215,7 +215,7 @@ settings! {
     /// From connect to the end of the login on one server; then the next server is tried.
     server_login_timeout: Duration as Time = "5s" in Bounds::new(10 * MS, HOUR),
         Live, Own, since "0.1";
-    /// A statement without an answer for `ob_query_timeout` and this is given up; not DDL, CALL, DO.
+    /// A statement without answer for `ob_query_timeout` and this is given up; not DDL, CALL, DO.
     observer_query_timeout_delta: Duration as Time = "20s" in Bounds::new(S, 30 * S),
         Live, Odp, since "0.5";
     /// Servers that fail too often get no new work for a while.
