@@ -217,6 +217,18 @@ fn clusters_show_their_servers_and_how_well_they_are_known() {
     assert!(rows(&mut conn, "show proxycluster like 'other'").is_empty());
     assert!(rows(&mut conn, "show proxycluster idc").is_empty());
 
+    let names = columns(&mut conn, "show proxycongestion");
+    let want = "cluster_name zone_name region_name zone_state server_ip cr_version server_state \
+                alive_congested last_alive_congested dead_congested last_dead_congested \
+                stat_alive_failures stat_conn_failures conn_last_fail_time conn_failure_events \
+                alive_last_fail_time alive_failure_events ref_count detect_congested \
+                last_detect_congested block cores left_ms";
+    assert_eq!(names.join(" "), want);
+    let congested = rows(&mut conn, "show proxycongestion all 'other'");
+    assert!(congested.is_empty(), "{congested:?}");
+    let (code, text) = error(&mut conn, "show proxycongestion like 'x'");
+    assert!(code == 1064 && text.contains("ALL"), "{code} {text}");
+
     let names = columns(&mut conn, "SHOW PROXYRESOURCE");
     assert_eq!(
         names[..4].join(" "),

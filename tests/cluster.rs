@@ -8,6 +8,8 @@
 
 #[path = "cluster/framing.rs"]
 mod framing;
+#[path = "cluster/kills.rs"]
+mod kills;
 #[path = "cluster/outcome.rs"]
 mod outcome;
 #[path = "cluster/routing.rs"]

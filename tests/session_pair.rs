@@ -196,8 +196,8 @@ impl World {
         pair
     }
 
-    /// A session that is logged in.
-    fn logged_in(&self) -> Pair {
+    /// A session whose server connection stands.
+    fn connected(&self) -> Pair {
         let mut pair = self.greeted();
         let login = Login {
             capabilities: client::PROTOCOL_41
@@ -214,6 +214,12 @@ impl World {
         };
         self.bytes(&mut pair, Side::Client, &packet(1, |b| login.put(b)));
         self.input(&mut pair, Input::Connected(LinkId(0)));
+        pair
+    }
+
+    /// A session that is logged in.
+    fn logged_in(&self) -> Pair {
+        let mut pair = self.connected();
         self.bytes(&mut pair, HOME, &machine::greeting());
         self.bytes(&mut pair, HOME, &framed::login_ok());
         assert_eq!(pair.to_client.last_chunk(), Some(&[0, 0, 0, 2, 0, 0, 0]));

@@ -20,7 +20,8 @@ pub enum Norm {
     NoState,
     /// `kill-end`: a killed victim sees error 5066 or just the end; the kernel itself may lose the
     /// packet (protocol.md 8.3). A proxy that lost its server connection says so (10014) before it
-    /// closes at a packet boundary.
+    /// closes at a packet boundary, and one that is told to end the session of the killer itself
+    /// (1317).
     KillEnd,
     /// `auth-switch`: a proxy does not know whether an account has a password and asks every client
     /// of another plugin to switch; the kernel asks only accounts with one (protocol.md 2.7). The
@@ -81,7 +82,7 @@ pub(crate) fn normalise(got: Vec<Got>, norm: Norm, ids: &[u32]) -> Vec<Seen> {
         Norm::KillEnd => got
             .iter()
             .map(|g| match g.error() {
-                Some((5066 | 10014, _)) => Seen::Ended,
+                Some((5066 | 10014 | 1317, _)) => Seen::Ended,
                 _ => Seen::of(g),
             })
             .take_while({

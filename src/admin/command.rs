@@ -3,7 +3,7 @@
 use super::desk::{Desk, Heard};
 use super::lexer::{Token, TokenKind};
 use super::listing::Listing;
-use super::{alter, cluster, driver, kill, route, show};
+use super::{alter, cluster, congestion, driver, kill, route, show};
 use crate::base::CoreId;
 use crate::routing::{Ask, Subject};
 
@@ -151,6 +151,10 @@ pub(super) static TABLE: &[Command] = &[
     Command {
         words: &["show", "proxyresource"],
         run: cluster::resources,
+    },
+    Command {
+        words: &["show", "proxycongestion"],
+        run: congestion::list,
     },
     Command {
         words: &["show", "proxyroute", "partition"],

@@ -8,7 +8,8 @@ use crate::config::Settings;
 use crate::metadata::ClusterStatus;
 use crate::protocol::mysql::{ErrPacket, put_packet, status};
 use crate::routing::{
-    Answer, Ask, Listed, Mail, RouteCounts, SessionRow, Stamp, Subject, TableKey, TableRow,
+    Answer, Ask, BlockRow, Fate, KillBack, KillOrder, Killer, Listed, Mail, RouteCounts,
+    SessionRow, Stamp, Subject, TableKey, TableRow,
 };
 use crate::telemetry;
 use std::collections::BTreeMap;
@@ -89,6 +90,7 @@ pub(super) struct Heard {
     pub(super) stamps: Vec<Stamp>,
     pub(super) tables: Vec<TableRow>,
     pub(super) counts: Vec<RouteCounts>,
+    pub(super) blocks: Vec<BlockRow>,
 }
 
 impl Heard {
@@ -98,6 +100,7 @@ impl Heard {
             Listed::Replica(stamps) => self.stamps.extend(stamps),
             Listed::Tables(rows) => self.tables.extend(rows),
             Listed::RouteCounts(counts) => self.counts.push(*counts),
+            Listed::Blocks(rows) => self.blocks.extend(rows),
             Listed::TableUses(_) => {}
         }
     }
@@ -147,7 +150,11 @@ impl Desk {
                     }
                 }
             }
-            Mail::Killed { inquiry, was_found } => self.finish(inquiry, Some(was_found)),
+            Mail::Killed(report) => {
+                if let KillBack::Desk(inquiry) = report.back {
+                    self.finish(inquiry, Some(report.fate));
+                }
+            }
             other => return Some(other),
         }
         None
@@ -271,7 +278,15 @@ impl Desk {
         self.inquiries += 1;
         let inquiry = self.inquiries;
         match step {
-            Step::Kill { core, id } => self.outbox.push((core, Mail::Kill { inquiry, id })),
+            Step::Kill { core, id } => {
+                let order = KillOrder {
+                    id,
+                    is_query: false,
+                    by: Killer::Administrator,
+                    back: KillBack::Desk(inquiry),
+                };
+                self.outbox.push((core, Mail::Kill(Box::new(order))));
+            }
             Step::Gather(of, _) => self.list(inquiry, of),
             Step::Done(_) => {}
         }
@@ -293,7 +308,7 @@ impl Desk {
     }
 
     /// All cores have replied, or time is over.
-    fn finish(&mut self, inquiry: u64, was_found: Option<bool>) {
+    fn finish(&mut self, inquiry: u64, fate: Option<Fate>) {
         let Some(mut waiting) = self.waiting.remove(&inquiry) else {
             return;
         };
@@ -302,10 +317,10 @@ impl Desk {
         heard.stamps.sort_unstable_by(|a, b| {
             (&a.cluster, &a.tenant, a.core).cmp(&(&b.cluster, &b.tenant, b.core))
         });
-        let reply = match (waiting.finish, was_found) {
+        let reply = match (waiting.finish, fate) {
             (Finish::Show(show), _) => show(self, &waiting.statement, heard),
-            (Finish::Kill(_), Some(true)) => Reply::Ok(String::new()),
-            (Finish::Kill(id), Some(false)) => {
+            (Finish::Kill(_), Some(Fate::Done)) => Reply::Ok(String::new()),
+            (Finish::Kill(id), Some(_)) => {
                 refused(1094, "HY000", format!("Unknown thread id: {id}"))
             }
             (Finish::Kill(id), None) => {

@@ -24,8 +24,8 @@ pub(super) fn session(desk: &mut Desk, statement: &Statement) -> Step {
     let proxy_id = u16::try_from(desk.settings.proxy_id).unwrap_or_default();
     let ids = SessionIds::new(proxy_id, 0, desk.facts.serving_cores);
     match ids.owner(id) {
-        Some(core) if core.0 < desk.facts.serving_cores => Step::Kill { core, id },
-        _ => Refusal::step(1094, "HY000", format!("Unknown thread id: {id}")),
+        Some(core) => Step::Kill { core, id },
+        None => Refusal::step(1094, "HY000", format!("Unknown thread id: {id}")),
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! * `lexer.rs`: words, texts and numbers of a statement.
 //! * `command.rs`: the table of commands.
-//! * `show.rs`, `cluster.rs`, `alter.rs`, `kill.rs`: what they do.
+//! * `show.rs`, `cluster.rs`, `congestion.rs`, `alter.rs`, `kill.rs`: what they do.
 //! * `route.rs`: what is known of tables; `hot.rs`: the used ones are kept for the next start.
 //! * `driver.rs`: what drivers and monitors send at their start.
 //! * `listing.rs`: a table as an answer, and LIKE.
@@ -15,6 +15,7 @@
 mod alter;
 mod cluster;
 mod command;
+mod congestion;
 mod control;
 mod desk;
 mod driver;

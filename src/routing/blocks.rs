@@ -19,6 +19,30 @@ pub enum Block {
     Black,
 }
 
+impl Block {
+    /// OBProxy's name of the list.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gray => "GRAY",
+            Self::Black => "BLACK",
+        }
+    }
+}
+
+/// What one core says of a server that it has had trouble with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlockRow {
+    /// The server.
+    pub server: SocketAddr,
+    /// How it is blocked.
+    pub block: Option<Block>,
+    /// The end of that.
+    pub until: Tick,
+    /// Failures that count.
+    pub failures: u32,
+}
+
 /// When a server is blocked, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BlockRules {
@@ -132,6 +156,18 @@ impl Blocks {
                 self.blocked -= 1;
             }
         }
+    }
+
+    /// All of them, the oldest first.
+    #[must_use]
+    pub fn rows(&self) -> Vec<BlockRow> {
+        let row = |t: &Trouble| BlockRow {
+            server: t.server,
+            block: t.block,
+            until: t.until,
+            failures: t.failures,
+        };
+        self.list.iter().map(row).collect()
     }
 
     /// Blocks a server so, whatever was before.

@@ -1,6 +1,6 @@
 //! What an administrator's session, the metadata core and the other cores say to each other.
 
-use super::{Decisions, TableCounts, TableEntry, TableKey};
+use super::{BlockRow, Decisions, TableCounts, TableEntry, TableKey};
 use crate::base::{CoreId, Key, Tick};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,6 +52,8 @@ pub enum Subject {
     RouteCounts,
     /// The tables that statements went by since they were asked last.
     TableUses,
+    /// The servers that they have trouble with.
+    Blocks,
 }
 
 /// What one core says of itself.
@@ -67,6 +69,8 @@ pub enum Listed {
     RouteCounts(Box<RouteCounts>),
     /// Used tables, and how many statements went by each.
     TableUses(Vec<(Arc<TableKey>, u32)>),
+    /// Servers with trouble.
+    Blocks(Vec<BlockRow>),
 }
 
 /// One table of one core's replica.

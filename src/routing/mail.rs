@@ -1,6 +1,9 @@
 //! What serving cores and the metadata core tell each other.
 
-use super::{Answer, Ask, Cluster, Doubted, Listed, Subject, TableEntry, TableKey, Tenant};
+use super::{
+    Answer, Ask, Cluster, Doubted, KillOrder, KillReport, Listed, Subject, TableEntry, TableKey,
+    Tenant,
+};
 use crate::base::{CoreId, Errno};
 use crate::config;
 use std::net::SocketAddr;
@@ -42,11 +45,6 @@ pub enum Mail {
     },
     /// Metadata core to serving core: the first round is over, every configured cluster is known.
     Primed,
-    /// Serving core to serving core: a statement that kills this connection was sent to a server.
-    Killing {
-        /// Connection id of the victim.
-        id: u32,
-    },
     /// Serving core to metadata core: a server of that cluster could not be reached. Starts an
     /// early round (at most one a second for each cluster).
     Unreachable {
@@ -77,21 +75,10 @@ pub enum Mail {
         /// All of it.
         list: Listed,
     },
-    /// Metadata core to serving core: end this session.
-    Kill {
-        /// Comes back with the answer.
-        inquiry: u64,
-        /// Connection id of the victim.
-        id: u32,
-    },
-    /// Serving core to metadata core: a [`Mail::Kill`] was carried out, or there is no such
-    /// session.
-    Killed {
-        /// What was asked.
-        inquiry: u64,
-        /// There was such a session.
-        was_found: bool,
-    },
+    /// To the serving core of a session: end it, or say where its statement runs.
+    Kill(Box<KillOrder>),
+    /// To who wanted a [`Mail::Kill`]: what became of it.
+    Killed(Box<KillReport>),
     /// Metadata core to serving core: settings have changed.
     Settings(Arc<config::Settings>),
 }

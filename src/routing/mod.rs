@@ -25,6 +25,7 @@ mod feedback;
 mod fixture;
 mod inquiry;
 mod json;
+mod kill;
 mod loads;
 mod mail;
 mod order;
@@ -40,7 +41,7 @@ mod tables;
 mod tenant;
 mod traffic;
 
-pub use blocks::{Block, BlockRules, Blocks};
+pub use blocks::{Block, BlockRow, BlockRules, Blocks};
 pub use choice::Choice;
 pub use choose::{Asked, Target, Touched, View, choose};
 pub use class::{Class, Hold, Near, Site};
@@ -54,6 +55,7 @@ pub use feedback::{Fault, Hit, Reply, Verdict, WeakFeedback, judge, take_fault};
 pub use inquiry::{
     Answer, Ask, Listed, RouteCounts, SessionRow, SessionState, Stamp, Subject, TableRow,
 };
+pub use kill::{Fate, KillBack, KillOrder, KillReport, Killer};
 pub use loads::Loads;
 pub use mail::Mail;
 pub use order::{Order, Ordered};

@@ -114,7 +114,7 @@ impl Replica {
     /// What an administrator asks of this replica; `None`: it is not about the replica.
     pub fn list(&mut self, core: CoreId, of: Subject) -> Option<Listed> {
         Some(match of {
-            Subject::Sessions => return None,
+            Subject::Sessions | Subject::Blocks => return None,
             Subject::Replica => Listed::Replica(self.stamps(core)),
             Subject::Tables => Listed::Tables(self.tables.get_mut().rows(core)),
             Subject::RouteCounts => Listed::RouteCounts(Box::new(RouteCounts {

@@ -296,7 +296,7 @@ impl Session {
         }
     }
 
-    fn place_at(&self, server: SocketAddr) -> Place {
+    pub(super) fn place_at(&self, server: SocketAddr) -> Place {
         match self.link_to(server) {
             Some(id) => Place::Link(id),
             None => Place::Server(server),

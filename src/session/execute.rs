@@ -36,6 +36,15 @@ impl Named {
         self.preparing.take().map(|p| *p).unwrap_or_default()
     }
 
+    /// A request whose first bytes, so many, are replaced.
+    pub(super) fn instead(front: Vec<u8>, skipped: usize) -> Self {
+        Self {
+            front,
+            skipped,
+            ..Self::default()
+        }
+    }
+
     /// What goes in front of the request's first bytes, and how many of them it replaces.
     pub(super) fn take_front(&mut self) -> (Vec<u8>, usize) {
         let skipped = std::mem::take(&mut self.skipped);

@@ -22,6 +22,7 @@ pub struct SessionIds {
     /// The bits that do not change.
     prefix: u32,
     sequence_bits: u32,
+    cores: u16,
     next: u32,
     used: HashMap<u32, Key>,
 }
@@ -38,6 +39,7 @@ impl SessionIds {
         Self {
             prefix,
             sequence_bits,
+            cores,
             next: 1,
             used: HashMap::new(),
         }
@@ -57,16 +59,15 @@ impl SessionIds {
         None
     }
 
-    /// The core of this proxy that an id belongs to; `None` for ids of other proxies.
+    /// The core of this proxy that gives out an id; `None` for ids that no core of it does.
     #[must_use]
     pub const fn owner(&self, id: u32) -> Option<CoreId> {
         let above = SEQUENCE_AND_CORE_BITS;
-        if id >> above != self.prefix >> above {
+        let core = ((id & ((1 << above) - 1)) >> self.sequence_bits) as u16;
+        if id >> above != self.prefix >> above || core >= self.cores {
             return None;
         }
-        Some(CoreId(
-            ((id & ((1 << above) - 1)) >> self.sequence_bits) as u16,
-        ))
+        Some(CoreId(core))
     }
 
     /// The core that gives out these ids.
@@ -107,6 +108,10 @@ mod tests {
         assert_eq!(ids.owner(first), Some(CoreId(3)));
         assert_eq!(ids.core(), CoreId(3));
         assert_eq!(ids.owner(6 << 18 | 1), None);
+        // Three cores need as many bits as four.
+        let three = SessionIds::new(5, 0, 3);
+        assert_eq!(three.owner(5 << 18 | 2 << 15 | 1), Some(CoreId(2)));
+        assert_eq!(three.owner(first), None);
         // The sequence wraps and skips what is in use.
         for _ in 0..(1 << 15) - 1 {
             let id = ids.claim(key).unwrap();

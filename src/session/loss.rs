@@ -10,22 +10,23 @@
 //!   └── inside a packet ─────────────────────────────> over
 //! ```
 
-use super::request::{Broken, NEVER, Route, Running};
+use super::request::{Broken, Head, NEVER, Route, Running};
 use super::route::RESET;
 use super::state::{Ctx, Phase, Session, UNASKED_SEQ, put_error};
 use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Tick};
 use crate::protocol::error::Fault;
-use crate::protocol::mysql::{Command, HEADER_LEN, status};
+use crate::protocol::mysql::{Command, ErrPacket, HEADER_LEN, status};
 use crate::routing::{Block, Mail};
-use crate::sql::only_reads;
+use crate::sql::{Verb, only_reads};
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// A server closes this soon after its last words, or after a kill (observed: about 1 s).
+/// A server closes this soon after its last words (observed: about 1 s).
 pub(super) const FAREWELL_MS: u64 = 10_000;
 
 /// What became of a statement, as its error says. Source: design, section 7.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Outcome {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Outcome {
     /// Its server has not had all of it.
     NotRun,
     /// It was one of a transaction, which is gone.
@@ -170,14 +171,36 @@ impl Session {
         self.fail_next(Broken::new(ctx, fault, text, reason));
     }
 
-    /// A KILL of this session was sent to its server.
-    pub(super) fn expect_kill(&mut self, now: Tick) {
-        self.farewell = Some(now.after_ms(FAREWELL_MS));
-    }
-
     /// True while a close by the server is no failure.
     fn is_farewell(&self, now: Tick) -> bool {
         self.farewell.is_some_and(|until| now <= until)
+    }
+
+    /// What becomes of the request under way when its link goes now.
+    fn outcome(&self) -> Outcome {
+        let Phase::Running(r) = &self.phase else {
+            return Outcome::NotRun;
+        };
+        let is_lost = self.is_in_transaction();
+        let is_undone = is_lost || self.facts.status & status::AUTOCOMMIT == 0;
+        match r.is_asked {
+            false if is_lost => Outcome::RolledBack,
+            false => Outcome::NotRun,
+            true if is_undone && r.outline.keeps_transaction => Outcome::RolledBack,
+            true => Outcome::Unknown,
+        }
+    }
+
+    /// The same as the end of an error's text; empty if there is no request.
+    pub(super) fn outcome_text(&self) -> String {
+        match &self.phase {
+            // A KILL is no request that runs on a server.
+            _ if self.kill.is_some() => String::new(),
+            Phase::Running(_) | Phase::Syncing(_) | Phase::Locating(_) => {
+                format!(" {}", self.outcome().text())
+            }
+            _ => String::new(),
+        }
     }
 
     /// The server is gone in the middle of a statement.
@@ -199,20 +222,13 @@ impl Session {
         let (seq, is_sending, has_reply) = (r.next_seq, r.wants_client(), r.command.has_reply());
         let (is_replied, keeps) = (r.is_replied, r.outline.keeps_transaction);
         let is_plain = keeps && !r.outline.has_user_variables;
-        let is_partly_sent = !r.is_asked;
         if let Some(server) = self.slot(id).map(|slot| slot.link.server) {
             self.server_failed(ctx, server, Block::Black, out);
         }
         let is_lost = self.is_in_transaction();
-        let is_undone = is_lost || self.facts.status & status::AUTOCOMMIT == 0;
+        let outcome = self.outcome();
         let reply = self.link_mut(id).and_then(|l| l.reply());
         let is_told = has_reply && (is_replied || reply.as_ref().is_some_and(|r| r.is_told()));
-        let outcome = match is_partly_sent {
-            true if is_lost => Outcome::RolledBack,
-            true => Outcome::NotRun,
-            false if is_undone && keeps => Outcome::RolledBack,
-            false => Outcome::Unknown,
-        };
         let (fault, outcome) = match reply {
             // The client has its answer but still sends: it has to see the close.
             _ if is_told && is_sending => return self.end(reason, Linger::Flush, out),
@@ -253,7 +269,7 @@ impl Session {
         self.report_lost(ctx, id, out);
         self.drop_link(id, Linger::Abort, out);
         if is_lost {
-            self.abandon_transaction(out);
+            self.abandon_transaction(outcome, out);
         }
         if is_sending {
             self.break_request(broken);
@@ -397,14 +413,15 @@ impl Session {
         put_error(seq, broken.fault, &broken.text, out);
         out.count(Event::StatementLost);
         if self.is_in_transaction() && self.slot(self.coordinator()).is_none() {
-            self.abandon_transaction(out);
+            self.abandon_transaction(Outcome::RolledBack, out);
         }
         self.answered(ctx, out);
     }
 
     /// One of its servers is lost, so that the open transaction cannot be finished. The others roll
     /// back what they have of it when their links go.
-    fn abandon_transaction(&mut self, out: &mut Out<'_, Mail>) {
+    fn abandon_transaction(&mut self, outcome: Outcome, out: &mut Out<'_, Mail>) {
+        self.binding.lost = Some(outcome);
         for at in 0..self.links.len() {
             self.drop_link(LinkId(at as u16), Linger::Abort, out);
         }
@@ -414,6 +431,42 @@ impl Session {
         }
         self.binding.free_route.transaction_over();
         self.aim.transaction_over();
+    }
+
+    /// True if the client commits a transaction that is lost: whatever it was told before, it must
+    /// not take an OK for an outcome. It is told once; who begins anew, or rolls back, knows.
+    pub(super) fn refuses_commit(&mut self, ctx: &Ctx<'_>, head: &Head<'_>) -> bool {
+        let Some(outcome) = self.binding.lost else {
+            return false;
+        };
+        if self.is_in_transaction() || self.binding.is_begun() {
+            self.binding.lost = None;
+            return false;
+        }
+        if head.command != Command::QUERY {
+            return false;
+        }
+        let verb = ctx.scan.borrow().verb;
+        if matches!(verb, Verb::Begin | Verb::Rollback | Verb::Commit) {
+            self.binding.lost = None;
+        }
+        if verb != Verb::Commit {
+            return false;
+        }
+        let what = match outcome {
+            Outcome::Unknown => "nobody knows what became of the COMMIT before",
+            _ => "the transaction was lost with the connection to its server",
+        };
+        let (code, sqlstate) = Fault::LostBeforeReply.code();
+        let mut error = Vec::new();
+        ErrPacket {
+            code,
+            sqlstate,
+            message: format!("{what}: there is nothing to commit {}", outcome.text()).as_bytes(),
+        }
+        .put(&mut error, 1);
+        self.refuse(error);
+        true
     }
 
     /// The running request is over: its link is gone, and the client has its answer.

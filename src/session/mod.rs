@@ -16,6 +16,7 @@
 //! * `known/`: what the session has and each link lacks; `sync.rs`: bringing it there.
 //! * `statements.rs`: prepared statements, and which link has which; `execute.rs`: requests that
 //!   name one.
+//! * `kill.rs`: KILL of sessions of this proxy.
 //! * `loss.rs`: what a lost server means for statement and session.
 //! * `slot.rs`: one link of the session; `frames.rs`: the framing of links.
 //! * `reply.rs`: what the server answers; `track.rs`: what the client is told of session state.
@@ -35,6 +36,7 @@ mod free_route;
 mod full_login;
 mod gather;
 mod ids;
+mod kill;
 mod known;
 mod loss;
 mod pin;

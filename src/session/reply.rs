@@ -22,7 +22,15 @@ use std::net::SocketAddr;
 
 /// Error codes after which a server closes the connection: killed (4401, 5066), checksum of a
 /// prepare-execute (5777). Any error of COM_CHANGE_USER is one, too. The client knows then.
-const LAST_WORDS: &[u16] = &[4401, 5066, 5777];
+const LAST_WORDS: &[u16] = &[CLIENT_KILLED, 5066, 5777];
+/// The client was killed, by a KILL on another connection: a server that gets another login of it
+/// says so, too. Source: OceanBase wire facts, section 8.
+pub(super) const CLIENT_KILLED: u16 = 4401;
+
+/// The variable of a login that has the user's privileges, and the bit of SUPER in it. Observed on
+/// seekdb 1.3.0.post5.
+const PRIVILEGES: &[u8] = b"ob_proxy_user_privilege";
+const SUPER: u64 = 1 << 14;
 
 /// What a session has learnt from its servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +45,8 @@ pub(super) struct Facts {
     pub(super) wait_timeout_s: Option<u32>,
     /// `ob_query_timeout` of the session in milliseconds.
     pub(super) query_timeout_ms: Option<u64>,
+    /// The user has the SUPER privilege.
+    pub(super) is_super: bool,
     /// `net_write_timeout` of the session in seconds.
     pub(super) net_write_timeout_s: Option<u32>,
     /// The server that was used last.
@@ -75,6 +85,7 @@ impl Facts {
                     b"ob_query_timeout" => {
                         self.query_timeout_ms = number().map(|us| us.div_ceil(1_000));
                     }
+                    PRIVILEGES => self.is_super = number().is_some_and(|n| n & SUPER != 0),
                     b"net_write_timeout" => self.net_write_timeout_s = seconds(),
                     _ => {}
                 }
@@ -136,13 +147,14 @@ struct Relay<'r, 'o, 'b> {
 
 impl Relay<'_, '_, '_> {
     fn learn(&mut self, ok: &OkPacket<'_>) {
+        let is_set = self.occasion != Occasion::Login;
+        self.facts.is_super &= is_set;
         self.facts.learn(ok);
         if !ok.state.is_empty() {
             self.has_reported = self.has_reported || reports_first(ok);
             self.known.learn(ok);
             learn_pins(self.pins, ok);
             self.aim.learn(ok);
-            let is_set = self.occasion != Occasion::Login;
             if !is_set {
                 *self.wishes = Wishes::default();
             }

@@ -7,14 +7,14 @@ use super::pin::Outline;
 use super::route::{Kept, Place};
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
 use super::statements::Needs;
-use crate::base::{CloseReason, Event, Linger, LinkId, Out, Output, Side, Stage, Tick};
+use crate::base::{CloseReason, Event, Linger, LinkId, Out, Side, Stage, Tick};
 use crate::config::COMPATIBILITY_VERSION;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{
     ClientTurn, ColumnKind, Command, HEADER_LEN, Request, RequestStep, TextRows, put_packet, status,
 };
 use crate::routing::Mail;
-use crate::sql::{kill_target, proxy_version};
+use crate::sql::proxy_version;
 use serde::{Deserialize, Serialize};
 
 /// `ob_query_timeout` of a server that has not told it: its default.
@@ -43,7 +43,7 @@ pub(super) enum Route {
     Begin(Vec<u8>),
     /// To every server that has this statement, which is closed.
     Close(u32),
-    /// Nowhere: a server has refused to prepare the statement on its link. The error packet.
+    /// Nowhere: it is answered with this error packet.
     Refused(Box<[u8]>),
 }
 
@@ -218,7 +218,6 @@ impl Session {
             }
             RequestStep::Body(n) => {
                 self.body(bytes, from, from + n, out);
-                self.announce_kill(ctx, bytes.data.get(from..from + n).unwrap_or_default(), out);
                 if self.request.is_over() {
                     self.request_over(ctx, out);
                 } else {
@@ -310,11 +309,12 @@ impl Session {
         }
         let mut kept = None;
         let mut named = Named::default();
+        let kill = self.kill.take();
         let route = match (command, self.take_refusal()) {
             _ if broken.is_some() => Route::Local,
             (_, Some(error)) => Route::Refused(error),
             (Command::STMT_CLOSE, _) if place == Place::Nowhere => Route::Close(head.statement),
-            (Command::QUERY, _) if place == Place::Nowhere => {
+            (Command::QUERY, _) if place == Place::Nowhere && kill.is_none() => {
                 let mut statement = out.pool.take();
                 statement.extend_from_slice(head.body());
                 Route::Begin(statement)
@@ -330,10 +330,16 @@ impl Session {
                     break 'route Route::Version(name);
                 }
                 out.laps.now(Stage::Route);
-                kept = self.keep(place, out);
+                kept = match kill {
+                    Some(_) => None,
+                    None => self.keep(place, out),
+                };
                 self.settle_on(place);
                 let id = self.binding.current;
-                named = self.names(ctx, id, head, out);
+                named = match kill {
+                    Some(kill) => kill.named(head),
+                    None => self.names(ctx, id, head, out),
+                };
                 self.begin_on(id, command, flags);
                 Route::Forward(id)
             }
@@ -426,35 +432,6 @@ impl Session {
             | Route::Refused(_) => {
                 self.request.take_held(|_| {});
             }
-        }
-    }
-
-    /// A statement that kills a connection of this proxy: its session is told, so that it takes the
-    /// loss of its server connection for what it is. Only a request that came in one piece is
-    /// looked at; a KILL in pieces works all the same, its victim is only told more.
-    fn announce_kill(&self, ctx: &Ctx<'_>, packet: &[u8], out: &mut Out<'_, Mail>) {
-        let Phase::Running(r) = &self.phase else {
-            return;
-        };
-        let Some((header, payload)) = packet.split_at_checked(HEADER_LEN) else {
-            return;
-        };
-        let is_whole = header.get(..3) == Some(&(payload.len() as u32).to_le_bytes()[..3]);
-        if !is_whole || !self.request.is_over() {
-            return;
-        }
-        let Some((_, body)) = payload.split_first() else {
-            return;
-        };
-        let target = match r.command {
-            Command::QUERY => kill_target(body),
-            Command::PROCESS_KILL => body.try_into().ok().map(u32::from_le_bytes),
-            _ => None,
-        };
-        if let Some(id) = target
-            && let Some(core) = ctx.ids.owner(id)
-        {
-            out.list.push(Output::Post(core, Mail::Killing { id }));
         }
     }
 

@@ -7,6 +7,7 @@
 //! session's state is brought there in front of the request (`sync.rs`).
 
 use super::free_route::{FREE_ROUTE_NOT_SUPPORTED, FreeRoute};
+use super::loss::Outcome;
 use super::pin::{Outline, Past, Pin, Pins};
 use super::request::{Broken, Head, Running};
 use super::server_login::{NOT_SERVING, Purpose, ServerLogin};
@@ -85,9 +86,12 @@ pub(super) struct Binding {
     sent: u8,
     /// No server could be had: the next request is answered with this.
     failure: Option<Box<Broken>>,
+    /// What became of the client's transaction, which is lost; it has not ended it itself.
+    pub(super) lost: Option<Outcome>,
     /// The client has begun a transaction that no server knows of yet: by this statement.
     pub(super) begun: Vec<u8>,
-    /// A server refuses the statement that the waiting request runs: the error packet.
+    /// The waiting request is answered with this error packet: a server refuses the statement that
+    /// it runs, or it is a KILL that kills nothing.
     refusal: Option<Box<[u8]>>,
     /// Memory for the next time that a link gets state.
     pub(super) spare: Option<Box<Syncing>>,
@@ -116,6 +120,7 @@ impl Binding {
             past_is_lost: false,
             sent: 0,
             failure: None,
+            lost: None,
             begun: Vec::new(),
             refusal: None,
             spare: None,
@@ -245,6 +250,12 @@ impl Session {
             return Place::Nowhere;
         }
         if self.keeps_begin(outline) && head.command == Command::QUERY {
+            return Place::Nowhere;
+        }
+        if let Some(place) = self.place_of_kill(ctx, head, outline, out) {
+            return place;
+        }
+        if self.refuses_commit(ctx, head) {
             return Place::Nowhere;
         }
         self.binding.free_route.is_on = ctx.settings.moves_transactions;
@@ -620,6 +631,11 @@ impl Session {
         if let Phase::Syncing(syncing) = std::mem::replace(&mut self.phase, Phase::Idle) {
             self.binding.spare = Some(syncing);
         }
+    }
+
+    /// The request is answered with this error packet.
+    pub(super) fn refuse(&mut self, error: Vec<u8>) {
+        self.binding.refusal = Some(error.into());
     }
 
     pub(super) const fn take_refusal(&mut self) -> Option<Box<[u8]>> {

@@ -5,7 +5,7 @@
 
 use super::admin;
 use super::client_login::Parsed;
-use super::reply::learn_variables;
+use super::reply::{CLIENT_KILLED, learn_variables};
 use super::route::TENANT_NOT_IN_SERVER;
 use super::slot::Slot;
 use super::state::{Ctx, Phase, Session, UNASKED_SEQ};
@@ -630,6 +630,11 @@ impl Session {
                 self.end(CloseReason::LoginDenied, Linger::Flush, out);
             }
             Purpose::Statement => {
+                if code == CLIENT_KILLED {
+                    let text = "Session interrupted [not run]";
+                    let reason = CloseReason::Killed;
+                    return self.fail(UNASKED_SEQ, Fault::Interrupted, text, reason, out);
+                }
                 let server = self.facts.server.map(|s| s.to_string()).unwrap_or_default();
                 let text = format!(
                     "the session needs another server, and {server} refuses its login: {code} {} \

@@ -4,6 +4,7 @@ use super::admin::Admin;
 use super::aim::Aim;
 use super::client_login::{ClientLogin, Parsed};
 use super::dialect::Dialect;
+use super::kill::{KilledBy, Killing};
 use super::known::Known;
 use super::reply::Facts;
 use super::request::{NEVER, Running};
@@ -119,8 +120,10 @@ pub struct Session {
     pub(super) is_draining: bool,
     /// The server has ended this session, or is about to: its close is no failure. Until when.
     pub(super) farewell: Option<Tick>,
-    /// The administrator of the proxy ends it.
-    pub(super) is_killed: bool,
+    /// Who ends it.
+    pub(super) killed_by: Option<KilledBy>,
+    /// The KILL that waits for another core.
+    pub(super) kill: Option<Box<Killing>>,
     /// It came when the limit of client connections was reached: only an administrator may stay.
     pub(super) is_over_limit: bool,
 }
@@ -155,7 +158,8 @@ impl Session {
             idle_since: now,
             is_draining: false,
             farewell: None,
-            is_killed: false,
+            killed_by: None,
+            kill: None,
             is_over_limit: accepted.is_over_limit,
         }
     }
@@ -170,6 +174,9 @@ impl Session {
     pub fn handle(&mut self, ctx: &Ctx<'_>, input: Input<'_>, out: &mut Out<'_, Mail>) {
         if matches!(self.phase, Phase::Over) {
             return;
+        }
+        if let (Input::Wake, Some(by)) = (&input, self.killed_by) {
+            return self.killed(by, out);
         }
         match input {
             Input::Bytes(Side::Client, data) => {
@@ -212,7 +219,6 @@ impl Session {
                 }
             }
             Input::ConnectFailed(id, errno) => self.connect_failed(ctx, id, errno, out),
-            Input::Wake if self.is_killed => self.killed(out),
             Input::Wake => match self.phase {
                 Phase::New => self.greet(ctx, out),
                 Phase::ServerLogin(_) => self.server_login_woken(ctx, out),
@@ -422,28 +428,6 @@ impl Session {
         self.gathered.is_empty() && self.held.is_empty()
     }
 
-    /// The administrator ends this session: the client is told where that is possible.
-    fn killed(&mut self, out: &mut Out<'_, Mail>) {
-        let seq = match &self.phase {
-            Phase::ClientLogin(l) => l.reply_seq(),
-            Phase::ServerLogin(l) => l.reply_seq(),
-            Phase::Idle | Phase::Admin(_) => UNASKED_SEQ,
-            Phase::Syncing(_) | Phase::Locating(_) => UNASKED_SEQ,
-            Phase::Running(r) if r.is_asked && r.turn.is_none() && !r.is_replied => {
-                let seq = r.next_seq;
-                let id = self.binding.current;
-                let reply = self.link_mut(id).and_then(|l| l.reply());
-                if !reply.is_none_or(|r| r.is_at_boundary()) {
-                    return self.end(CloseReason::Killed, Linger::Flush, out);
-                }
-                seq
-            }
-            _ => return self.end(CloseReason::Killed, Linger::Flush, out),
-        };
-        let text = "the connection was killed by the administrator of the proxy";
-        self.fail(seq, Fault::Killed, text, CloseReason::Killed, out);
-    }
-
     /// One line of a list of sessions.
     pub(super) fn row(&self, core: CoreId) -> SessionRow {
         let part = |of: fn(&LoginName) -> &Vec<u8>| self.name.as_deref().map(|n| of(n).clone());
@@ -456,7 +440,7 @@ impl Session {
             peer: self.peer,
             database: self.known.database().map(<[u8]>::to_vec),
             transactions: self.facts.transactions,
-            links: self.links.iter().flatten().count() as u64,
+            links: self.links() as u64,
             state: match &self.phase {
                 Phase::Running(_) | Phase::Syncing(_) | Phase::Locating(_) => SessionState::Active,
                 Phase::Admin(a) if a.is_busy() => SessionState::Active,
@@ -491,6 +475,12 @@ impl Session {
         out.pool.give(std::mem::take(&mut self.held));
         out.pool.give(std::mem::take(&mut self.gathered));
         out.list.push(Output::End(reason, linger));
+    }
+
+    /// Server connections, those that are being made included.
+    #[must_use]
+    pub fn links(&self) -> usize {
+        self.links.iter().flatten().count()
     }
 
     /// True after the end.

@@ -5,7 +5,9 @@ use super::server_login::Wanted;
 use super::{Ctx, Session, SessionIds, Settings};
 use crate::auth::Unseal;
 use crate::base::{Accepted, CoreId, Input, Key, Machines, Out, Output, Slab, Tick};
-use crate::routing::{Listed, Mail, Replica, TableEntry, Traffic};
+use crate::routing::{
+    Fate, KillBack, KillOrder, KillReport, Listed, Mail, Replica, Subject, TableEntry, Traffic,
+};
 use crate::sql::Scan;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -221,11 +223,6 @@ impl Machines for Sessions {
                 self.replica.prime();
                 wake.append(&mut self.waiting);
             }
-            Mail::Killing { id } => {
-                if let Some(entry) = self.ids.find(id).and_then(|key| self.table.get_mut(key)) {
-                    entry.session.expect_kill(now);
-                }
-            }
             Mail::Answer(answer) => {
                 let key = answer.key;
                 if let Some(entry) = self.table.get_mut(key)
@@ -236,9 +233,16 @@ impl Machines for Sessions {
             }
             Mail::List { inquiry, of } => {
                 let core = self.ids.core();
-                let list = self.replica.list(core, of).unwrap_or_else(|| {
-                    let rows = self.table.iter().map(|(_, e)| e.session.row(core));
-                    Listed::Sessions(rows.collect())
+                let list = self.replica.list(core, of).unwrap_or_else(|| match of {
+                    Subject::Blocks => {
+                        let blocks = &mut self.traffic.get_mut().blocks;
+                        blocks.settle(now);
+                        Listed::Blocks(blocks.rows())
+                    }
+                    _ => {
+                        let rows = self.table.iter().map(|(_, e)| e.session.row(core));
+                        Listed::Sessions(rows.collect())
+                    }
                 });
                 let listed = Mail::Listed {
                     inquiry,
@@ -247,16 +251,33 @@ impl Machines for Sessions {
                 };
                 post.push((CoreId::METADATA, listed));
             }
-            Mail::Kill { inquiry, id } => {
-                let found = self.ids.find(id);
-                if let Some(key) = found
+            Mail::Kill(order) => {
+                let key = self.ids.find(order.id);
+                let victim = key.and_then(|key| self.table.get_mut(key));
+                let fate = victim.map_or(Fate::Unknown, |v| {
+                    v.session.take_order(&order, &self.replica)
+                });
+                if fate == Fate::Done && !order.is_query {
+                    wake.extend(key);
+                }
+                let KillOrder {
+                    id, is_query, back, ..
+                } = *order;
+                let report = KillReport {
+                    id,
+                    is_query,
+                    back,
+                    fate,
+                };
+                post.push((back.core(), Mail::Killed(Box::new(report))));
+            }
+            Mail::Killed(report) => {
+                if let KillBack::Session(_, key) = report.back
                     && let Some(entry) = self.table.get_mut(key)
+                    && entry.session.take_report(&report)
                 {
-                    entry.session.is_killed = true;
                     wake.push(key);
                 }
-                let was_found = found.is_some();
-                post.push((CoreId::METADATA, Mail::Killed { inquiry, was_found }));
             }
             Mail::Settings(settings) => {
                 let number = self.settings.number + 1;
@@ -270,8 +291,7 @@ impl Machines for Sessions {
             | Mail::FindTenant { .. }
             | Mail::FindTable { .. }
             | Mail::Ask(_)
-            | Mail::Listed { .. }
-            | Mail::Killed { .. } => {}
+            | Mail::Listed { .. } => {}
         }
     }
 

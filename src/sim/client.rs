@@ -58,6 +58,17 @@ pub(super) struct Loss {
     pub(super) text: String,
     /// Its sequence number, and the one that it must have.
     pub(super) number: (u8, Option<u8>),
+    /// The statement: command and seed.
+    pub(super) statement: (u8, u64),
+}
+
+/// The last request, while nothing hangs on it but its reply.
+struct Last {
+    /// Status bits before it.
+    status: u16,
+    /// Packets of its reply.
+    packets: usize,
+    statement: (u8, u64),
 }
 
 /// One client.
@@ -71,9 +82,9 @@ pub(super) struct Client {
     status: u16,
     pending: Option<Pending>,
     statements: u64,
-    /// Before the last request: status, and packets of its reply. `None` if more than its reply
-    /// hangs on it.
-    before: Option<(u16, usize)>,
+    last: Option<Last>,
+    /// Text statements, each with how it may run: command and seed.
+    pub(super) texts: Vec<(u8, u64)>,
     /// Statements that were lost before their reply began.
     pub(super) losses: Vec<Loss>,
     /// Nothing has come since the last of them.
@@ -124,7 +135,8 @@ impl Client {
             scramble: [0; 20],
             status: 0x22,
             statements,
-            before: None,
+            last: None,
+            texts: vec![],
             losses: vec![],
             is_lost: false,
             is_told: false,
@@ -337,7 +349,7 @@ impl Client {
             3 => 0x1F,
             n => commands[n as usize % commands.len()],
         };
-        self.before = None;
+        self.last = None;
         let status = self.status;
         let mut payload = vec![if command == 0xF0 { 0x17 } else { command }];
         match command {
@@ -392,7 +404,14 @@ impl Client {
             let effect = script::effect(c, s, self.status, self.big);
             let first = seq.wrapping_add(parts as u8);
             let bytes = script::for_direct(&effect, first, self.pending.as_mut());
-            self.before = Some((status, packets(&bytes).len()));
+            if c == 0x03 || c == 0xF1 {
+                self.texts.push((c, s));
+            }
+            self.last = Some(Last {
+                status,
+                packets: packets(&bytes).len(),
+                statement: (c, s),
+            });
             self.expect(bytes);
         }
         false
@@ -412,25 +431,29 @@ impl Client {
             return false;
         };
         let is_alone = self.got.len() == len && self.steps.len() == 2 && self.pending.is_none();
-        let (Some((status, packets)), Some(Step::Expect(want, 0))) =
-            (self.before.take().filter(|_| is_alone), self.steps.front())
+        let (Some(last), Some(Step::Expect(want, 0))) =
+            (self.last.take().filter(|_| is_alone), self.steps.front())
         else {
             self.got.truncate(len);
             (self.is_told, self.is_done) = (true, true);
             return false;
         };
-        if want.len() != packets {
+        if want.len() != last.packets {
             (self.is_told, self.is_done) = (true, true);
             return false;
         }
         if let Some(number) = self.sequence_of_error() {
-            self.losses.push(Loss { text, number });
+            self.losses.push(Loss {
+                text,
+                number,
+                statement: last.statement,
+            });
         }
         self.is_lost = true;
         self.got.clear();
         self.steps.pop_front();
         // What it had begun is gone; what it wanted has not come about.
-        self.status = status & !1;
+        self.status = last.status & !1;
         true
     }
 

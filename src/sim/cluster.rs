@@ -3,7 +3,7 @@
 
 use super::script::{self, Packets};
 use crate::base::{Rng, put_lenenc_bytes};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 /// The tenant of the world that is not on all servers.
@@ -43,6 +43,8 @@ pub(super) struct Cluster {
     pub(super) trouble: ViewTrouble,
     /// Look-ups of [`TENANT`] so far.
     pub(super) lookups: u64,
+    /// How often each statement has run: by its command and its seed.
+    runs: HashMap<(u8, u64), u32>,
     /// So many are allowed: one at first, and one for each change that needs one.
     pub(super) lookups_max: u64,
 }
@@ -61,6 +63,7 @@ impl Cluster {
             servers: servers.into_iter().map(|s| (s, false)).collect(),
             trouble: ViewTrouble::No,
             lookups: 0,
+            runs: HashMap::new(),
             lookups_max: 1,
         }
     }
@@ -68,6 +71,16 @@ impl Cluster {
     /// True if that tenant is on that server.
     pub(super) fn has(&self, tenant: &[u8], server: SocketAddr) -> bool {
         tenant != TENANT || !self.has_views || self.tenant.contains(&server)
+    }
+
+    /// A server has run a statement.
+    pub(super) fn has_run(&mut self, statement: (u8, u64)) {
+        *self.runs.entry(statement).or_default() += 1;
+    }
+
+    /// How often it has run so far.
+    pub(super) fn runs(&self, statement: (u8, u64)) -> u32 {
+        self.runs.get(&statement).copied().unwrap_or_default()
     }
 
     /// Moves the tenant to some of the servers, other ones than now if there are any.

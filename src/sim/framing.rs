@@ -6,6 +6,18 @@ use crate::protocol::ob20::{
     Envelope, FrameReader, FrameStep, FrameWriter, Framing, entry, put_tlv,
 };
 
+/// What is wrong with a reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Damage {
+    /// The checksum behind its last byte.
+    Tail,
+    /// A byte of the header of its first OceanBase 2.0 frame.
+    Header,
+}
+
+/// Bytes of that header.
+const HEADER: u64 = 24;
+
 /// One end of a connection.
 pub(super) struct Wire {
     framing: Framing,
@@ -14,8 +26,8 @@ pub(super) struct Wire {
     rng: Rng,
     /// Bits that this server grants.
     granted: u64,
-    /// The checksum at the end of the next reply is wrong.
-    pub(super) is_damaging: bool,
+    /// So many replies are right, then one is not.
+    pub(super) damage: Option<(u64, Damage)>,
 }
 
 impl Wire {
@@ -39,7 +51,7 @@ impl Wire {
             writer: FrameWriter::new(Framing::Plain, 0, true),
             rng: Rng::new(rng.next_u64()),
             granted: granted | capability::EXTRA_OK_STATISTICS | capability::CLIENT_SESSION_ID_V2,
-            is_damaging: false,
+            damage: None,
         }
     }
 
@@ -111,11 +123,21 @@ impl Wire {
             self.writer.put(&mut out, envelope, &mysql[at..at + n]);
             at += n;
         }
-        if self.framing != Framing::Plain
-            && std::mem::take(&mut self.is_damaging)
-            && let Some(last) = out.last_mut()
-        {
-            *last ^= 1;
+        match &mut self.damage {
+            Some((0, damage)) => {
+                let at = match (*damage, self.framing) {
+                    (Damage::Header, Framing::Ob20) => self.rng.below(HEADER) as usize,
+                    _ => out.len().saturating_sub(1),
+                };
+                if self.framing != Framing::Plain
+                    && let Some(byte) = out.get_mut(at)
+                {
+                    *byte ^= 1 << self.rng.below(8);
+                }
+                self.damage = None;
+            }
+            Some((left, _)) => *left -= 1,
+            None => {}
         }
         out
     }

@@ -2,7 +2,7 @@
 //! sessions.
 
 use super::cluster::Cluster;
-use super::framing::Wire;
+use super::framing::{Damage, Wire};
 use super::script;
 use crate::base::{Cursor, Rng};
 use crate::protocol::mysql::{Greeting, Login};
@@ -24,10 +24,12 @@ pub(super) struct Trouble {
     pub(super) login_error: Option<u16>,
     /// The connection breaks after so many bytes of replies.
     pub(super) breaks_after: Option<usize>,
-    /// The first reply begins with an impossible packet.
-    pub(super) is_garbled: bool,
-    /// The first reply ends with a wrong checksum, if its framing has one.
-    pub(super) is_damaged: bool,
+    /// So many statements are answered, then one with an impossible packet.
+    pub(super) garbles: Option<u64>,
+    /// So many replies are right, then one is not, if its framing shows it.
+    pub(super) damage: Option<(u64, Damage)>,
+    /// So many statements that leave nothing behind are answered, then nothing any more.
+    pub(super) hangs: Option<u64>,
 }
 
 enum State {
@@ -71,7 +73,7 @@ impl Server {
         let mut scramble = [0; 20];
         scramble.fill_with(|| b'A' + rng.below(26) as u8);
         let mut wire = Wire::new(rng);
-        wire.is_damaging = trouble.is_damaged;
+        wire.damage = trouble.damage;
         Self {
             id,
             scramble,
@@ -243,8 +245,13 @@ impl Server {
             return;
         }
         // Other replies may begin with an EOF.
-        if matches!(command, 0x03 | 0x16 | 0x17) && std::mem::take(&mut self.trouble.is_garbled) {
+        if matches!(command, 0x03 | 0x16 | 0x17) && is_now(&mut self.trouble.garbles) {
             acts.push(Act::Send(script::packet(next, &[0xFE, 0, 0, 2, 0])));
+            return;
+        }
+        if command == 0x03 && rest.starts_with(QUIET) && is_now(&mut self.trouble.hangs) {
+            cluster.has_run(statement(command, rest));
+            self.state = State::Ended;
             return;
         }
         match command {
@@ -276,6 +283,7 @@ impl Server {
             }
             _ => {
                 let (command, seed) = statement(command, rest);
+                cluster.has_run((command, seed));
                 self.status = status_after(command, seed, self.status);
                 let effect = script::effect(command, seed, self.status, cluster.is_big);
                 acts.push(Act::Send(script::for_proxy(&effect, next)));
@@ -295,6 +303,21 @@ impl Server {
         bytes.truncate(*left);
         self.state = State::Ended;
         true
+    }
+}
+
+/// Counts down to the one that goes wrong.
+fn is_now(left: &mut Option<u64>) -> bool {
+    match left {
+        Some(0) => {
+            *left = None;
+            true
+        }
+        Some(n) => {
+            *n -= 1;
+            false
+        }
+        None => false,
     }
 }
 

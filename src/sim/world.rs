@@ -6,6 +6,7 @@ mod judge;
 use super::client::Client;
 use super::cluster::Cluster;
 use super::conn::{Conn, Peer, Pipe};
+use super::framing::Damage;
 use super::server::{Act, PASSWORD, Server, Trouble};
 use super::told::Glass;
 use crate::auth::stage1;
@@ -20,6 +21,7 @@ use crate::session::{self, Session, SessionIds, Sessions};
 use changes::{CHANGE_US, CHANGES_END_US};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Serving cores of a world.
@@ -323,7 +325,8 @@ impl World {
             return;
         };
         let seed = self.rng.next_u64();
-        let is_quiet = self.faults.changes && self.rng.chance(2, 3);
+        let is_quiet = self.faults.changes && self.rng.chance(2, 3)
+            || self.faults.servers && self.rng.chance(1, 3);
         let client = Client::new(Rng::new(seed), self.faults.big, is_quiet);
         let manner = client.manner;
         let n = self.conns.len();
@@ -383,10 +386,20 @@ impl World {
                 Output::Log(_, event, text) => self.note(|| format!("log {event} {text}")),
             }
         }
-        if let Some((reason, linger)) = end {
-            self.ended(core, key, reason, linger);
+        match end {
+            Some((reason, linger)) => self.ended(core, key, reason, linger),
+            None => self.count_links(core, key),
         }
         self.schedule(core, key);
+    }
+
+    /// A session has the links that are open, and no others.
+    fn count_links(&self, core: usize, key: Key) {
+        let session = self.cores.get(core).and_then(|c| c.session(key));
+        if let Some(known) = session.map(Session::links) {
+            let open = self.links.range(links_of(core, key)).count();
+            assert_eq!(open, known, "links that are open, and that the session has");
+        }
     }
 
     /// Letters of one core to another keep their order.
@@ -423,7 +436,7 @@ impl World {
         }
         let links: Vec<_> = self
             .links
-            .range((core, key, LinkId(0))..=(core, key, LinkId(u16::MAX)))
+            .range(links_of(core, key))
             .map(|(k, &n)| (*k, n))
             .collect();
         for (k, n) in links {
@@ -636,14 +649,16 @@ impl World {
         if !self.faults.servers || self.rng.chance(2, 3) {
             return t;
         }
-        match self.rng.below(if core < self.cores.len() { 10 } else { 6 }) {
+        match self.rng.below(if core < self.cores.len() { 12 } else { 6 }) {
             0 => t.greeting_error = Some([1040, 8001][self.rng.below(2) as usize]),
             1 => t.is_silent = true,
             2 => t.is_stranger = true,
             3 => t.login_error = Some([8001, 5150, 8002][self.rng.below(3) as usize]),
             4 => t.breaks_after = Some(self.rng.below(30_000) as usize),
-            5 => t.is_garbled = true,
-            6 => t.is_damaged = true,
+            5 => t.garbles = Some(self.rng.below(6)),
+            6 => t.damage = Some((self.rng.below(6), Damage::Tail)),
+            7 => t.damage = Some((self.rng.below(6), Damage::Header)),
+            8 => t.hangs = Some(self.rng.below(6)),
             _ => t.breaks_after = Some(self.rng.below(200_000) as usize),
         }
         t
@@ -688,6 +703,11 @@ impl World {
         conn.to_peer.eof = true;
         self.push(n, false);
     }
+}
+
+/// The places of a session's links.
+const fn links_of(core: usize, key: Key) -> RangeInclusive<(usize, Key, LinkId)> {
+    (core, key, LinkId(0))..=(core, key, LinkId(u16::MAX))
 }
 
 /// A session written to bytes and read back.

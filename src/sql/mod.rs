@@ -1,7 +1,7 @@
 //! L1: what can be read off a statement without knowing a table.
 //!
 //! * [`Scan`]: one pass over a statement: what it does, its tables, its conditions.
-//! * [`kill_target`]: the connection that a KILL ends.
+//! * [`Kill`]: what a KILL ends.
 //! * [`proxy_version`]: the question for the proxy's version.
 //! * [`only_reads`]: whether a statement may run twice.
 //!
@@ -25,7 +25,7 @@ mod tree;
 mod scan_tests;
 
 pub use hint::{Consistency, Hints, Note, NoteKey};
-pub use kill::kill_target;
+pub use kill::Kill;
 pub use name::{NameParts, bare_name, same_name};
 pub use proxy_version::proxy_version;
 pub use reads::only_reads;

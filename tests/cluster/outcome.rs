@@ -157,6 +157,10 @@ fn a_statement_of_a_transaction_is_rolled_back_with_it() {
             .expect("an update");
         let text = place.lost(&mut c, "update transactions set n = 8 where id = 2");
         assert!(text.ends_with("[rolled back]"), "{begin}: {text}");
+        // It must not believe that it has committed.
+        let told = c.run("commit").expect_err("there is no transaction");
+        assert!(told.ends_with("[rolled back]"), "{begin}: {told}");
+        c.run("commit").expect("it knows");
         let both = (place.number(1), place.number(2));
         assert_eq!(both, ("0".into(), "0".into()), "{begin}");
         Place::has_all(&mut c, begin);
@@ -180,6 +184,8 @@ fn nobody_knows_what_became_of_a_commit() {
     let text = place.lost(&mut c, "commit");
     assert!(text.ends_with("[unknown]"), "{text}");
     assert_eq!(place.number(1), "1", "this one has come about");
+    let told = c.run("commit").expect_err("nobody knows");
+    assert!(told.ends_with("[unknown]"), "{told}");
     Place::has_all(&mut c, "behind a commit");
 }
 
@@ -274,7 +280,20 @@ fn a_server_that_fails_too_often_gets_no_new_work_for_a_while() {
     let fault = Fault::new(FaultKind::LoginError(8001)).on(2);
     cluster.fault(fault);
     assert_eq!(tried(12), 2, "as many as are too many");
+    let mut admin = super::admin(&proxy);
+    let blocked = admin.rows("show proxycongestion").expect("a list");
+    assert_eq!(blocked.len(), 1, "{blocked:?}");
+    let address = cluster.address(2).expect("an address").to_string();
+    let shown = [&blocked[0][4], &blocked[0][7], &blocked[0][20]].map(Clone::clone);
+    assert_eq!(shown, [address, "1".into(), "GRAY".into()].map(Some));
+    assert_eq!(
+        admin
+            .rows("show proxycongestion all")
+            .expect("a list")
+            .len(),
+        3
+    );
     cluster.clear_faults();
     until("work for it again", || (tried(3) > 0).then_some(()));
-    assert_eq!(counter(&mut super::admin(&proxy), "server_blocked"), 1);
+    assert_eq!(counter(&mut admin, "server_blocked"), 1);
 }

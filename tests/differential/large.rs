@@ -1,8 +1,8 @@
 //! Sizes, LOAD DATA LOCAL, and KILL.
 
-use crate::support::{Table, USER, root, user};
+use crate::support::{Table, root, user};
 use bench_harness::norm::Norm;
-use bench_harness::raw::{Got, Login, framed};
+use bench_harness::raw::{Got, framed};
 use bench_harness::session::{Reach, Session};
 
 pub(crate) fn add(t: &mut Table) {
@@ -193,13 +193,5 @@ fn kills(t: &mut Table) {
         let kill = [&[0x0c], &s.id.to_le_bytes()[..]].concat();
         s.norm(Norm::KillEnd)
             .send("process kill", &kill, Reach::ToEnd);
-    });
-    t.add("kill-of-another-user", |r| {
-        let mut victim = r.login("victim", &user());
-        let mut other = r.login("other", &Login::user(USER.0, USER.1));
-        other.norm(Norm::Ids).q_of("kill query ", victim.id);
-        victim.q("select 'still here' as still_here");
-        victim.bye();
-        other.norm(Norm::Exact).bye();
     });
 }

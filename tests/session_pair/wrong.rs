@@ -1,8 +1,8 @@
 //! Frames of a server that are wrong: the client is told, or cut, with a reason.
 
-use super::machine::packet;
-use super::{Framing, HOME, Pair, World, boundaries, error};
-use obring::base::{CloseReason, Side};
+use super::machine::{self, framed, packet};
+use super::{Framing, HOME, Pair, World, boundaries, cuts, error};
+use obring::base::{CloseReason, Input, Side, Tick};
 use obring::protocol::ob20::{Envelope, FrameWriter, Position};
 
 /// COM_QUERY and its reply of one row.
@@ -210,4 +210,58 @@ fn no_changed_byte_of_a_server_reaches_the_client() {
         }
         assert!(told > frames.len() * 2, "{framing:?}: {told}");
     }
+}
+
+/// Time goes by until nothing is waited for.
+fn wait(world: &World, pair: &mut Pair) {
+    for _ in 0..8 {
+        let due = pair.session.poll_timeout().filter(|_| !pair.is_over);
+        let Some(due) = due else { return };
+        world.now.set(due.max(world.now.get()));
+        world.input(pair, Input::Timer);
+    }
+    panic!("it waits for ever: {:?}", pair.session);
+}
+
+#[test]
+fn a_login_at_a_server_that_is_cut_or_changed_at_any_byte_is_told() {
+    let all = [machine::greeting(), framed::login_ok()].concat();
+    let (mut told, mut changed) = (0, 0);
+    for at in cuts(&all).filter(|&at| at < all.len()) {
+        for change in [None, Some(0x01), Some(0x80), Some(0xFF)] {
+            let world = World::new(Framing::Ob20);
+            world.now.set(Tick(1));
+            let mut pair = world.connected();
+            pair.to_client.clear();
+            match change {
+                None => {
+                    world.bytes(&mut pair, HOME, &all[..at]);
+                    world.input(&mut pair, Input::Eof(HOME));
+                }
+                Some(change) => {
+                    let mut bad = all.clone();
+                    bad[at] ^= change;
+                    world.bytes(&mut pair, HOME, &bad);
+                    changed += 1;
+                }
+            }
+            wait(&world, &mut pair);
+            let ends = boundaries(&pair.to_client);
+            let last = ends.len().checked_sub(2).map_or(0, |n| ends[n]);
+            match error(&pair.to_client[last..]) {
+                Some((seq, text)) => {
+                    assert!(pair.is_over, "byte {at}, {change:?}: {text}");
+                    assert!(matches!(seq, 1 | 2), "byte {at}, {change:?}: {seq} {text}");
+                    told += 1;
+                }
+                // A byte that says nothing here.
+                None => {
+                    assert!(change.is_some(), "byte {at}: a bare end");
+                    let ok = pair.to_client.get(last + 4);
+                    assert_eq!(ok, Some(&0), "byte {at}, {change:?}: {:?}", pair.to_client);
+                }
+            }
+        }
+    }
+    assert!(told > changed / 3, "{told} of {changed}");
 }

@@ -6,9 +6,9 @@ use crate::checks::{self, Saw};
 use obcluster::{Cluster, Topology};
 use std::process::Command;
 
-const CLUSTER: &[&str] = &["--features", "e2e", "--test", "cluster"];
+const CLUSTER: &[&str] = &["--test", "cluster"];
 const MACHINE: &[&str] = &["--test", "metadata"];
-const WORLD: &[&str] = &["--features", "sim", "--test", "sim_session"];
+const WORLD: &[&str] = &["--test", "sim_session"];
 
 const TESTS: &[TestLine] = &[
     (

@@ -39,7 +39,9 @@ pub(super) fn cargo_test(job: &Job, target: &[&str], filter: &str) -> Saw {
 pub(super) fn cargo_test_but(job: &Job, target: &[&str], filter: &str, more: &[&str]) -> Saw {
     let mut command = Command::new("cargo");
     command
+        // One set of features for all tests, that of the suite: one build.
         .args(["test", "--release", "-p", "obring"])
+        .args(["--features", "e2e,sim"])
         .args(target)
         .args(["--", "--nocapture", "--test-threads=1", filter])
         .args(more)

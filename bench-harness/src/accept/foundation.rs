@@ -54,10 +54,10 @@ fn lines(job: &Job, table: &mut Table, skip: &[&str]) {
         }
     };
     line("differential", "0 scripts differ", &|| {
-        cargo_test(job, &["--features", "e2e", "--test", "differential"], "")
+        cargo_test(job, &["--test", "differential"], "")
     });
     line("end to end", "0 tests fail", &|| {
-        cargo_test_but(job, &["--features", "e2e", "--test", "e2e"], "", skip)
+        cargo_test_but(job, &["--test", "e2e"], "", skip)
     });
     line(
         "5,000 login cycles",

@@ -82,7 +82,7 @@ const RULES: &[(&str, &str)] = &[
 const FIGURE: &str = "figure: ";
 
 /// Tests of obring in front of the model: each ends with a look for broken rules.
-const THROUGH: &[&str] = &["--features", "e2e", "--test", "cluster"];
+const THROUGH: &[&str] = &["--test", "cluster"];
 
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {

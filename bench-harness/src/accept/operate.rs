@@ -7,7 +7,7 @@ use crate::field::{Field, Place, Plan, Size, cases, fixture};
 use std::process::Command;
 
 const ADMIN: &[&str] = &["--test", "admin"];
-const E2E: &[&str] = &["--features", "e2e", "--test", "e2e"];
+const E2E: &[&str] = &["--test", "e2e"];
 
 const TESTS: &[TestLine] = &[
     (

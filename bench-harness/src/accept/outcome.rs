@@ -6,8 +6,8 @@ use super::{Job, Table};
 use crate::checks::ledger;
 use std::time::Duration;
 
-const CLUSTER: &[&str] = &["--features", "e2e", "--test", "cluster"];
-const SIMULATED: &[&str] = &["--features", "sim", "--test", "sim_session"];
+const CLUSTER: &[&str] = &["--test", "cluster"];
+const SIMULATED: &[&str] = &["--test", "sim_session"];
 const PAIR: &[&str] = &["--test", "session_pair"];
 
 const TESTS: &[TestLine] = &[
@@ -36,8 +36,8 @@ const TESTS: &[TestLine] = &[
         "",
     ),
     (
-        "simulated worlds",
-        "every error has an outcome, nobody waits for ever",
+        "2,000 simulated worlds",
+        "each error has the right outcome, nothing runs twice, nobody waits for ever",
         SIMULATED,
         "",
     ),

@@ -6,9 +6,9 @@ use super::operate::measured;
 use super::{Job, Table};
 use crate::checks::{cores_agree, moving_leaders, placing, workloads};
 
-const CLUSTER: &[&str] = &["--features", "e2e", "--test", "cluster"];
+const CLUSTER: &[&str] = &["--test", "cluster"];
 const MACHINE: &[&str] = &["--test", "metadata"];
-const LIVE: &[&str] = &["--features", "e2e", "--test", "locations_live"];
+const LIVE: &[&str] = &["--test", "locations_live"];
 const UNIT: &[&str] = &["--lib"];
 const ALLOCATIONS: &[&str] = &["--test", "route_allocations"];
 

@@ -9,12 +9,7 @@ use crate::raw::{Conn, Got, Login};
 use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
-    part(
-        "F094",
-        "which id to kill",
-        kills,
-        "1095 for sessions of other users: issue C2",
-    ),
+    check("F094", "which id to kill", kills),
     check("F095", "columns of SHOW PROXYCONFIG", columns),
     check(
         "F096",
@@ -78,6 +73,18 @@ fn kills(field: &Field) -> Saw {
         "too late".into()
     })?;
     victim.cell("select 1")?;
+    let mut direct = Conn::login(field.setup.kernel, &Login::default())?;
+    for sql in [
+        "create user if not exists field_other",
+        "grant select on *.* to field_other",
+    ] {
+        direct.run(sql)?;
+    }
+    let mut other = Conn::login(to, &Login::user("field_other@sys", ""))?;
+    for sql in [format!("kill query {id}"), format!("kill {id}")] {
+        let told = other.run(&sql).err().unwrap_or_default();
+        ensure(told.contains("error 1095"), || format!("{sql}: {told}"))?;
+    }
     killer.run(&format!("kill {id}"))?;
     let mut last = victim.receive();
     while last.packet().is_some() {
@@ -89,7 +96,7 @@ fn kills(field: &Field) -> Saw {
     let unknown = killer.run("kill 4294967294").err().unwrap_or_default();
     ensure(unknown.contains("error 1094"), || unknown.clone())?;
     killer.cell("select 1")?;
-    Ok("1317 and usable, then closed; unknown id 1094".into())
+    Ok("1317 and usable, then closed; unknown id 1094, of others 1095".into())
 }
 
 /// F095: seven columns of fixed names; the first five are never NULL.

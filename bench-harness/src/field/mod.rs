@@ -5,6 +5,7 @@
 //! checks at their small size. [`needs_c1`] lists those that also have to hold on three servers.
 
 mod admin;
+mod failover;
 mod fixture;
 mod later;
 mod leaves;
@@ -130,6 +131,7 @@ pub fn cases() -> Vec<Case> {
         memory::CASES,
         single::CASES,
         leaves::CASES,
+        failover::CASES,
         later::CASES,
     ]
     .concat();

@@ -43,6 +43,8 @@ pub enum Fault {
     Internal,
     /// An administrator has ended the session.
     Killed,
+    /// A user has ended the session: what servers tell its client.
+    Interrupted,
 }
 
 impl Fault {
@@ -66,6 +68,7 @@ impl Fault {
             Self::Shutdown => (1053, b"08S01"),
             Self::Internal => (10001, b"HY000"),
             Self::Killed => (1317, b"70100"),
+            Self::Interrupted => (5066, b"HY000"),
         }
     }
 }

@@ -243,9 +243,11 @@ impl Data {
         std::mem::take(&mut self.kills)
     }
 
-    /// Orders the end of sessions with this id; false if there is none.
-    pub(super) fn kill(&mut self, visible: u32, is_query: bool) -> bool {
-        let found = self.present.values().find(|p| p.visible == visible);
+    /// Orders the end of the session with this id, its connection's or its client's; false if there
+    /// is none.
+    pub(super) fn kill(&mut self, id: u32, is_query: bool) -> bool {
+        let mut present = self.present.values();
+        let found = present.find(|p| p.visible == id || p.id == id);
         let Some(found) = found else { return false };
         self.kills.push(Kill {
             session: found.id,
