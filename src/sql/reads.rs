@@ -105,6 +105,7 @@ mod tests {
         }
         for text in [
             "",
+            "commit",
             "update t set a=1",
             "set @a=1",
             "show tables",
