@@ -42,6 +42,8 @@ impl Rig {
             interval_ms: 400,
             connect_timeout_ms: 1_000,
             answer_timeout_ms: 5_000,
+            probe_ms: 1_000,
+            probes_max: 3,
             tenant_valid_ms: 0,
             asks_for_merges: true,
             tables_bytes_max: 128 << 20,

@@ -4,6 +4,8 @@
 
 #[path = "metadata/locations.rs"]
 mod locations;
+#[path = "metadata/probes.rs"]
+mod probes;
 #[path = "metadata/tables.rs"]
 mod tables;
 #[path = "machine/wire.rs"]
@@ -147,6 +149,8 @@ impl Rig {
             interval_ms: 20_000,
             connect_timeout_ms: 1_000,
             answer_timeout_ms: 5_000,
+            probe_ms: 1_000,
+            probes_max: 3,
             tenant_valid_ms: 0,
             asks_for_merges: false,
             tables_bytes_max: 128 << 20,

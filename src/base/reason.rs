@@ -120,6 +120,8 @@ closed_list! {
         LinkConnectFailed = "link_connect_failed",
         /// A server failed so often that it gets no new work for a while.
         ServerBlocked = "server_blocked",
+        /// A server that was suspected does not answer.
+        ServerSilent = "server_silent",
         /// A server connection was lost.
         LinkLost = "link_lost",
         /// A server connection of a session has plain framing.

@@ -229,6 +229,15 @@ settings! {
     /// How long a server that failed too often gets no new work.
     congestion_retry_interval: Duration as Time = "20s" in Bounds::new(S, HOUR),
         Live, Odp, since "0.5";
+    /// Servers that answer nobody are asked whether they are there; 0: not, 1 and 2: those that are
+    /// used.
+    server_detect_mode: u32 as Int = "1" in Bounds::new(0, 2), Live, Odp, since "0.5";
+    /// A server that answers nobody for so long is asked, and may take so long to answer.
+    server_detect_refresh_interval: Duration as Time = "1s" in Bounds::new(MS, HOUR),
+        Live, Odp, since "0.5";
+    /// A server that was asked so often without an answer is lost, with what runs there.
+    server_detect_fail_threshold: u32 as Int = "3" in Bounds::new(1, 10_000),
+        Live, Odp, since "0.5";
     /// Framing asked of servers; Auto is OceanBase 2.0 where a server grants it, else MySQL.
     server_protocol: ServerProtocol as Protocol = "Auto" in Bounds::ANY,
         NewSessions, Odp, since "0.3";

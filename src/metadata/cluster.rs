@@ -1,6 +1,7 @@
 //! One cluster on the metadata core: its rounds, its tenants, and what cores are told of it.
 
 use super::channel::{Channel, Env};
+use super::probes::Probes;
 use super::round::{Ended, Findings, Rounds};
 use super::tables::{TableLookups, Tables};
 use super::tenants::Tenants;
@@ -53,6 +54,7 @@ pub(super) struct ClusterKeeper {
     rounds: Rounds,
     tenants: Tenants,
     tables: Tables,
+    probes: Probes,
     /// Tables that an earlier run has used, of tenants that nobody has asked for yet.
     remembered: BTreeMap<Arc<[u8]>, Vec<Arc<TableKey>>>,
     rounds_made: u64,
@@ -60,9 +62,10 @@ pub(super) struct ClusterKeeper {
 }
 
 impl ClusterKeeper {
-    /// `links`: ids of its own connections, for rounds and for look-ups of tenants and tables.
-    pub(super) fn new(config: ClusterConfig, links: [LinkId; 3]) -> Self {
-        let [rounds, tenants, tables] = links;
+    /// `links`: ids of its own connections, for rounds, for look-ups of tenants and tables, and for
+    /// probes.
+    pub(super) fn new(config: ClusterConfig, links: [LinkId; 4]) -> Self {
+        let [rounds, tenants, tables, probes] = links;
         let name: Arc<str> = config.name.as_str().into();
         let published = Arc::new(Cluster {
             name: name.clone(),
@@ -83,6 +86,7 @@ impl ClusterKeeper {
             rounds: Rounds::new(rounds),
             tenants: Tenants::new(tenants, name),
             tables: Tables::new(tables),
+            probes: Probes::new(probes),
             remembered: BTreeMap::new(),
             rounds_made: 0,
             rounds_failed: 0,
@@ -121,6 +125,7 @@ impl ClusterKeeper {
             .into_iter()
             .chain(tenants)
             .chain(tables)
+            .chain(self.probes.news())
             .collect()
     }
 
@@ -128,12 +133,18 @@ impl ClusterKeeper {
     pub(super) fn poll_timeout(&self) -> Option<Tick> {
         let look_ups = self.tenants.poll_timeout().into_iter();
         let look_ups = look_ups.chain(self.tables.poll_timeout());
+        let look_ups = look_ups.chain(self.probes.poll_timeout());
         look_ups.chain(self.rounds.poll_timeout()).min()
     }
 
     /// Starts a round now, unless one runs or ran within the last second.
     pub(super) fn hurry(&mut self, now: Tick) {
         self.rounds.hurry(now);
+    }
+
+    /// A core hears nothing of a server.
+    pub(super) fn suspect(&mut self, now: Tick, server: SocketAddr) {
+        self.probes.suspect(now, server);
     }
 
     /// A session on `core` needs a tenant; `wrong` is the newest version that was of no use.
@@ -189,6 +200,14 @@ impl ClusterKeeper {
             .timer(env, has_views, candidates.into_iter(), out);
         self.round_over(ended, tools, out);
         self.look_up(tools, out);
+        self.probe(tools, out);
+    }
+
+    /// Asks suspected servers.
+    fn probe(&mut self, tools: &Tools<'_>, out: &mut Out<'_, Mail>) {
+        let servers = self.published.servers.iter().map(|s| s.address);
+        let servers: Vec<_> = servers.collect();
+        self.probes.timer(env(&self.config, tools), &servers, out);
     }
 
     /// Whose connection `id` is.
@@ -197,11 +216,13 @@ impl ClusterKeeper {
             &mut self.rounds.channel,
             &mut self.tables.channel,
             &mut self.tenants.channel,
+            &mut self.probes.channel,
         ];
-        let [rounds, tables, tenants] = all;
+        let [rounds, tables, tenants, probes] = all;
         match id {
             id if id == rounds.id() => rounds,
             id if id == tables.id() => tables,
+            id if id == probes.id() => probes,
             _ => tenants,
         }
     }
@@ -219,6 +240,17 @@ impl ClusterKeeper {
         out: &mut Out<'_, Mail>,
     ) {
         let env = env(&self.config, tools);
+        if id == self.probes.channel.id() {
+            match happened {
+                Happened::Bytes(data) => self.probes.bytes(env, data, out),
+                Happened::Lost(what) => self.probes.lost(env, what, out),
+                Happened::Broken(what) => {
+                    out.list.push(Output::Close(id, Linger::Abort));
+                    self.probes.lost(env, what, out);
+                }
+            }
+            return self.probe(tools, out);
+        }
         let is_round = id == self.rounds.channel.id();
         let is_tables = id == self.tables.channel.id();
         let channel = match (is_round, is_tables) {

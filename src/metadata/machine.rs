@@ -9,8 +9,8 @@ use crate::base::{
 use crate::routing::{Mail, TableKey};
 use std::sync::Arc;
 
-/// Connections of one cluster: for rounds, and for look-ups of tenants and of tables.
-const LINKS: u16 = 3;
+/// Connections of one cluster: for rounds, for look-ups of tenants and of tables, and for probes.
+const LINKS: u16 = 4;
 
 /// The one machine of the metadata core.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Metadata {
         seed: u64,
     ) -> Self {
         let keeper = |(config, first): (ClusterConfig, u16)| {
-            ClusterKeeper::new(config, [0, 1, 2].map(|n| LinkId(first + n)))
+            ClusterKeeper::new(config, [0, 1, 2, 3].map(|n| LinkId(first + n)))
         };
         let links = (0..u16::MAX - LINKS).step_by(usize::from(LINKS));
         Self {
@@ -174,6 +174,11 @@ impl Machines for Metadata {
             Mail::Unreachable { cluster, .. } => {
                 for c in self.clusters.iter_mut().filter(|c| *c.name() == *cluster) {
                     c.hurry(now);
+                }
+            }
+            Mail::Suspect { cluster, server } => {
+                for c in self.clusters.iter_mut().filter(|c| *c.name() == *cluster) {
+                    c.suspect(now, server);
                 }
             }
             Mail::FindTenant {

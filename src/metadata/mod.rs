@@ -11,7 +11,8 @@
 //! * `cluster.rs`: one cluster, and what cores are told of it.
 //! * `round.rs`, `tenants.rs`: its rounds, and the look-ups of its tenants.
 //! * `tables.rs`, `table_batch.rs`: the look-ups of its tables, and one of them.
-//! * `channel.rs`: the connection that each of the three has.
+//! * `probes.rs`: whether servers that sessions suspect still answer.
+//! * `channel.rs`: the connection that each of the four has.
 //! * `snapshot.rs`: the names of used tables as a file.
 //! * `source.rs`, `table_source.rs`: the questions, and what the answers mean.
 //!
@@ -21,6 +22,7 @@
 mod channel;
 mod cluster;
 mod machine;
+mod probes;
 mod round;
 pub mod snapshot;
 mod source;
@@ -60,6 +62,10 @@ pub struct Settings {
     pub connect_timeout_ms: u64,
     /// From connect to the end of the login, and for one query.
     pub answer_timeout_ms: u64,
+    /// How long a suspected server may take to answer; it is asked anew so often.
+    pub probe_ms: u64,
+    /// A server that has not answered so often is lost.
+    pub probes_max: u32,
     /// How long the servers of a tenant are good without a doubt; each time is random in
     /// `[half, full)`. 0: for ever.
     pub tenant_valid_ms: u64,
@@ -82,6 +88,8 @@ impl Settings {
             interval_ms: millis(settings.server_state_refresh_interval),
             connect_timeout_ms: millis(settings.server_connect_timeout),
             answer_timeout_ms: millis(settings.server_login_timeout),
+            probe_ms: millis(settings.server_detect_refresh_interval),
+            probes_max: settings.server_detect_fail_threshold,
             tenant_valid_ms: millis(settings.tenant_location_valid_time),
             asks_for_merges: settings.enable_merge_status_check,
             tables_bytes_max: settings.routing_cache_mem_limited,

@@ -136,6 +136,13 @@ impl Blocks {
         is_new
     }
 
+    /// A server is known not to answer: it is blocked, however often it failed before. True: it was
+    /// not.
+    pub fn block(&mut self, now: Tick, server: SocketAddr, how: Block, rules: BlockRules) -> bool {
+        let threshold = rules.threshold.min(1);
+        self.failed(now, server, how, BlockRules { threshold, ..rules })
+    }
+
     /// A login to a server has worked: all is forgotten.
     pub fn worked(&mut self, server: SocketAddr) {
         if let Some(at) = self.list.iter().position(|t| t.server == server) {

@@ -256,7 +256,7 @@ fn weak_reads_are_spread_evenly_without_a_site_and_by_load() {
     }];
     let even = world.shares(&targets);
     assert!(even.iter().all(|n| (80..120).contains(n)), "{even:?}");
-    (0..5).for_each(|_| world.loads.begin(at(2)));
+    (0..5).for_each(|_| world.loads.begin(Tick(0), at(2)));
     assert_eq!(world.shares(&targets)[1], 0);
     // Followers share what the leader is spared.
     world.loads = Loads::default();

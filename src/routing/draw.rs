@@ -148,7 +148,7 @@ mod tests {
             even[2..].iter().all(|n| (900..1_100).contains(n)),
             "{even:?}"
         );
-        loads.begin(at(3));
+        loads.begin(crate::base::Tick(0), at(3));
         let busy = wins(&loads);
         assert_eq!(busy[3], 0, "of two, never the one with more to do");
         assert!(busy[2].min(busy[4]) > 1_300, "{busy:?}");

@@ -146,7 +146,7 @@ fn what_is_not_known_is_said() {
 fn blocked_and_busy_servers_are_shown() {
     let mut world = World::new();
     world.blocks.set(at(3), Some(Block::Black));
-    world.loads.begin(at(1));
+    world.loads.begin(Tick(0), at(1));
     let (_, json) = world.explain("explain route select * from h where id = 5");
     assert!(json.contains("\"reason\": \"leader_blocked\""), "{json}");
     assert!(json.contains("\"blocked\": \"black\""), "{json}");

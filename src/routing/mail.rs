@@ -9,6 +9,17 @@ use crate::config;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// What is known of a server that was suspected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pulse {
+    /// It answers.
+    Well,
+    /// It does not answer a probe: it gets no new work for a while.
+    Silent,
+    /// It has not answered several: what runs there is given up.
+    Lost,
+}
+
 /// One message between cores.
 #[derive(Clone, Debug)]
 pub enum Mail {
@@ -55,6 +66,15 @@ pub enum Mail {
         /// What the connect answered.
         errno: Errno,
     },
+    /// Serving core to metadata core: nothing is heard of a server that has statements to answer.
+    Suspect {
+        /// Name of the cluster.
+        cluster: Arc<str>,
+        /// The server.
+        server: SocketAddr,
+    },
+    /// Metadata core to serving core: what is known of a server that was suspected.
+    Pulse(SocketAddr, Pulse),
     /// Serving core to metadata core: an administrator's statement.
     Ask(Box<Ask>),
     /// Metadata core to serving core: what the administrator gets.

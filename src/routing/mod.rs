@@ -57,7 +57,7 @@ pub use inquiry::{
 };
 pub use kill::{Fate, KillBack, KillOrder, KillReport, Killer};
 pub use loads::Loads;
-pub use mail::Mail;
+pub use mail::{Mail, Pulse};
 pub use order::{Order, Ordered};
 pub use pick::pick;
 pub use policy::{Policy, PolicyFacts, SaidConsistency, policy, weak_policy, zone_policy};

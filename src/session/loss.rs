@@ -10,10 +10,10 @@
 //!   └── inside a packet ─────────────────────────────> over
 //! ```
 
-use super::request::{Broken, Head, NEVER, Route, Running};
+use super::request::{Broken, Head, NEVER, Route, Running, look_due};
 use super::route::RESET;
 use super::state::{Ctx, Phase, Session, UNASKED_SEQ, put_error};
-use crate::base::{CloseReason, Event, Level, Linger, LinkId, Out, Output, Tick};
+use crate::base::{CloseReason, CoreId, Event, Level, Linger, LinkId, Out, Output, Tick};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{Command, ErrPacket, HEADER_LEN, status};
 use crate::routing::{Block, Mail};
@@ -276,6 +276,53 @@ impl Session {
         } else {
             self.tell(ctx, seq, &broken, out);
         }
+    }
+
+    /// The server of the running statement has not answered for some time: it is slow, or it is
+    /// lost and nobody has said so.
+    pub(super) fn overdue(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
+        let Phase::Running(r) = &mut self.phase else {
+            return;
+        };
+        if r.late <= ctx.now {
+            return self.unanswered(ctx, out);
+        }
+        r.due = look_due(ctx, r.late);
+        let name = self.name.as_deref().and_then(|n| n.cluster.as_deref());
+        let (Some(server), Some(cluster)) = (self.outstanding(), ctx.view.cluster(name)) else {
+            return;
+        };
+        let heard = ctx.traffic.borrow().loads.heard(server);
+        let is_quiet = heard.is_none_or(|at| at.after_ms(ctx.settings.suspect_ms) <= ctx.now);
+        if is_quiet {
+            let cluster = cluster.name.clone();
+            let mail = Mail::Suspect { cluster, server };
+            out.list.push(Output::Post(CoreId::METADATA, mail));
+        }
+    }
+
+    /// A server is lost; true if a statement of this session waits for it.
+    pub(super) fn take_loss(&mut self, server: SocketAddr) -> bool {
+        let is_replied = matches!(&self.phase, Phase::Running(r) if r.is_replied);
+        self.is_unheard = !is_replied && self.outstanding() == Some(server);
+        self.is_unheard
+    }
+
+    /// The server of the running statement is lost: it answers nothing and nobody. A read runs
+    /// elsewhere, of others the client is told.
+    pub(super) fn unheard(&mut self, ctx: &Ctx<'_>, out: &mut Out<'_, Mail>) {
+        let Phase::Running(Running {
+            route: Route::Forward(id),
+            ..
+        }) = self.phase
+        else {
+            return;
+        };
+        let text = format!(
+            "server {} does not answer, probes neither",
+            self.server_text(id)
+        );
+        self.lost_in_statement(ctx, id, &text, CloseReason::ServerLost, out);
     }
 
     /// The server of the running statement does not answer. Its connection goes, which ends the

@@ -81,6 +81,8 @@ pub struct Settings {
     pub server_login_timeout_ms: u64,
     /// How long a statement may be unanswered for longer than its server lets it run.
     pub query_timeout_delta_ms: u64,
+    /// A server that has not answered anybody for so long is suspect; 0: none is.
+    pub suspect_ms: u64,
     /// When a server gets no new work for a while.
     pub blocks: BlockRules,
     /// Bits of `__proxy_capability_flag` that servers are asked for.
@@ -155,6 +157,10 @@ impl Settings {
             connect_timeout_ms: millis(settings.server_connect_timeout),
             server_login_timeout_ms: millis(settings.server_login_timeout),
             query_timeout_delta_ms: millis(settings.observer_query_timeout_delta),
+            suspect_ms: match settings.server_detect_mode {
+                0 => 0,
+                _ => millis(settings.server_detect_refresh_interval),
+            },
             blocks: block_rules(settings),
             capability: asked(settings.server_protocol, settings.compression_algorithm),
             routing: settings.server_routing_mode,
@@ -183,6 +189,7 @@ impl Default for Settings {
             connect_timeout_ms: 1_000,
             server_login_timeout_ms: 5_000,
             query_timeout_delta_ms: 20_000,
+            suspect_ms: 1_000,
             blocks: BlockRules::default(),
             capability: asked(ServerProtocol::Auto, None),
             routing: RoutingMode::default(),

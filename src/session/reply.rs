@@ -389,6 +389,7 @@ impl Session {
             self.follow_transaction(id, flags);
         }
         if let Some(server) = self.slot(id).map(|slot| slot.link.server) {
+            ctx.traffic.borrow_mut().loads.answered(ctx.now, server);
             self.judge_place(ctx, server, error, out);
         }
         if is_refused {

@@ -77,8 +77,10 @@ pub(super) struct Running {
     pub(super) new_user: Option<Box<NewUser>>,
     /// The option that a COM_SET_OPTION sets.
     pub(super) option: Option<u16>,
-    /// When its server must have begun to answer, or [`NEVER`].
+    /// When the next look at its server is due, if it has not begun to answer, or [`NEVER`].
     pub(super) due: Tick,
+    /// When the server must have begun to answer, or [`NEVER`].
+    pub(super) late: Tick,
     /// The server was lost while the client still sends.
     pub(super) broken: Option<Box<Broken>>,
     /// What is kept of the request until its reply begins, if it may be sent again elsewhere.
@@ -360,6 +362,7 @@ impl Session {
                 _ => None,
             },
             due: NEVER,
+            late: NEVER,
             broken,
             kept,
             statement: named,
@@ -467,9 +470,12 @@ impl Session {
         match &mut r.route {
             Route::Forward(_) => {
                 out.laps.now(Stage::ServerWait);
-                if r.outline.is_timed && r.command.has_reply() {
-                    let hinted = r.outline.timeout_ms.map(|ms| u64::from(ms.get()));
-                    r.due = answer_due(ctx, hinted.or(self.facts.query_timeout_ms));
+                if r.command.has_reply() {
+                    if r.outline.is_timed {
+                        let hinted = r.outline.timeout_ms.map(|ms| u64::from(ms.get()));
+                        r.late = answer_due(ctx, hinted.or(self.facts.query_timeout_ms));
+                    }
+                    r.due = look_due(ctx, r.late);
                 }
             }
             Route::Local => {
@@ -534,6 +540,14 @@ impl Session {
             r.route = Route::Local;
             r.broken = Some(Box::new(broken));
         }
+    }
+}
+
+/// When a statement that is not answered until then makes its server suspect.
+pub(super) fn look_due(ctx: &Ctx<'_>, late: Tick) -> Tick {
+    match ctx.settings.suspect_ms {
+        0 => late,
+        ms => late.min(ctx.now.after_ms(ms)),
     }
 }
 

@@ -122,6 +122,8 @@ pub struct Session {
     pub(super) farewell: Option<Tick>,
     /// Who ends it.
     pub(super) killed_by: Option<KilledBy>,
+    /// The server of its statement is lost.
+    pub(super) is_unheard: bool,
     /// The KILL that waits for another core.
     pub(super) kill: Option<Box<Killing>>,
     /// It came when the limit of client connections was reached: only an administrator may stay.
@@ -159,6 +161,7 @@ impl Session {
             is_draining: false,
             farewell: None,
             killed_by: None,
+            is_unheard: false,
             kill: None,
             is_over_limit: accepted.is_over_limit,
         }
@@ -177,6 +180,9 @@ impl Session {
         }
         if let (Input::Wake, Some(by)) = (&input, self.killed_by) {
             return self.killed(by, out);
+        }
+        if matches!(input, Input::Wake) && std::mem::take(&mut self.is_unheard) {
+            self.unheard(ctx, out);
         }
         match input {
             Input::Bytes(Side::Client, data) => {
@@ -298,7 +304,7 @@ impl Session {
                 if r.broken.as_ref().is_some_and(|b| b.deadline <= ctx.now) {
                     self.give_up_broken(seq, out);
                 } else if r.due <= ctx.now {
-                    self.unanswered(ctx, out);
+                    self.overdue(ctx, out);
                 }
             }
             Phase::Admin(_) => self.admin_timer(ctx, out),

@@ -6,7 +6,8 @@ use super::{Ctx, Session, SessionIds, Settings};
 use crate::auth::Unseal;
 use crate::base::{Accepted, CoreId, Input, Key, Machines, Out, Output, Slab, Tick};
 use crate::routing::{
-    Fate, KillBack, KillOrder, KillReport, Listed, Mail, Replica, Subject, TableEntry, Traffic,
+    Block, Fate, KillBack, KillOrder, KillReport, Listed, Mail, Pulse, Replica, Subject,
+    TableEntry, Traffic,
 };
 use crate::sql::Scan;
 use std::cell::RefCell;
@@ -181,7 +182,9 @@ impl Machines for Sessions {
         if before != after {
             let loads = &mut traffic.get_mut().loads;
             before.into_iter().for_each(|server| loads.end(server));
-            after.into_iter().for_each(|server| loads.begin(server));
+            after
+                .into_iter()
+                .for_each(|server| loads.begin(now, server));
         }
         if entry.session.awaits(None) && !entry.is_locating {
             entry.is_locating = true;
@@ -286,8 +289,26 @@ impl Machines for Sessions {
                 self.replica.set_settings(&settings);
             }
             Mail::Table(entry) => self.install_table(now, entry, wake),
+            Mail::Pulse(server, pulse) => {
+                let blocks = &mut self.traffic.get_mut().blocks;
+                let rules = self.settings.blocks;
+                match pulse {
+                    Pulse::Well => blocks.worked(server),
+                    Pulse::Silent | Pulse::Lost => {
+                        blocks.block(now, server, Block::Black, rules);
+                    }
+                }
+                if pulse == Pulse::Lost {
+                    for (key, entry) in self.table.iter_mut() {
+                        if entry.session.take_loss(server) {
+                            wake.push(key);
+                        }
+                    }
+                }
+            }
             // For the metadata core.
-            Mail::Unreachable { .. }
+            Mail::Suspect { .. }
+            | Mail::Unreachable { .. }
             | Mail::FindTenant { .. }
             | Mail::FindTable { .. }
             | Mail::Ask(_)

@@ -133,6 +133,8 @@ impl World {
             interval_ms: if faults.changes { 20 } else { 20_000 },
             connect_timeout_ms: 1_000,
             answer_timeout_ms: 5_000,
+            probe_ms: 1_000,
+            probes_max: 3,
             tenant_valid_ms: 0,
             asks_for_merges: false,
             tables_bytes_max: 128 << 20,

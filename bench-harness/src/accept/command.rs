@@ -57,6 +57,11 @@ pub(super) fn cargo_test_but(job: &Job, target: &[&str], filter: &str, more: &[&
     if is_good && is_run {
         return Ok(results);
     }
+    // The last list of names.
+    let failed = text
+        .rsplit_once("\nfailures:\n")
+        .map_or("", |(_, list)| list);
+    let names = failed.lines().take_while(|l| l.starts_with("    "));
     let told: Vec<_> = text
         .lines()
         .filter(|l| {
@@ -67,6 +72,7 @@ pub(super) fn cargo_test_but(job: &Job, target: &[&str], filter: &str, more: &[&
                 || l.starts_with("  step ")
         })
         .take(60)
+        .chain(names)
         .collect();
     Err(format!("{results}\n{}", told.join("\n")))
 }

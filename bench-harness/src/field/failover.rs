@@ -19,6 +19,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     check("F055", "planned moves of a leader", moves),
     check("F056", "one sick server", sick),
+    check("F057", "a server that hangs", hangs),
     check("F061", "a server that is initialising", initialising),
 ];
 
@@ -365,6 +366,74 @@ fn sick(field: &Field) -> Saw {
     })?;
     Ok(format!(
         "moves known within {slowest:?}, a server within {known:?}"
+    ))
+}
+
+/// F057: who has to do with a hung server knows within seconds, nobody else notices.
+fn hangs(field: &Field) -> Saw {
+    const HUNG: u32 = 2;
+    /// Nobody waits longer.
+    const LONGEST: Duration = Duration::from_secs(5);
+    let mut place = Place::new(field, "moved")?;
+    // Who writes to a row on the hung server, and who does not.
+    let mut leads = vec![];
+    let mut c = place.client()?;
+    for id in 0..ROWS {
+        let sql = format!("update moved set n = n where id = {id}");
+        c.run(&sql)?;
+        leads.push(place.ran(&sql)? == HUNG);
+    }
+    let from = Watch::start();
+    let mut avoided = None;
+    let writers = while_writing(&mut place, |place| {
+        pause(Duration::from_millis(500));
+        place.change(&Change::Hang(HUNG))?;
+        let watch = Watch::start();
+        let mut admin = Conn::login(place.proxy.address(), &Login::user("root@proxysys", ""))?;
+        let blocked = wait_for(Deadline::secs(20), "the block", || {
+            let rows = admin.rows("show proxycongestion").ok()?;
+            (!rows.is_empty()).then(|| watch.elapsed())
+        })?;
+        avoided = Some(blocked);
+        pause(Duration::from_secs(field.count(7, 20).into()));
+        place.change(&Change::Resume(HUNG))?;
+        pause(Duration::from_secs(2));
+        Ok(())
+    })?;
+    let shown = |w: &Writer| format!("longest {:?}, errors {:?}", w.longest, w.errors);
+    for (writer, is_there) in writers.iter().zip(&leads) {
+        let is_told = |e: &&String| e.ends_with("[unknown]") || !e.contains("error 10");
+        ensure(writer.errors.iter().all(|e| is_told(&e)), || shown(writer))?;
+        ensure(*is_there || writer.errors.is_empty(), || shown(writer))?;
+        ensure(writer.works && writer.longest < LONGEST, || shown(writer))?;
+    }
+    let errors: usize = writers.iter().map(|w| w.errors.len()).sum();
+    let avoided = avoided.unwrap_or_default();
+    ensure(avoided < Duration::from_secs(4), || {
+        format!("avoided after {avoided:?}")
+    })?;
+    // It is used again.
+    let state = place.streams();
+    place.change(&Change::Lead {
+        tenant: TENANT.into(),
+        stream: state[0],
+        server: Some(HUNG),
+    })?;
+    let since = place.cluster.log_next();
+    wait_for(Deadline::secs(20), "work for it again", || {
+        let mut c = place.client().ok()?;
+        for id in 0..ROWS {
+            c.run(&format!("update moved set n = n where id = {id}"))
+                .ok()?;
+        }
+        let log = place.cluster.log_since(since);
+        let is_it = |e: &obcluster::Entry| e.server_id == HUNG && e.sql.starts_with("update");
+        log.iter().any(is_it).then_some(())
+    })?;
+    Ok(format!(
+        "avoided after {avoided:?}; longest wait {:?}, {errors} errors; {:?} in all",
+        longest(&writers),
+        from.elapsed()
     ))
 }
 

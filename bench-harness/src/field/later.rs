@@ -13,9 +13,6 @@ const fn later(id: &'static str, title: &'static str, why: &'static str) -> Case
 const CLUSTER: &str = "needs several servers: issue A3 (model cluster)";
 const THREE: &str = "checked on three servers, in needs_c1: issue C1";
 const LEADERS: &str = "needs partitions and leaders: issue B2";
-const HANGS: &str = "a hung server is given up after ob_query_timeout and \
-                     observer_query_timeout_delta; telling it from a slow one within seconds needs \
-                     probes: the server states of a later issue";
 const FRONT: &str = "comes with TLS, PROXY headers and the health port of the front door: later";
 
 #[rustfmt::skip]
@@ -33,7 +30,6 @@ pub(super) const CASES: &[Case] = &[
     later("F052", "weak reads when the local machine room is down", LEADERS),
     later("F053", "read your own writes", LEADERS),
     later("F054", "weak reads inside a transaction", LEADERS),
-    later("F057", "a server that hangs", HANGS),
     later("F059", "state queries against a dying server", CLUSTER),
     later("F060", "a server with another address", CLUSTER),
     later("F064", "clusters with different proxyro passwords", "needs several clusters: issue A3"),

@@ -107,6 +107,17 @@ impl<T> Slab<T> {
         self.len() == 0
     }
 
+    /// The same, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
+        self.slots.iter_mut().enumerate().filter_map(|(i, s)| {
+            let key = Key {
+                index: i as u32,
+                generation: s.generation,
+            };
+            s.value.as_mut().map(|v| (key, v))
+        })
+    }
+
     /// All keys and values, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.slots.iter().enumerate().filter_map(|(i, s)| {
