@@ -20,6 +20,8 @@ use std::net::SocketAddr;
 const QUESTION: &[u8] = b"SELECT 1 FROM DUAL";
 /// A server that has answered is not asked again for so long, whoever suspects it.
 const WELL_MS: u64 = 5_000;
+/// A connect, or an answer, may take so long at least, whatever is set.
+const QUICK_MIN_MS: u64 = 50;
 /// Servers that are suspected at once; of one more nothing is asked.
 const SUSPECTS_MAX: usize = 64;
 
@@ -182,7 +184,7 @@ impl Probes {
 
 /// A question may take so long, from the connect to the answer.
 fn quick(env: Env<'_>) -> Settings {
-    let half_ms = env.settings.probe_ms.div_ceil(2);
+    let half_ms = (env.settings.probe_ms / 2).max(QUICK_MIN_MS);
     Settings {
         connect_timeout_ms: half_ms,
         answer_timeout_ms: half_ms,

@@ -147,7 +147,7 @@ impl Session {
         }
     }
 
-    /// Who a server is told, or another core.
+    /// Who asks another core.
     fn as_killer(&self, view: &Replica) -> Option<Killer> {
         let name = self.name.as_deref()?;
         Some(Killer::User {

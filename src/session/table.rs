@@ -290,15 +290,18 @@ impl Machines for Sessions {
             }
             Mail::Table(entry) => self.install_table(now, entry, wake),
             Mail::Pulse(server, pulse) => {
-                let blocks = &mut self.traffic.get_mut().blocks;
-                let rules = self.settings.blocks;
+                let Traffic { loads, blocks } = self.traffic.get_mut();
+                let heard = loads.heard(server);
+                // What this core has seen with its own eyes counts more.
+                let is_quiet = heard.is_none_or(|at| at.after_ms(self.settings.suspect_ms) <= now);
                 match pulse {
                     Pulse::Well => blocks.worked(server),
-                    Pulse::Silent | Pulse::Lost => {
-                        blocks.block(now, server, Block::Black, rules);
+                    Pulse::Silent | Pulse::Lost if is_quiet => {
+                        blocks.block(now, server, Block::Black, self.settings.blocks);
                     }
+                    Pulse::Silent | Pulse::Lost => {}
                 }
-                if pulse == Pulse::Lost {
+                if pulse == Pulse::Lost && is_quiet {
                     for (key, entry) in self.table.iter_mut() {
                         if entry.session.take_loss(server) {
                             wake.push(key);

@@ -1,12 +1,12 @@
 //! Area failover: one server among three dies, is slow, or is still starting.
 
-use super::{Case, Field, check};
+use super::place::{Place, ROWS, TENANT, fails};
+use super::{Case, Field, check, part};
 use crate::checks::{Saw, ensure};
 use crate::clock::{Deadline, Watch, pause, wait_for};
-use crate::process::{Obring, Options};
 use crate::raw::{Conn, Login};
-use obcluster::{Change, Cluster, Fault, FaultKind, Kind, Topology};
-use std::net::SocketAddr;
+use obcluster::views::RowFault;
+use obcluster::{Change, Fault, FaultKind, Kind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -20,98 +20,14 @@ pub(super) const CASES: &[Case] = &[
     check("F055", "planned moves of a leader", moves),
     check("F056", "one sick server", sick),
     check("F057", "a server that hangs", hangs),
+    part(
+        "F059",
+        "state queries against a dying server",
+        questions,
+        "a million rows: an answer is limited, in the metadata tests",
+    ),
     check("F061", "a server that is initialising", initialising),
 ];
-
-const TENANT: &str = "test";
-/// Rows of a table, each in a partition of its own.
-const ROWS: u32 = 16;
-const ROUND: &str = "400ms";
-
-/// Three servers, obring, and a table.
-struct Place {
-    cluster: Cluster,
-    proxy: Obring,
-    kernel: Conn,
-    table: &'static str,
-}
-
-impl Place {
-    fn new(field: &Field, table: &'static str) -> Result<Self, String> {
-        let mut kernel = Conn::login(field.setup.kernel, &Login::default())?;
-        for sql in [
-            "create database if not exists failover".into(),
-            format!("drop table if exists failover.{table}"),
-            format!(
-                "create table failover.{table}(id int primary key, n int) \
-                 partition by hash(id) partitions {ROWS}"
-            ),
-        ] {
-            kernel.run(&sql)?;
-        }
-        for id in 0..ROWS {
-            kernel.run(&format!("insert into failover.{table} values({id}, 0)"))?;
-        }
-        let cluster = Cluster::start(Topology::default(), field.setup.kernel);
-        let cluster = cluster.map_err(|e| format!("model: {e}"))?;
-        let options = Options::new(&field.setup.binary, &cluster.addresses())
-            .set("obproxy_sys_password", "")
-            .set("work_thread_num", 2)
-            .set("cpu_affinity", "False")
-            .set("server_state_refresh_interval", ROUND);
-        let mut proxy = Obring::start(&options)?;
-        proxy.wait_log("event=metadata_ready")?;
-        Ok(Self {
-            cluster,
-            proxy,
-            kernel,
-            table,
-        })
-    }
-
-    fn client(&self) -> Result<Conn, String> {
-        client(self.proxy.address())
-    }
-
-    fn change(&self, change: &Change) -> Result<(), String> {
-        let done = self.cluster.change(change);
-        done.map(drop).map_err(|e| e.to_string())
-    }
-
-    /// The server that ran a statement last.
-    fn ran(&self, sql: &str) -> Result<u32, String> {
-        let log = self.cluster.log_since(0);
-        let run = log.iter().rev().find(|e| e.sql == sql && e.errno == 0);
-        run.map(|e| e.server_id)
-            .ok_or_else(|| format!("{sql} has not run"))
-    }
-
-    fn number(&mut self, id: u32) -> Result<i64, String> {
-        let sql = format!("select n from failover.{} where id = {id}", self.table);
-        let text = self.kernel.cell(&sql)?;
-        text.parse().map_err(|_| format!("{text} is no number"))
-    }
-
-    /// Log streams that tables of the tenant are on.
-    fn streams(&self) -> Vec<u64> {
-        let state = self.cluster.state();
-        let streams = state.tenant(TENANT).map(|t| t.user_streams());
-        streams.into_iter().flatten().map(|s| s.id).collect()
-    }
-}
-
-fn client(to: SocketAddr) -> Result<Conn, String> {
-    let login = Login::user(&format!("root@{TENANT}#obcluster"), "").db("failover");
-    Conn::login(to, &login)
-}
-
-/// The error of a statement that must fail.
-fn fails(c: &mut Conn, sql: &str) -> Result<String, String> {
-    match c.run(sql) {
-        Ok(()) => Err(format!("{sql}: an OK")),
-        Err(text) => Ok(text),
-    }
-}
 
 /// F033: one error that says that the transaction is lost, COMMIT is no OK, the session works.
 fn transaction(field: &Field) -> Saw {
@@ -159,11 +75,11 @@ fn unknown(field: &Field) -> Saw {
     for (sql, count) in [
         (
             "insert into writes values(99, 1)",
-            "select count(*) from failover.writes where id = 99",
+            "select count(*) from field_places.writes where id = 99",
         ),
         (
             "update writes set n = n + 1 where id = 3",
-            "select n from failover.writes where id = 3",
+            "select n from field_places.writes where id = 3",
         ),
     ] {
         lose(sql);
@@ -435,6 +351,48 @@ fn hangs(field: &Field) -> Saw {
         longest(&writers),
         from.elapsed()
     ))
+}
+
+/// F059: whatever the views answer, what is known stays in use, and the next round is fine.
+fn questions(field: &Field) -> Saw {
+    const SERVERS: &str = "DBA_OB_SERVERS";
+    let quick = [("server_login_timeout", "300ms")];
+    let place = Place::with(field, "asked", &quick)?;
+    let mut c = place.client()?;
+    let mut admin = Conn::login(place.proxy.address(), &Login::user("root@proxysys", ""))?;
+    let mut failed = "0".to_owned();
+    let mut told = vec![];
+    for fault in [
+        Fault::new(FaultKind::MetaError(4012)),
+        Fault::new(FaultKind::MetaRows(RowFault::Empty)),
+        Fault::new(FaultKind::MetaRows(RowFault::OneBad)),
+        Fault::new(FaultKind::MetaRows(RowFault::UnknownStatus)),
+        Fault::new(FaultKind::SysUnreachable),
+        Fault::new(FaultKind::ResetAfterBytes(0)).sql(SERVERS),
+        Fault::new(FaultKind::ResetAfterBytes(60)).sql(SERVERS),
+        Fault::new(FaultKind::GarbageAfterBytes(60)).sql(SERVERS),
+        Fault::new(FaultKind::HalfClose(60)).sql(SERVERS),
+    ] {
+        let what = format!("{fault:?}");
+        place.cluster.fault(fault);
+        let rounds = Deadline::after(Duration::from_millis(1_200));
+        while rounds.left().is_some() {
+            for id in 0..ROWS {
+                c.run(&format!("update asked set n = n + 1 where id = {id}"))
+                    .map_err(|e| format!("{what}: {e}"))?;
+            }
+            place.client()?.cell("select 1")?;
+        }
+        place.cluster.clear_faults();
+        wait_for(Deadline::secs(20), "a good round", || {
+            let rows = admin.rows("show proxyresource").ok()?;
+            let row = rows.first()?;
+            failed = row.get(22)?.clone()?;
+            (row.get(14)?.as_deref() == Some("READY")).then_some(())
+        })?;
+        told.push(failed.clone());
+    }
+    Ok(format!("rounds that failed so far: {}", told.join(", ")))
 }
 
 /// F061: a server that is not ready is avoided; nobody notices.

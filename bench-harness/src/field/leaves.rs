@@ -8,7 +8,8 @@ use crate::raw::{Conn, Login};
 use obring::partition::{Context, Request, Table, Value, leaves};
 use obring::sql::{Scan, Syntax};
 
-const LEADERS: &str = "that the statement runs on the leader of these leaves: issue B2";
+const LEADERS: &str =
+    "that the statement runs on the leader of these leaves: a line of scripts/accept routing";
 
 /// What is found of one statement.
 struct Found {

@@ -12,8 +12,10 @@ mod leaves;
 mod limits;
 mod login;
 mod memory;
+mod place;
 mod prepared;
 mod protocol;
+mod replicas;
 mod same;
 mod several;
 mod single;
@@ -132,6 +134,8 @@ pub fn cases() -> Vec<Case> {
         single::CASES,
         leaves::CASES,
         failover::CASES,
+        replicas::CASES,
+        several::CASES,
         later::CASES,
     ]
     .concat();

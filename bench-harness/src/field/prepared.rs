@@ -9,7 +9,7 @@ use crate::raw::{Got, Login};
 use crate::session::Reach;
 
 /// What one server cannot show.
-const ELSEWHERE: &str = "on three servers: needs_c1, issue C1; on the leader: issue B2";
+const ELSEWHERE: &str = "on three servers: `needs_c1`, a line of scripts/accept session";
 
 pub(super) const CASES: &[Case] = &[
     check("F013", "parameters that are all NULL", all_null),

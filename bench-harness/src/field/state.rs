@@ -11,7 +11,7 @@ use crate::session::Reach;
 use Want::{Any, Error, Ok as Okay, Row, Rows};
 
 /// What one server cannot show.
-const ELSEWHERE: &str = "on three servers: needs_c1, issue C1; on the leader: issue B2";
+const ELSEWHERE: &str = "on three servers: `needs_c1`, a line of scripts/accept session";
 
 pub(super) const CASES: &[Case] = &[
     check("F022", "time limits set again and again", time_limits),
@@ -268,7 +268,7 @@ pub(super) const CASES: &[Case] = &[
         "F030",
         "a cut server link is never a blank session",
         no_blank_session,
-        "all state as before the cut: needs_c1, issue C1",
+        "all state as before the cut: `needs_c1`, a line of scripts/accept session",
     ),
 ];
 
