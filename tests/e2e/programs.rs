@@ -63,8 +63,9 @@ pub(super) fn run(program: &Path, to: SocketAddr, account: (&str, &str)) -> Resu
     }
 }
 
-/// Servers name statements that were slow (1 s), one at a time: which ones are is chance. An OK that
-/// says nothing else of the session's state does not speak of it at all if the statement was quick.
+/// Servers name statements that were slow (1 s), one at a time: which ones are is chance. An OK
+/// that says nothing else of the session's state does not speak of it at all if the statement was
+/// quick.
 fn without_trace_ids(text: &str) -> String {
     text.split_inclusive('\n').map(without_trace_id).collect()
 }
@@ -123,8 +124,8 @@ fn a_difference_is_found() {
     assert_eq!(difference(slow, quick), None);
     assert!(difference(slow, "{a: \"2\"} {").is_some());
     let slow = "{serverStatus: 16418, warnings: 0, stateChanges: {systemVariables: \
-                {ob_statement_trace_id: \"Y1\"}, schema: null, gtids: [], trackStateChange: \"1\"}, \
-                changedRows: 0}";
+                {ob_statement_trace_id: \"Y1\"}, schema: null, gtids: [], trackStateChange: \
+                \"1\"}, changedRows: 0}";
     let quick = "{serverStatus: 34, warnings: 0, changedRows: 0}";
     assert_eq!(difference(slow, quick), None);
     assert!(difference(slow, "{serverStatus: 35, warnings: 0, changedRows: 0}").is_some());
