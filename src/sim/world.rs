@@ -335,8 +335,13 @@ impl World {
         self.note(|| format!("client {n} {manner:?} on core {core}"));
         let mut conn = Conn::new(core, key, Side::Client, Peer::Client(Box::new(client)));
         conn.is_connected = true;
-        // The others may lose what they left on a server.
-        conn.faulty = accepted.is_over_limit || self.faults.changes && !is_quiet;
+        // Its tenant has to be looked up, which may fail; the others may lose what they left on a
+        // server.
+        let depends = match is_quiet {
+            true => self.faults.servers,
+            false => self.faults.changes,
+        };
+        conn.faulty = accepted.is_over_limit || depends;
         self.conns.push(conn);
         self.call(core, key, Input::Wake);
     }
