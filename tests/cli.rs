@@ -260,7 +260,7 @@ fn check_says_what_it_noticed() {
             "-p",
             "0",
         ])
-        .args(["-o", "not_a_setting=1,enable_reroute=True"])
+        .args(["-o", "not_a_setting=1,enable_bad_route_reject=True"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0));
@@ -268,8 +268,8 @@ fn check_says_what_it_noticed() {
         text(&output.stderr).lines().collect::<Vec<_>>(),
         [
             "obring: event=setting_unknown name=\"not_a_setting\" source=-o ignored",
-            "obring: event=setting_without_effect name=enable_reroute source=\"-o\" accepted, \
-             no effect in this version",
+            "obring: event=setting_without_effect name=enable_bad_route_reject source=\"-o\" \
+             accepted, no effect in this version",
             "obring: event=setting_overridden name=listen_port file=\"a.toml:2\" by=\"-p\"",
             "obring: event=published_password cluster=\"undefined\" proxyro has its published \
              default password; change it and set observer_sys_password",

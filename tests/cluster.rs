@@ -6,12 +6,16 @@
 #![cfg(feature = "e2e")]
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "cluster/drivers.rs"]
+mod drivers;
 #[path = "cluster/framing.rs"]
 mod framing;
 #[path = "cluster/kills.rs"]
 mod kills;
 #[path = "cluster/outcome.rs"]
 mod outcome;
+#[path = "cluster/reroute.rs"]
+mod reroute;
 #[path = "cluster/routing.rs"]
 mod routing;
 #[path = "cluster/servers.rs"]

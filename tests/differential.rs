@@ -4,7 +4,8 @@
 //! `OBRING_SCRIPT=text` only scripts whose name contains the text run, with
 //! `OBRING_THROUGH=host:port`
 //! against a proxy that is already running, with `OBRING_SHOW=1` what came directly is printed.
-//! Without it there is a proxy for each framing of its server connections.
+//! Without it there is a proxy for each framing of its server connections, and the scripts run a
+//! second time as drivers of OceanBase, with their framing on both sides.
 //! Normalisations: `bench_harness::session::Norm`.
 #![cfg(feature = "e2e")]
 #![allow(missing_docs, reason = "a test")]
@@ -62,8 +63,9 @@ const FRAMINGS: &[(&str, &str, &str)] = &[
 /// A proxy to compare with: its name, the counter of its server connections, where it listens.
 type Through = (&'static str, &'static str, SocketAddr);
 
-/// Runs all scripts directly and through every proxy; the names of those that differ.
-fn run_all(direct: SocketAddr, through: &[Through]) -> Vec<String> {
+/// Runs all scripts directly and through every proxy; the names of those that differ. `drivers`: a
+/// proxy that lets drivers of OceanBase have their framing.
+fn run_all(direct: SocketAddr, through: &[Through], drivers: Option<SocketAddr>) -> Vec<String> {
     let mut found = vec![];
     for script in table().0 {
         let watch = Watch::start();
@@ -75,6 +77,21 @@ fn run_all(direct: SocketAddr, through: &[Through]) -> Vec<String> {
         let want = transcript(direct);
         if std::env::var_os("OBRING_SHOW").is_some() {
             show(&script.name, &want);
+        }
+        if let Some(to) = drivers.filter(|_| script.is_for_drivers) {
+            let seen = [direct, to].map(|to| {
+                let run = Run::of_drivers(to);
+                (script.run)(&run);
+                run.transcript()
+            });
+            let differences = compare(&seen[0], &seen[1]);
+            if !differences.is_empty() {
+                println!("script {} differs, drivers of OceanBase:", script.name);
+                for d in &differences {
+                    println!("{d}");
+                }
+                found.push(format!("{} (drivers)", script.name));
+            }
         }
         let is_able = |t: &&Through| !script.needs_ob20 || t.1.starts_with("link_ob20");
         for (how, _, to) in through.iter().filter(is_able) {
@@ -131,7 +148,8 @@ fn replies_through_obring_are_the_kernels_own() {
             let options = Options::new(env!("CARGO_BIN_EXE_obring"), &[kernel])
                 .set("server_protocol", protocol)
                 .set("compression_algorithm", compression)
-                .set("obproxy_sys_password", "plain:pw");
+                .set("obproxy_sys_password", "plain:pw")
+                .set("enable_ob_protocol_v2_with_client", "True");
             let proxy = Obring::start(&options).expect("obring starts");
             (*protocol, *counter, proxy)
         })
@@ -144,7 +162,8 @@ fn replies_through_obring_are_the_kernels_own() {
         let address = text.parse().expect("OBRING_THROUGH=host:port");
         ("given", "link_ob20", address)
     }));
-    let found = run_all(kernel, &through);
+    let drivers = proxies.first().map(|(_, _, proxy)| proxy.address());
+    let found = run_all(kernel, &through, drivers);
     println!("{scripts} scripts, {} differ", found.len());
     assert!(found.is_empty(), "{} differ: {found:?}", found.len());
     if std::env::var_os("OBRING_SCRIPT").is_some() {

@@ -2,6 +2,8 @@
 //! (`tests/wire/`) in all framings, split at every byte, and with the server lost at every byte.
 #![allow(missing_docs, reason = "a test")]
 
+#[path = "session_pair/drivers.rs"]
+mod drivers;
 #[path = "session_pair/full_login.rs"]
 mod full_login;
 #[path = "machine/mod.rs"]

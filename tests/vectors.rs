@@ -94,6 +94,7 @@ fn shape(sent: &[u8]) -> Shape {
                 cursor,
                 proxy_mode: true,
                 statistics_ok: true,
+                is_named_driver: false,
             }
         }
         other => panic!("{other:?}"),
@@ -247,6 +248,7 @@ fn hostile_replies_are_refused_or_wait_and_never_panic() {
             cursor,
             proxy_mode: true,
             statistics_ok: true,
+            is_named_driver: false,
         };
         let whole = follow(&mut Reply::new(shape), &bytes, &[]);
         let cut = rng.below(bytes.len() as u64 + 1) as usize;

@@ -1,6 +1,8 @@
-//! Parameters of prepared statements as they stand in COM_STMT_EXECUTE.
+//! Parameters of prepared statements as they stand in COM_STMT_EXECUTE, and the command of
+//! OceanBase's drivers that has them too.
 
 use obring_wire::base::put_lenenc_bytes;
+use obring_wire::protocol::ob20::Crc32c;
 
 /// A parameter of COM_STMT_EXECUTE.
 #[derive(Clone, Debug)]
@@ -97,6 +99,27 @@ pub fn params(list: &[P], types: bool) -> Vec<u8> {
     }
     for p in list {
         p.put(&mut out);
+    }
+    out
+}
+
+/// COM_STMT_PREPARE_EXECUTE, as OceanBase's drivers send it. `statement` 0: a new one. `rows`: so
+/// many come with the reply. `body`: what [`params`] makes of `count` parameters.
+#[must_use]
+pub fn prepare_execute(statement: u32, sql: &str, rows: u32, count: u32, body: &[u8]) -> Vec<u8> {
+    let checksum = Crc32c::default().then(sql.as_bytes()).value();
+    let mut out = vec![0xA1];
+    out.extend(statement.to_le_bytes());
+    out.push(0);
+    out.extend(rows.to_le_bytes());
+    put_lenenc_bytes(&mut out, sql.as_bytes());
+    out.extend(count.to_le_bytes());
+    if count > 0 {
+        out.extend(body);
+    }
+    // Mode, statements to close, checksum, extend flag.
+    for number in [0, 0, checksum, 0] {
+        out.extend(number.to_le_bytes());
     }
     out
 }

@@ -2,8 +2,14 @@
 //! every wait, no opinion about what a packet means.
 
 use crate::clock::Deadline;
+use obring_wire::base::Cursor;
+use obring_wire::protocol::capability;
 use obring_wire::protocol::mysql::{Greeting, HEADER_LEN, MAX_PAYLOAD, client, put_attribute};
+use obring_wire::protocol::ob20::{
+    Envelope, FrameReader, FrameStep, FrameWriter, Framing, Position,
+};
 use sha1::{Digest, Sha1};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -30,6 +36,8 @@ pub enum Got {
     Reset,
     /// Nothing came in time.
     TimedOut,
+    /// What came is no frame of OceanBase 2.0, or not the one that stands here.
+    BadFrame(String),
 }
 
 impl Got {
@@ -170,6 +178,17 @@ impl Login {
         self
     }
 
+    /// As a driver of OceanBase that asks for OceanBase 2.0 framing and is told whether it gets it.
+    #[must_use]
+    pub fn driver(self) -> Self {
+        let asked =
+            capability::OB_PROTOCOL_V2 | capability::NEW_EXTRA_INFO | capability::LOAD_DATA_LOCAL;
+        self.with(client::SESSION_TRACK)
+            .attribute("__mysql_client_type", "__ob_libobclient")
+            .attribute("__ob_client_name", "OceanBase Connector/C")
+            .attribute("__proxy_capability_flag", &asked.to_string())
+    }
+
     /// The login packet's payload for this scramble.
     #[must_use]
     pub fn payload(&self, scramble: &[u8]) -> Vec<u8> {
@@ -234,6 +253,130 @@ pub fn framed(payload: &[u8], seq: u8) -> Vec<u8> {
     }
 }
 
+/// The capability bits that the OK of a driver's login grants; 0 if it grants none.
+#[must_use]
+pub fn granted(ok: &[u8]) -> u64 {
+    const NAME: &[u8] = b"\x12ob_capability_flag";
+    let at = ok.windows(NAME.len()).position(|w| w == NAME);
+    let value = at.and_then(|at| Cursor::new(ok.get(at + NAME.len()..)?).lenenc_bytes().ok());
+    let text = value.and_then(|value| std::str::from_utf8(value).ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Frames around everything behind the login of a driver: as strict as the drivers are.
+#[derive(Debug)]
+struct Frames {
+    reader: FrameReader,
+    writer: FrameWriter,
+    inflated: Vec<u8>,
+    /// The front of a packet that was not given whole.
+    pending: Vec<u8>,
+    /// What was sent last of each request whose reply has not ended.
+    asked: VecDeque<Position>,
+    /// The reader knows which reply it reads.
+    is_reading: bool,
+    /// Of the frame that is being read.
+    is_empty: bool,
+}
+
+impl Frames {
+    fn new(connection_id: u32, is_new: bool) -> Self {
+        Self {
+            reader: FrameReader::new(Framing::Ob20, connection_id),
+            writer: FrameWriter::new(Framing::Ob20, connection_id, is_new),
+            inflated: vec![],
+            pending: vec![],
+            asked: VecDeque::new(),
+            is_reading: false,
+            is_empty: true,
+        }
+    }
+
+    /// Each request, and each packet of a turn inside a reply, in a frame of its own.
+    fn wrap(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.pending.extend_from_slice(bytes);
+        let mut out = vec![];
+        while let Some(len) = whole(&self.pending) {
+            let packets: Vec<u8> = self.pending.drain(..len).collect();
+            let (seq, command) = (packets[3], packets.get(HEADER_LEN).copied());
+            match seq {
+                0 => self.writer.begin_request(),
+                _ => self.writer.begin_turn(self.reader.position()),
+            }
+            let envelope = Envelope {
+                is_last: true,
+                ..Envelope::default()
+            };
+            self.writer.put(&mut out, envelope, &packets);
+            // COM_QUIT, COM_STMT_SEND_LONG_DATA, COM_STMT_CLOSE.
+            if seq == 0 && matches!(command, Some(0x01 | 0x18 | 0x19)) {
+                continue;
+            }
+            let sent = self.writer.position();
+            match self.asked.back_mut() {
+                Some(last) if last.request_id == sent.request_id => *last = sent,
+                _ => self.asked.push_back(sent),
+            }
+        }
+        out
+    }
+
+    fn unwrap(&mut self, bytes: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
+        let mut at = 0;
+        loop {
+            if at < bytes.len() && !std::mem::replace(&mut self.is_reading, true) {
+                let last = self.writer.position().request_id;
+                match self.asked.front() {
+                    Some(asked) => self.reader.expect_reply(*asked, true),
+                    // The number of the first request is the client's choice.
+                    None if last == 0 => self.reader.expect_request(),
+                    // What nobody asked for is taken for the answer to the next request.
+                    None => {
+                        let next = Position {
+                            request_id: last + 1,
+                            ..Position::default()
+                        };
+                        self.reader.expect_reply(next, true);
+                    }
+                }
+            }
+            let step = self.reader.step(bytes, &mut at, &mut self.inflated);
+            match step.map_err(|e| e.to_string())? {
+                FrameStep::More => return Ok(()),
+                FrameStep::Body(range) => {
+                    self.is_empty &= range.is_empty();
+                    into.extend_from_slice(&bytes[range]);
+                }
+                FrameStep::Inflated(_) => return Err("a compressed frame".into()),
+                FrameStep::Extra(_) => {}
+                FrameStep::End { .. } if self.is_empty => return Err("an empty frame".into()),
+                FrameStep::End { is_last } => {
+                    self.is_empty = true;
+                    if is_last {
+                        self.is_reading = false;
+                        self.asked.pop_front();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of the first payload with its continuations, if all of it is there.
+fn whole(bytes: &[u8]) -> Option<usize> {
+    let mut end = 0;
+    loop {
+        let &[a, b, c, _, ..] = bytes.get(end..)? else {
+            return None;
+        };
+        let len = u32::from_le_bytes([a, b, c, 0]) as usize;
+        end += HEADER_LEN + len;
+        if len < MAX_PAYLOAD {
+            return (end <= bytes.len()).then_some(end);
+        }
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Conn {
@@ -241,6 +384,7 @@ pub struct Conn {
     buffer: Vec<u8>,
     at: usize,
     wait: Duration,
+    frames: Option<Box<Frames>>,
 }
 
 /// How long one packet is waited for unless [`Conn::set_wait`] says otherwise.
@@ -267,6 +411,7 @@ impl Conn {
             buffer: vec![],
             at: 0,
             wait: WAIT,
+            frames: None,
         })
     }
 
@@ -280,12 +425,29 @@ impl Conn {
         c.send(&login.payload(&greeting.scramble), login.seq)
             .map_err(|e| format!("login at {to}: {e}"))?;
         match c.receive() {
-            got if got.is_ok() => Ok(c),
+            got if got.is_ok() => {
+                c.begin_frames(greeting.connection_id, &got);
+                Ok(c)
+            }
             got => Err(match got.error() {
                 Some((code, text)) => format!("login at {to}: error {code}: {text}"),
                 None => format!("login at {to}: {got:?}"),
             }),
         }
+    }
+
+    /// Speaks in frames from now on, if the answer to the login grants that.
+    pub fn begin_frames(&mut self, connection_id: u32, answer: &Got) {
+        let granted = answer.packet().map_or(0, |ok| granted(&ok.payload));
+        let is_new = granted & capability::NEW_EXTRA_INFO != 0;
+        let has_frames = granted & capability::OB_PROTOCOL_V2 != 0;
+        self.frames = has_frames.then(|| Box::new(Frames::new(connection_id, is_new)));
+    }
+
+    /// True if it speaks in frames.
+    #[must_use]
+    pub const fn has_frames(&self) -> bool {
+        self.frames.is_some()
     }
 
     /// Reads the greeting.
@@ -325,12 +487,15 @@ impl Conn {
         self.send_bytes(&framed(payload, seq))
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes as they are; a connection with frames sends packets once they are whole.
     ///
     /// # Errors
     /// Those of the write.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        match &mut self.frames {
+            Some(frames) => self.stream.write_all(&frames.wrap(bytes)),
+            None => self.stream.write_all(bytes),
+        }
     }
 
     /// Sends COM_QUERY.
@@ -376,7 +541,14 @@ impl Conn {
         match got {
             Ok(0) if have == 0 => Some(Got::Closed),
             Ok(0) => Some(Got::Torn(std::mem::take(&mut self.buffer))),
-            Ok(_) => None,
+            Ok(_) => {
+                let frames = self.frames.as_mut()?;
+                let raw = self.buffer.split_off(have);
+                frames
+                    .unwrap(&raw, &mut self.buffer)
+                    .err()
+                    .map(Got::BadFrame)
+            }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
             Err(e) if e.kind() == ErrorKind::Interrupted => None,
             Err(_) => Some(Got::Reset),
@@ -412,7 +584,7 @@ impl Conn {
             }
         }
         let row = &packets[3].payload;
-        let mut c = obring_wire::base::Cursor::new(row);
+        let mut c = Cursor::new(row);
         let cell = c.lenenc_bytes().map_err(|e| format!("{sql}: {e}"))?;
         Ok(String::from_utf8_lossy(cell).into_owned())
     }
@@ -442,7 +614,7 @@ impl Conn {
             if payload.first() == Some(&0xFE) && payload.len() < 9 {
                 ends += 1;
             } else if ends == 1 {
-                let mut at = obring_wire::base::Cursor::new(payload);
+                let mut at = Cursor::new(payload);
                 let mut row = vec![];
                 while at.left() > 0 {
                     if payload[at.position()] == 0xFB {

@@ -21,6 +21,8 @@ pub enum Seen {
     Ended,
     /// The stream ended inside a packet.
     Torn(usize),
+    /// What came is no frame, or another one than stands there.
+    BadFrame(String),
     /// Nothing came in time. Never equal to anything: no script may wait in vain.
     TimedOut,
 }
@@ -75,6 +77,7 @@ impl fmt::Display for Seen {
             Self::Ended => f.write_str("end of connection"),
             Self::Torn(n) => write!(f, "end of connection inside a packet ({n} bytes of it)"),
             Self::TimedOut => f.write_str("nothing in time"),
+            Self::BadFrame(e) => write!(f, "a wrong frame: {e}"),
         }
     }
 }
@@ -88,6 +91,7 @@ impl Seen {
             Got::Closed | Got::Reset => Self::Ended,
             Got::Torn(b) => Self::Torn(b.len()),
             Got::TimedOut => Self::TimedOut,
+            Got::BadFrame(e) => Self::BadFrame(e.clone()),
         }
     }
 }
@@ -165,7 +169,7 @@ pub fn compare(direct: &Transcript, through: &Transcript) -> Vec<Difference> {
         let what = d.or(t).map_or_else(String::new, |s| s.what.clone());
         let differs = |i: usize| {
             let (x, y) = (a.get(i), b.get(i));
-            x != y || x == Some(&Seen::TimedOut)
+            x != y || matches!(x, Some(Seen::TimedOut | Seen::BadFrame(_)))
         };
         let first = (0..a.len().max(b.len())).find(|&i| differs(i));
         let other_step = d.map(|s| &s.what) != t.map(|s| &s.what);

@@ -156,6 +156,8 @@ closed_list! {
         StatementClosed = "statement_closed",
         /// A statement that had not run, or only reads, was sent to another server.
         RequestRetried = "request_retried",
+        /// A server named a better one for a statement, which did not run.
+        RequestRerouted = "request_rerouted",
         /// A client was told that its statement is lost; its session went on.
         StatementLost = "statement_lost",
         /// A send could not be finished in its turn; the rest was copied.

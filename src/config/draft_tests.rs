@@ -79,13 +79,13 @@ fn bad_options_name_everything_in_one_line() {
 
 #[test]
 fn unknown_and_idle_names_are_noticed() {
-    let text = "no_such_thing=1,enable_reroute=True,target_db_server=x,proxy_id=7";
+    let text = "no_such_thing=1,enable_bad_route_reject=True,target_db_server=x,proxy_id=7";
     let (_, notices) = options(text).unwrap();
     assert_eq!(
         lines(&notices),
         [
             "setting_unknown name=\"no_such_thing\" source=-o ignored",
-            "setting_without_effect name=enable_reroute source=\"-o\" accepted, \
+            "setting_without_effect name=enable_bad_route_reject source=\"-o\" accepted, \
              no effect in this version",
         ]
     );
@@ -98,7 +98,7 @@ fn idle_values_are_kept_by_the_same_rules() {
     let stored = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     draft.read_stored(&[
         stored("request_buffer_length", "8KB"),
-        stored("enable_reroute", "False"),
+        stored("enable_bad_route_reject", "False"),
         stored("net_accept_threads", "x"),
     ]);
     draft

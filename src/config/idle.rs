@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn a_value_is_checked_by_its_type() {
         let row = |name| IdleRow::find(name).expect(name);
-        assert_eq!(row("ENABLE_REROUTE").read("on"), Ok("True".into()));
-        assert!(row("enable_reroute").read("maybe").is_err());
+        assert_eq!(row("ENABLE_SHARDING").read("on"), Ok("True".into()));
+        assert!(row("enable_sharding").read("maybe").is_err());
         assert_eq!(row("request_buffer_length").default, "4KB");
         assert!(row("request_buffer_length").read("much").is_err());
         assert!(IdleRow::find("listen_port").is_none());

@@ -241,6 +241,9 @@ settings! {
     /// Framing asked of servers; Auto is OceanBase 2.0 where a server grants it, else MySQL.
     server_protocol: ServerProtocol as Protocol = "Auto" in Bounds::ANY,
         NewSessions, Odp, since "0.3";
+    /// Drivers of OceanBase that ask for OceanBase 2.0 framing get it.
+    enable_ob_protocol_v2_with_client: bool as Switch = "False" in Bounds::ANY,
+        NewSessions, Odp, since "0.5";
     /// Where a statement goes that may run anywhere; random is for tests.
     server_routing_mode: RoutingMode as Mode = "oceanbase" in Bounds::ANY,
         Live, Odp, since "0.4";
@@ -248,6 +251,11 @@ settings! {
     /// allow it; off: all on the server that it began on.
     enable_transaction_internal_routing: bool as Switch = "True" in Bounds::ANY,
         Live, Odp, since "0.5";
+    /// In OceanBase 2.0 framing, a server that is the wrong one for a statement may name the right
+    /// one instead of running it.
+    enable_reroute: bool as Switch = "False" in Bounds::ANY, Live, Odp, since "0.5";
+    /// The same for weak reads.
+    enable_weak_reroute: bool as Switch = "True" in Bounds::ANY, Live, Odp, since "0.5";
     /// With a level over 0, servers compress OceanBase 2.0 replies, at a level of their own.
     compression_algorithm: Option<u8> as Compression = "" in Bounds::ANY,
         NewSessions, Odp, since "0.3";

@@ -57,6 +57,7 @@ fn shape(command: Command) -> Shape {
         cursor: false,
         proxy_mode: true,
         statistics_ok: true,
+        is_named_driver: false,
     }
 }
 

@@ -358,6 +358,7 @@ impl Channel {
             cursor: false,
             proxy_mode: true,
             statistics_ok: true,
+            is_named_driver: false,
         });
         self.rows = Rows::default();
         let text = match errand.is_setting {

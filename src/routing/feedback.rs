@@ -45,6 +45,8 @@ pub struct Reply {
     pub weak: Option<WeakFeedback>,
     /// The reply is an error: its flags mean nothing.
     pub is_error: bool,
+    /// It names a better server.
+    pub is_rerouted: bool,
 }
 
 /// What a reply means to the entry that its statement went by.
@@ -62,6 +64,9 @@ pub enum Verdict {
 /// facts, section 8.4.
 #[must_use]
 pub const fn judge(reply: &Reply) -> Verdict {
+    if reply.is_rerouted {
+        return Verdict::Doubt;
+    }
     if reply.is_error {
         return Verdict::Nothing;
     }
@@ -156,6 +161,7 @@ mod tests {
             hit: Hit::Unknown,
             weak: None,
             is_error: false,
+            is_rerouted: false,
         };
         let cases: &[(&str, Change, Verdict)] = &[
             ("no flag says nothing", |_| {}, Nothing),
@@ -188,6 +194,11 @@ mod tests {
                 "an error",
                 |r| (r.hit, r.is_error) = (Hit::No, true),
                 Nothing,
+            ),
+            (
+                "a server that names a better one",
+                |r| (r.is_error, r.is_rerouted) = (true, true),
+                Doubt,
             ),
             (
                 "a server that was chosen for another reason",

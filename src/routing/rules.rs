@@ -65,7 +65,7 @@ pub struct Login<'a> {
 
 /// What the settings say about the routing of a login's statements. Made when the settings change,
 /// not for each statement.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutingRules {
     /// Where statements go, before the tenant and the session's variables have their say
     /// ([`Preferences::heed`]).
@@ -80,6 +80,26 @@ pub struct RoutingRules {
     pub splits_reads: bool,
     /// `enable_transaction_split`
     pub splits_transactions: bool,
+    /// `enable_reroute`: a server may name a better one for a statement that must see the newest
+    /// rows.
+    pub reroutes: bool,
+    /// `enable_weak_reroute`: the same for weak reads.
+    pub reroutes_weak_reads: bool,
+}
+
+impl Default for RoutingRules {
+    /// The defaults of the settings.
+    fn default() -> Self {
+        Self {
+            preferences: Preferences::default(),
+            reads_weakly: false,
+            is_consistency_fixed: false,
+            splits_reads: false,
+            splits_transactions: false,
+            reroutes: false,
+            reroutes_weak_reads: true,
+        }
+    }
 }
 
 impl RoutingRules {
@@ -107,6 +127,8 @@ impl RoutingRules {
             is_consistency_fixed,
             splits_reads: settings.enable_read_write_split,
             splits_transactions: settings.enable_transaction_split,
+            reroutes: settings.enable_reroute,
+            reroutes_weak_reads: settings.enable_weak_reroute,
         }
     }
 }
@@ -183,6 +205,8 @@ mod tests {
                 r.reads_weakly && !r.is_consistency_fixed
             }),
             ("weak_read_user_list", "u@T;U@t", |r| !r.reads_weakly),
+            ("enable_reroute", "1", |r| r.reroutes),
+            ("enable_weak_reroute", "0", |r| !r.reroutes_weak_reads),
         ];
         for (name, value, check) in cases {
             let rules = RoutingRules::of(&with(&[(name, value)]), &LOGIN);

@@ -6,14 +6,18 @@
 //!                        └── too long ──> read again, with what there is
 //! ```
 
+use super::execute::prepare_execute;
 use super::pin::{Outline, Pin};
 use super::request::{Broken, Head};
+use super::reroute::Named;
 use super::route::Place;
 use super::state::{Ctx, Phase, Session};
+use super::statements::{ParamsAt, values};
 use crate::base::{CloseReason, CoreId, Out, Output, Rng, Tick};
 use crate::partition::{Context, Value};
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{Command, OkPacket, TRACK_VARIABLES, status};
+use crate::protocol::reroute::REROUTE;
 use crate::routing::{
     Choice, ConsistencyFacts, ExplainFormat, Fault as Said, Hit, Level, Located, Mail, Plan,
     Reason, Reply, Routed, SYS, Statement, TableKey, TableName, Verdict, View, WeakFeedback,
@@ -53,6 +57,8 @@ pub(super) struct Aim {
     /// What the reply says about the place.
     hit: Option<bool>,
     weak: Option<WeakFeedback>,
+    #[serde(skip)]
+    pub(super) better: Option<Named>,
 }
 
 impl Aim {
@@ -94,6 +100,16 @@ impl Aim {
     /// True if the request goes to a server because it leads rows of the statement.
     pub(super) const fn is_at_leader(&self) -> bool {
         self.version != 0 && self.is_to_leader
+    }
+
+    /// True if the request goes where a table is thought to be.
+    pub(super) const fn is_by_table(&self) -> bool {
+        self.version != 0
+    }
+
+    /// True if the request reads weakly.
+    pub(super) const fn is_weak(&self) -> bool {
+        self.is_weak
     }
 
     /// What the variables of an OK say about the place of its statement.
@@ -220,16 +236,34 @@ impl Session {
                 let syntax = self.dialect.syntax(self.facts.status);
                 ctx.scan.borrow_mut().read(text, syntax, true);
                 let charset = self.dialect.charset();
-                let params = statement.map(|statement| statement.params(head.packet, charset));
+                let params = statement.map(|statement| {
+                    statement.params(head.packet, ParamsAt::execute(statement), charset)
+                });
                 let asked = unbound(text, params.as_deref().unwrap_or_default());
                 let place = self.place_of(ctx, &asked, out);
                 self.statements = statements;
                 place
             }
-            _ => {
-                // Others name no table; what the scan holds is of another statement.
-                ctx.scan.borrow_mut().read(b"", Syntax::default(), true);
-                self.place_of(ctx, &unbound(b"", &[]), out)
+            command => {
+                let front = match command {
+                    Command::STMT_PREPARE_EXECUTE if head.is_whole => prepare_execute(head),
+                    _ => None,
+                };
+                let Some(front) = front else {
+                    // Others name no table; what the scan holds is of another statement.
+                    ctx.scan.borrow_mut().read(b"", Syntax::default(), true);
+                    return self.place_of(ctx, &unbound(b"", &[]), out);
+                };
+                let at = ParamsAt::prepare_execute(&front);
+                let charset = self.dialect.charset();
+                let statements = std::mem::take(&mut self.statements);
+                let params = match statements.of(front.statement) {
+                    Some(statement) => statement.params(head.packet, at, charset),
+                    None => values(head.packet, at, &[], charset),
+                };
+                let place = self.place_of(ctx, &unbound(front.text, &params), out);
+                self.statements = statements;
+                place
             }
         }
     }
@@ -445,7 +479,7 @@ impl Session {
         aim.is_impatient = false;
         aim.tried.clear();
         aim.causes.clear();
-        (aim.hit, aim.weak) = (None, None);
+        (aim.hit, aim.weak, aim.better) = (None, None, None);
         if let Some(reason) = aim.reason {
             ctx.view.decisions().decided(reason);
         }
@@ -482,6 +516,7 @@ impl Session {
             hit,
             weak: aim.weak,
             is_error: error.is_some(),
+            is_rerouted: error == Some(REROUTE),
         });
         if verdict == Verdict::Nothing && fault.is_none() {
             return;

@@ -5,8 +5,10 @@
 //! unless it is known to lack it (`full_login.rs`).
 
 use super::admin::TENANT;
+use super::driver::Said;
 use super::full_login::{Exchange, tells_password};
 use super::state::{Bytes, Ctx, Phase, Session};
+use super::track::Untold;
 use crate::auth::{LoginName, NameError, Scramble};
 use crate::base::{CloseReason, Linger, Out, Side, Tick};
 use crate::link::{Credentials, Proof};
@@ -187,7 +189,7 @@ impl Session {
                 self.fail(next, fault, &text, reason, out);
                 bytes.data.len()
             }
-            Ok((done, _)) if self.is_over_limit && done.name.tenant != TENANT => {
+            Ok((done, ..)) if self.is_over_limit && done.name.tenant != TENANT => {
                 let text = format!(
                     "Too many sessions: at most {} clients are served (client_max_connections)",
                     ctx.settings.clients_max
@@ -197,10 +199,11 @@ impl Session {
                 self.fail(next, Fault::TooManySessions, &text, reason, out);
                 bytes.data.len()
             }
-            Ok((done, needs_switch)) => {
+            Ok((done, needs_switch, said)) => {
                 self.facts.capabilities = done.credentials.capabilities;
                 let tracks = self.facts.capabilities & client::SESSION_TRACK != 0;
-                self.facts.untold = tracks.then(Box::default);
+                self.facts.is_named_driver = said.is_named;
+                self.facts.untold = tracks.then(|| Box::new(Untold::new(said.granted)));
                 self.name = Some(Box::new(done.name.clone()));
                 let next = got.wrapping_add(1);
                 if done.tells_password {
@@ -258,13 +261,13 @@ pub(super) fn denied(
 }
 
 /// Checks a login packet. The flag says that the client must be asked to answer by
-/// mysql_native_password.
+/// mysql_native_password; what a driver of OceanBase has said stands behind it.
 fn parse(
     payload: &[u8],
     scramble: Scramble,
     peer: &SocketAddr,
     ctx: &Ctx<'_>,
-) -> Result<(Parsed, bool), Refusal> {
+) -> Result<(Parsed, bool, Said), Refusal> {
     let login = Login::parse(payload).map_err(|e| {
         let text = match e {
             LoginError::TlsRequest => "Bad handshake: TLS is not offered by this proxy".into(),
@@ -328,5 +331,6 @@ fn parse(
             tells_password,
         },
         needs_switch,
+        Said::of(&login, ctx.settings.driver_frames),
     ))
 }

@@ -4,9 +4,9 @@
 use super::pin::{Outline, Pin};
 use super::request::Head;
 use super::state::{Ctx, Phase, Session};
-use super::statements::{Needs, Wanted, put_front};
+use super::statements::{Needs, ParamsAt, Wanted, put_front};
 use crate::base::{Event, LinkId, Out};
-use crate::protocol::mysql::{Command, put_packet};
+use crate::protocol::mysql::{Command, HEADER_LEN, PrepareExecute, put_packet};
 use crate::routing::Mail;
 use serde::{Deserialize, Serialize};
 
@@ -18,12 +18,23 @@ pub(super) struct Named {
     /// Goes in place of this many bytes at the front of the request.
     front: Vec<u8>,
     skipped: usize,
-    /// A COM_STMT_PREPARE: its text, and what running it means.
-    preparing: Option<Box<(Box<[u8]>, Outline)>>,
+    /// What it prepares.
+    preparing: Option<Box<Preparing>>,
     /// The reply has opened a cursor.
     pub(super) has_cursor: bool,
     /// The reply has sent the last row of a cursor.
     pub(super) is_at_end: bool,
+}
+
+/// What a request prepares.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Preparing {
+    /// Empty if it is made in another way, or cannot be kept.
+    pub(super) text: Box<[u8]>,
+    /// What running it means.
+    pub(super) outline: Outline,
+    /// Types of its parameters, if they are told.
+    pub(super) types: Box<[u8]>,
 }
 
 impl Named {
@@ -31,9 +42,14 @@ impl Named {
         self.preparing.is_some()
     }
 
-    /// The text that is prepared; empty for a statement that is made in another way.
-    pub(super) fn take_text(&mut self) -> (Box<[u8]>, Outline) {
+    /// What is prepared.
+    pub(super) fn take_preparing(&mut self) -> Preparing {
         self.preparing.take().map(|p| *p).unwrap_or_default()
+    }
+
+    /// The statement that the server has prepared has this id.
+    pub(super) const fn has_become(&mut self, id: u32) {
+        self.id = id;
     }
 
     /// A request whose first bytes, so many, are replaced.
@@ -50,6 +66,11 @@ impl Named {
         let skipped = std::mem::take(&mut self.skipped);
         (std::mem::take(&mut self.front), skipped)
     }
+}
+
+/// The front of a COM_STMT_PREPARE_EXECUTE.
+pub(super) fn prepare_execute<'a>(head: &Head<'a>) -> Option<PrepareExecute<'a>> {
+    PrepareExecute::parse(head.packet.get(HEADER_LEN..)?).ok()
 }
 
 /// True for commands whose first four bytes are the id of a statement.
@@ -83,8 +104,11 @@ impl Session {
         match head.command {
             _ if !self.binding.is_routed => Wanted::Nothing,
             Command::STMT_PREPARE => self.statements.before_prepare(),
+            Command::STMT_PREPARE_EXECUTE if head.statement == 0 => {
+                self.statements.before_prepare()
+            }
             // Only where there is a cursor there is something to fetch.
-            Command::STMT_FETCH => Wanted::Nothing,
+            Command::STMT_FETCH | Command::STMT_GET_PIECE_DATA => Wanted::Nothing,
             Command::STMT_EXECUTE if self.statements.of(head.statement).is_none() => {
                 match self.statements.is_used() {
                     true => Wanted::Unknown,
@@ -103,7 +127,7 @@ impl Session {
         let is_idle = |id: &LinkId| self.slot(*id).is_some_and(|slot| slot.link.is_idle());
         let statement = self.statements.of(head.statement);
         match head.command {
-            Command::STMT_FETCH => statement?.cursor.filter(is_idle),
+            Command::STMT_FETCH | Command::STMT_GET_PIECE_DATA => statement?.cursor.filter(is_idle),
             Command::STMT_EXECUTE if statement.is_none() && self.statements.is_used() => {
                 let has = |id: &LinkId| {
                     let slot = self.slot(*id);
@@ -132,8 +156,22 @@ impl Session {
         }
         if head.command == Command::STMT_PREPARE {
             let text = if head.is_whole { head.body() } else { &[] };
-            let outline = self.outline_of_text(ctx, head);
-            named.preparing = Some(Box::new((text.into(), outline)));
+            named.preparing = Some(Box::new(Preparing {
+                text: text.into(),
+                outline: self.outline_of_text(ctx, head.body(), head.is_whole),
+                types: Box::default(),
+            }));
+        }
+        let front = match head.command {
+            Command::STMT_PREPARE_EXECUTE if head.is_whole => prepare_execute(head),
+            _ => None,
+        };
+        if let Some(front) = front.filter(|front| front.statement == 0) {
+            named.preparing = Some(Box::new(Preparing {
+                text: front.text.into(),
+                outline: self.outline_of_text(ctx, front.text, true),
+                types: ParamsAt::prepare_execute(&front).types(head.packet).into(),
+            }));
         }
         if !has_id(head.command) || head.statement == 0 {
             return named;
@@ -144,13 +182,16 @@ impl Session {
         } = self;
         if let Some(Some(slot)) = links.get_mut(usize::from(id.0)) {
             let statement = statements.of_mut(head.statement);
-            let is_execute = head.command == Command::STMT_EXECUTE;
-            let mut front = out.pool.take();
+            let params = match head.command {
+                Command::STMT_EXECUTE => statement.as_deref().map(ParamsAt::execute),
+                _ => front.as_ref().map(ParamsAt::prepare_execute),
+            };
+            let mut instead = out.pool.take();
             let held = &mut slot.statements;
-            named.skipped = put_front(&mut front, head.packet, statement, held, is_execute);
+            named.skipped = put_front(&mut instead, head.packet, statement, held, params);
             match named.skipped {
-                0 => out.pool.give(front),
-                _ => named.front = front,
+                0 => out.pool.give(instead),
+                _ => named.front = instead,
             }
         }
         named
@@ -170,7 +211,7 @@ impl Session {
         let before = (statement.has_rows, statement.has_long_data);
         match command {
             // Parameters that were sent ahead are used up, even by an error.
-            Command::STMT_EXECUTE => {
+            Command::STMT_EXECUTE | Command::STMT_PREPARE_EXECUTE => {
                 statement.has_long_data = false;
                 statement.cursor = named.has_cursor.then_some(id);
                 statement.has_rows = named.has_cursor;
@@ -180,6 +221,7 @@ impl Session {
                 (statement.cursor, statement.has_rows) = (None, false);
             }
             Command::STMT_FETCH if named.is_at_end => statement.has_rows = false,
+            Command::STMT_SEND_PIECE_DATA if !is_failed => statement.has_long_data = true,
             _ => return,
         }
         if before != (statement.has_rows, statement.has_long_data) {

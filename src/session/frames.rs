@@ -41,7 +41,7 @@ impl Session {
     ) {
         let is_last = self.request.is_over();
         let extra = self.take_info(id, out);
-        let flags = self.request_flags(id);
+        let flags = self.request_flags(id, is_last);
         let Self { links, request, .. } = self;
         let Some(Some(Slot { link, .. })) = links.get_mut(usize::from(id.0)) else {
             return;
@@ -101,7 +101,7 @@ impl Session {
     /// Sends a whole packet of a request that was begun.
     pub(super) fn send_packet(&mut self, id: LinkId, packet: &[u8], out: &mut Out<'_, Mail>) {
         let extra = self.take_info(id, out);
-        let flags = self.request_flags(id);
+        let flags = self.request_flags(id, false);
         if let Some(link) = self.link_mut(id) {
             let mut sink = ToServer {
                 side: Side::Server(id),
@@ -130,7 +130,8 @@ impl Session {
     ) {
         if self.link_mut(id).is_some_and(|link| link.has_plain_reply()) {
             // No frames, no buffers: the common case of servers without OceanBase 2.0.
-            self.reply_part(ctx, id, Bytes::lent(data), 0, out);
+            let bytes = Bytes::of_server(data, self.frames.is_some());
+            self.reply_part(ctx, id, bytes, 0, out);
             return self.resume(ctx, out);
         }
         let mut inflated = out.pool.take();
@@ -155,7 +156,8 @@ impl Session {
             match link.step(data, &mut at, &mut inflated) {
                 Ok(FrameStep::More) => break,
                 Ok(FrameStep::Body(range)) => {
-                    let bytes = Bytes::lent(data.get(..range.end).unwrap_or_default());
+                    let front = data.get(..range.end).unwrap_or_default();
+                    let bytes = Bytes::of_server(front, self.frames.is_some());
                     self.reply_part(ctx, id, bytes, range.start, out);
                 }
                 Ok(FrameStep::Inflated(bytes)) => {

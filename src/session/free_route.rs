@@ -68,12 +68,14 @@ impl FreeRoute {
 }
 
 impl Session {
-    /// Flags of a request's packets in OceanBase 2.0 framing.
-    pub(super) fn request_flags(&self, id: LinkId) -> u32 {
+    /// Flags of a request's packets in OceanBase 2.0 framing. `is_whole`: these bytes are all of
+    /// the request, or its last ones.
+    pub(super) fn request_flags(&self, id: LinkId, is_whole: bool) -> u32 {
         let is_on = self.binding.free_route.is_on;
+        let reroute = if is_whole { self.reroute_flag(id) } else { 0 };
         match is_on && self.slot(id).is_some_and(Slot::carries_transactions) {
-            true => flag::INTERNAL_ROUTING,
-            false => 0,
+            true => flag::INTERNAL_ROUTING | reroute,
+            false => reroute,
         }
     }
 

@@ -28,8 +28,10 @@
 mod admin;
 mod aim;
 mod change_user;
+mod client_frames;
 mod client_login;
 mod dialect;
+mod driver;
 mod execute;
 mod frames;
 mod free_route;
@@ -42,6 +44,7 @@ mod loss;
 mod pin;
 mod reply;
 mod request;
+mod reroute;
 mod route;
 mod server_login;
 mod slot;
@@ -91,6 +94,8 @@ pub struct Settings {
     pub routing: RoutingMode,
     /// Statements of one transaction may run on several servers.
     pub moves_transactions: bool,
+    /// Drivers of OceanBase may have OceanBase 2.0 framing.
+    pub driver_frames: bool,
     /// All of them, for the rules of routing; `None`: the defaults.
     pub process: Option<Arc<config::Settings>>,
     /// Rises with each change of the settings; not 0.
@@ -165,6 +170,7 @@ impl Settings {
             capability: asked(settings.server_protocol, settings.compression_algorithm),
             routing: settings.server_routing_mode,
             moves_transactions: settings.enable_transaction_internal_routing,
+            driver_frames: settings.enable_ob_protocol_v2_with_client,
             process: Some(Arc::new(settings.clone())),
             number: 1,
             separators: NAME_SEPARATORS.to_vec(),
@@ -194,6 +200,7 @@ impl Default for Settings {
             capability: asked(ServerProtocol::Auto, None),
             routing: RoutingMode::default(),
             moves_transactions: true,
+            driver_frames: false,
             process: None,
             number: 1,
             separators: NAME_SEPARATORS.to_vec(),

@@ -1,5 +1,6 @@
 //! Whether a request is bound to the link of the statement before it, and why.
 
+use super::execute::prepare_execute;
 use super::known::{Has, Vague};
 use super::request::Head;
 use super::state::{Ctx, Session};
@@ -482,10 +483,23 @@ impl Session {
                 let statement = self.statements.of(head.statement);
                 return statement.map_or_else(Outline::default, |s| s.outline);
             }
+            Command::STMT_PREPARE_EXECUTE if self.binding.is_routed && head.is_whole => {
+                let Some(front) = prepare_execute(head) else {
+                    return Outline::of_command(head.command);
+                };
+                return Outline {
+                    // Its rows may wait behind a cursor.
+                    may_bind: true,
+                    moves: false,
+                    ..self.outline_of_text(ctx, front.text, true)
+                };
+            }
             // Between a statement and what asks about it no other link may come.
             Command::STMT_PREPARE if self.binding.is_routed => {
                 return Outline {
-                    looks_back: self.outline_of_text(ctx, head).looks_back,
+                    looks_back: self
+                        .outline_of_text(ctx, head.body(), head.is_whole)
+                        .looks_back,
                     is_timed: true,
                     ..Outline::default()
                 };
@@ -498,7 +512,7 @@ impl Session {
             }
             command => return Outline::of_command(command),
         }
-        let mut outline = self.outline_of_text(ctx, head);
+        let mut outline = self.outline_of_text(ctx, head.body(), head.is_whole);
         if !head.is_whole && self.facts.capabilities & client::MULTI_STATEMENTS != 0 {
             // What is not here may be another statement.
             outline.leaves_always.set(Pin::Unread, true);
@@ -506,10 +520,10 @@ impl Session {
         outline
     }
 
-    /// What the text behind the command byte says.
-    pub(super) fn outline_of_text(&self, ctx: &Ctx<'_>, head: &Head<'_>) -> Outline {
+    /// What a statement's text says. `is_whole`: all of it is here.
+    pub(super) fn outline_of_text(&self, ctx: &Ctx<'_>, text: &[u8], is_whole: bool) -> Outline {
         let mut scan = ctx.scan.borrow_mut();
-        Outline::of_text(&mut scan, head.body(), self.syntax(), head.is_whole)
+        Outline::of_text(&mut scan, text, self.syntax(), is_whole)
     }
 
     /// [`Outline::is_timed`] of a text that is not scanned: sure only of what begins like this.
@@ -535,7 +549,7 @@ impl Session {
     pub(super) fn link_of_variables(&self, head: &Head<'_>, outline: &Outline) -> Option<LinkId> {
         let id = self.binding.variables?;
         let begins = self.binding.is_begun() || self.facts.status & status::AUTOCOMMIT == 0;
-        let has_cursor = head.command == Command::STMT_EXECUTE && head.flags != 0;
+        let has_cursor = head.may_open_cursor();
         if !(outline.has_user_variables || outline.may_bind || begins || has_cursor) {
             return None;
         }

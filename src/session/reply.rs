@@ -3,11 +3,12 @@
 use super::aim::Aim;
 use super::change_user::NewUser;
 use super::dialect::Dialect;
-use super::execute::Named;
+use super::execute::{Named, Preparing};
 use super::known::{Has, Known};
 use super::loss::FAREWELL_MS;
 use super::pin::{Pin, Pins, learn_pins};
 use super::request::NEVER;
+use super::reroute;
 use super::route::Kept;
 use super::slot::Slot;
 use super::state::{Bytes, Ctx, Phase, Session};
@@ -21,8 +22,9 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 /// Error codes after which a server closes the connection: killed (4401, 5066), checksum of a
-/// prepare-execute (5777). Any error of COM_CHANGE_USER is one, too. The client knows then.
-const LAST_WORDS: &[u16] = &[CLIENT_KILLED, 5066, 5777];
+/// prepare-execute (5777), a piece of a parameter that cannot be read (9747, observed on seekdb
+/// 1.3.0.post5). Any error of COM_CHANGE_USER is one, too. The client knows then.
+const LAST_WORDS: &[u16] = &[CLIENT_KILLED, 5066, 5777, 9747];
 /// The client was killed, by a KILL on another connection: a server that gets another login of it
 /// says so, too. Source: OceanBase wire facts, section 8.
 pub(super) const CLIENT_KILLED: u16 = 4401;
@@ -45,6 +47,8 @@ pub(super) struct Facts {
     pub(super) wait_timeout_s: Option<u32>,
     /// `ob_query_timeout` of the session in milliseconds.
     pub(super) query_timeout_ms: Option<u64>,
+    /// The client has named itself as a driver of OceanBase.
+    pub(super) is_named_driver: bool,
     /// The user has the SUPER privilege.
     pub(super) is_super: bool,
     /// `net_write_timeout` of the session in seconds.
@@ -196,12 +200,13 @@ impl ReplySink for Relay<'_, '_, '_> {
     }
 
     fn terminal_ok(&mut self, payload: &[u8]) {
-        if self
-            .kept
-            .as_ref()
-            .is_some_and(|kept| kept.refusal.is_some())
+        if let Some(kept) = &mut self.kept
+            && kept.refusal.is_some()
         {
             // Of a statement that did not run: it runs elsewhere.
+            if let Ok(ok) = OkPacket::parse(payload) {
+                self.aim.better = reroute::named(&ok);
+            }
             return;
         }
         match OkPacket::parse(payload) {
@@ -233,9 +238,15 @@ impl ReplySink for Relay<'_, '_, '_> {
         };
         let known = held.client_id(id).filter(|_| !self.named.is_preparing());
         known.unwrap_or_else(|| {
-            let (text, outline) = self.named.take_text();
-            let (client_id, is_kept) = statements.add(text, outline, params);
-            held.add(client_id, id);
+            let Preparing {
+                text,
+                outline,
+                types,
+            } = self.named.take_preparing();
+            let bound = u32::from(!types.is_empty());
+            let (client_id, is_kept) = statements.add(text, outline, params, types);
+            held.add(client_id, id, bound);
+            self.named.has_become(client_id);
             if !is_kept {
                 self.pins.set(Pin::Prepared, true);
             }
@@ -374,7 +385,7 @@ impl Session {
     /// The last byte of a reply was read.
     pub(super) fn reply_over(&mut self, ctx: &Ctx<'_>, id: LinkId, out: &mut Out<'_, Mail>) {
         let error = match &self.phase {
-            Phase::Running(running) => running.error,
+            Phase::Running(running) => running.error.or_else(|| running.refusal()),
             _ => None,
         };
         if let Some(slot) = self.slot_mut(id) {

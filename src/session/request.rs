@@ -131,6 +131,14 @@ impl<'a> Head<'a> {
     pub(super) fn body(&self) -> &'a [u8] {
         self.packet.get(HEADER_LEN + 1..).unwrap_or_default()
     }
+
+    /// True if rows may be left behind a cursor.
+    pub(super) fn may_open_cursor(&self) -> bool {
+        match self.command {
+            Command::STMT_EXECUTE => self.flags != 0,
+            command => command == Command::STMT_PREPARE_EXECUTE,
+        }
+    }
 }
 
 impl Running {
@@ -139,11 +147,14 @@ impl Running {
         !self.is_asked || self.turn.is_some()
     }
 
+    /// The error that the server has refused the request with, if it may be sent elsewhere.
+    pub(super) fn refusal(&self) -> Option<u16> {
+        self.kept.as_ref().and_then(|kept| kept.refusal)
+    }
+
     /// The server has refused the request, and it may be sent elsewhere.
     pub(super) fn is_refused(&self) -> bool {
-        self.kept
-            .as_ref()
-            .is_some_and(|kept| kept.refusal.is_some())
+        self.refusal().is_some()
     }
 
     /// The request will not be sent again.
@@ -379,8 +390,9 @@ impl Session {
 
     /// A request goes out on a link.
     pub(super) fn begin_on(&mut self, id: LinkId, command: Command, flags: u8) {
+        let is_named_driver = self.facts.is_named_driver;
         if let Some(slot) = self.slot_mut(id) {
-            let shape = slot.shape(command, flags);
+            let shape = slot.shape(command, flags, is_named_driver);
             slot.link.begin(shape);
         }
     }
@@ -409,8 +421,7 @@ impl Session {
                 }
                 if let Some(kept) = &mut r.kept {
                     let more = bytes.data.get(start..end).unwrap_or_default();
-                    let fits = kept.add(self.request.held()) && kept.add(more);
-                    if !fits {
+                    if !kept.add(self.request.held(), more) {
                         r.forget_kept(out);
                     }
                 }

@@ -18,6 +18,7 @@ use crate::base::{CloseReason, Errno, Event, Linger, LinkId, Out, Output, Rng, T
 use crate::config::RoutingMode;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{Command, Request};
+use crate::protocol::reroute::REROUTE;
 use crate::routing::{Block, Mail, Reason, SYS, Tenant, pick};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ const NOT_RUN: &[u16] = &[
     8001,
     8002, // server is starting, stopping
     FREE_ROUTE_NOT_SUPPORTED,
+    REROUTE,
 ];
 
 /// What is reported of a connection that the server closed: ECONNRESET.
@@ -84,6 +86,8 @@ pub(super) struct Binding {
     pub(super) past_is_lost: bool,
     /// The running request was sent so often.
     sent: u8,
+    /// A server has named a better one for it.
+    pub(super) is_rerouted: bool,
     /// No server could be had: the next request is answered with this.
     failure: Option<Box<Broken>>,
     /// What became of the client's transaction, which is lost; it has not ended it itself.
@@ -119,6 +123,7 @@ impl Binding {
             ready: None,
             past_is_lost: false,
             sent: 0,
+            is_rerouted: false,
             failure: None,
             lost: None,
             begun: Vec::new(),
@@ -140,6 +145,7 @@ impl Binding {
     /// The request is over.
     pub(super) const fn settle(&mut self) {
         self.sent = 0;
+        self.is_rerouted = false;
     }
 
     /// A server is chosen, by this version of the tenant's entry.
@@ -175,6 +181,8 @@ impl Binding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
     pub(super) bytes: Vec<u8>,
+    /// It came in so many.
+    pieces: u8,
     /// The server refused it with this; the client was not told.
     pub(super) refusal: Option<u16>,
     /// It was not sent too often.
@@ -187,12 +195,20 @@ impl Kept {
         self.may_repeat
     }
 
-    /// Keeps more of the request; false if it is too long to be kept whole.
-    pub(super) fn add(&mut self, bytes: &[u8]) -> bool {
-        let room = KEPT_MAX - self.bytes.len();
-        let front = bytes.get(..bytes.len().min(room)).unwrap_or_default();
-        self.bytes.extend_from_slice(front);
-        front.len() == bytes.len()
+    /// Keeps one more piece of the request, in two parts; false if it is too long to be kept whole.
+    pub(super) fn add(&mut self, held: &[u8], more: &[u8]) -> bool {
+        self.pieces = self.pieces.saturating_add(1);
+        let fits = self.bytes.len() + held.len() + more.len() <= KEPT_MAX;
+        if fits {
+            self.bytes.extend_from_slice(held);
+            self.bytes.extend_from_slice(more);
+        }
+        fits
+    }
+
+    /// True if what is kept came, and goes out, as one piece.
+    pub(super) const fn is_one_piece(&self) -> bool {
+        self.pieces == 1
     }
 
     /// True if the reply is not for the client: the request goes to another server.
@@ -291,8 +307,7 @@ impl Session {
             self.aim.bound(Pin::Variables);
             return Place::Link(id);
         }
-        let has_cursor = head.command == Command::STMT_EXECUTE && head.flags != 0;
-        if has_cursor && self.is_in_transaction() {
+        if head.may_open_cursor() && self.is_in_transaction() {
             // Its rows are fetched where it is, and the rest of the transaction is not.
             return self.at_coordinator();
         }
@@ -477,6 +492,7 @@ impl Session {
         }
         Some(Kept {
             bytes: out.pool.take(),
+            pieces: 0,
             refusal: None,
             may_repeat: self.binding.again(),
         })
@@ -548,6 +564,9 @@ impl Session {
             }
             self.go_back();
             return;
+        }
+        if refusal == Some(REROUTE) {
+            return self.follow_reroute(ctx, out);
         }
         self.drop_link(current, Linger::Abort, out);
         if let (Some(server), Some(code)) = (server, refusal)

@@ -14,6 +14,7 @@ use crate::base::{
     CloseReason, CoreId, Errno, Event, Level, Linger, LinkId, Out, Output, Side, Tick,
 };
 use crate::link::{Identity, LoginStep, Proof, put_login};
+use crate::protocol::capability;
 use crate::protocol::error::Fault;
 use crate::protocol::mysql::{ErrPacket, OkPacket, TRACK_VARIABLES};
 use crate::routing::{Block, Cluster, Health, Mail, Replica, SYS, Standing, Tenant, pick};
@@ -595,6 +596,11 @@ impl Session {
                         // The first link; whatever comes goes there until something says more.
                         (self.binding.ready, self.binding.current) = (None, id);
                         self.idle_since = ctx.now;
+                        let granted = self.facts.untold.as_ref().map_or(0, |u| u.granted());
+                        if granted != 0 && self.frames.is_none() {
+                            let is_new_extra = granted & capability::NEW_EXTRA_INFO != 0;
+                            self.begin_frames(is_new_extra, out);
+                        }
                         self.drain(out);
                     }
                 }

@@ -14,6 +14,8 @@ use std::net::SocketAddr;
 const CURSOR_FLAGS: u8 = 0x07;
 /// Bits that let session state travel as extra info.
 const INFO: u64 = capability::OB_PROTOCOL_V2 | capability::SESSION_SYNC;
+/// Bits that let a server name a better one.
+const REROUTE: u64 = capability::OB_PROTOCOL_V2 | capability::PROXY_REROUTE;
 
 /// A link in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,19 +100,25 @@ impl Slot {
         self.syncs_info() && self.granted & capability::SERVER_DUP_SESS_SYNC != 0
     }
 
+    /// The server names better servers where it is asked to.
+    pub(super) const fn reroutes(&self) -> bool {
+        self.granted & REROUTE == REROUTE
+    }
+
     /// Extra info has the new form.
     pub(super) const fn has_new_info(&self) -> bool {
         self.granted & capability::NEW_EXTRA_INFO != 0
     }
 
-    /// The reply to expect.
-    pub(super) const fn shape(&self, command: Command, flags: u8) -> Shape {
+    /// The reply to expect. `is_named_driver`: see [`Shape`].
+    pub(super) const fn shape(&self, command: Command, flags: u8, is_named_driver: bool) -> Shape {
         let is_execute = command.0 == Command::STMT_EXECUTE.0;
         Shape {
             command,
             cursor: is_execute && flags & CURSOR_FLAGS != 0,
             proxy_mode: true,
             statistics_ok: self.granted & capability::EXTRA_OK_STATISTICS != 0,
+            is_named_driver,
         }
     }
 }

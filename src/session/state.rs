@@ -2,6 +2,7 @@
 
 use super::admin::Admin;
 use super::aim::Aim;
+use super::client_frames::ClientFrames;
 use super::client_login::{ClientLogin, Parsed};
 use super::dialect::Dialect;
 use super::kill::{KilledBy, Killing};
@@ -55,7 +56,7 @@ pub(super) const UNASKED_SEQ: u8 = 1;
 
 /// Client bytes kept while a statement runs; more makes the session hold its client. Pipelined
 /// requests of this size are not slowed down.
-const HELD_MAX: usize = 64 << 10;
+pub(super) const HELD_MAX: usize = 64 << 10;
 
 /// Where a session stands. `LIFECYCLE.md` has the picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +98,8 @@ pub struct Session {
     /// Client bytes that wait for the running statement to end.
     pub(super) held: Vec<u8>,
     pub(super) is_holding: bool,
+    /// The framing of a client that has one.
+    pub(super) frames: Option<Box<ClientFrames>>,
     /// Server connections by [`LinkId`].
     pub(super) links: Vec<Option<Slot>>,
     /// Who is logged in.
@@ -145,6 +148,7 @@ impl Session {
             gathered: Vec::new(),
             held: Vec::new(),
             is_holding: false,
+            frames: None,
             links: Vec::new(),
             name: None,
             login: None,
@@ -175,6 +179,16 @@ impl Session {
 
     /// Something happened.
     pub fn handle(&mut self, ctx: &Ctx<'_>, input: Input<'_>, out: &mut Out<'_, Mail>) {
+        if let Some(frames) = &mut self.frames {
+            frames.begin(out);
+        }
+        self.take_input(ctx, input, out);
+        if self.frames.is_some() {
+            self.end_of_call(ctx, out);
+        }
+    }
+
+    fn take_input(&mut self, ctx: &Ctx<'_>, input: Input<'_>, out: &mut Out<'_, Mail>) {
         if matches!(self.phase, Phase::Over) {
             return;
         }
@@ -185,6 +199,9 @@ impl Session {
             self.unheard(ctx, out);
         }
         match input {
+            Input::Bytes(Side::Client, data) if self.frames.is_some() => {
+                self.frame_bytes(ctx, data, out);
+            }
             Input::Bytes(Side::Client, data) => {
                 if !self.held.is_empty() {
                     // What is held is blocked, and order matters.
@@ -297,10 +314,7 @@ impl Session {
         }
         match &self.phase {
             Phase::Running(r) => {
-                let seq = match self.request.is_fresh() {
-                    true => r.next_seq,
-                    false => self.request.seq().wrapping_add(1),
-                };
+                let seq = self.answer_seq();
                 if r.broken.as_ref().is_some_and(|b| b.deadline <= ctx.now) {
                     self.give_up_broken(seq, out);
                 } else if r.due <= ctx.now {
@@ -318,6 +332,15 @@ impl Session {
                 self.sync_failed(ctx, "did not answer in time", out);
             }
             _ => self.server_login_timer(ctx, out),
+        }
+    }
+
+    /// Sequence number that the client expects of an answer that is sent now.
+    pub(super) fn answer_seq(&self) -> u8 {
+        match &self.phase {
+            _ if !self.request.is_fresh() => self.request.seq().wrapping_add(1),
+            Phase::Running(r) => r.next_seq,
+            _ => UNASKED_SEQ,
         }
     }
 
@@ -430,7 +453,7 @@ impl Session {
     }
 
     /// True if no byte of a request has come that is not answered.
-    const fn is_between(&self) -> bool {
+    pub(super) const fn is_between(&self) -> bool {
         self.gathered.is_empty() && self.held.is_empty()
     }
 
@@ -533,6 +556,14 @@ pub(super) struct Bytes<'a> {
 }
 
 impl<'a> Bytes<'a> {
+    /// Bytes of a server: they may be forwarded, but to a client with frames.
+    pub(super) const fn of_server(data: &'a [u8], has_frames: bool) -> Self {
+        Self {
+            data,
+            is_lent: !has_frames,
+        }
+    }
+
     /// Bytes that may be forwarded.
     pub(super) const fn lent(data: &'a [u8]) -> Self {
         Self {

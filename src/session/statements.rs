@@ -8,7 +8,7 @@
 use super::pin::Outline;
 use crate::base::LinkId;
 use crate::partition::{TextCharset, Value};
-use crate::protocol::mysql::HEADER_LEN;
+use crate::protocol::mysql::{HEADER_LEN, PrepareExecute};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -126,7 +126,14 @@ impl Statements {
     }
 
     /// Takes a statement that was prepared; its id. False: its text could not be kept.
-    pub(super) fn add(&mut self, text: Box<[u8]>, outline: Outline, params: u16) -> (u32, bool) {
+    /// `types`: those of its parameters, if they were sent with it.
+    pub(super) fn add(
+        &mut self,
+        text: Box<[u8]>,
+        outline: Outline,
+        params: u16,
+        types: Box<[u8]>,
+    ) -> (u32, bool) {
         self.is_used = true;
         self.skip_id();
         while self.position(self.last_id).is_some() {
@@ -140,8 +147,8 @@ impl Statements {
             text: if is_kept { text } else { Box::default() },
             outline,
             params,
-            types: Box::default(),
-            bound: 0,
+            bound: u32::from(!types.is_empty()),
+            types,
             cursor: None,
             has_rows: false,
             has_long_data: false,
@@ -235,8 +242,8 @@ impl HeldStatements {
         found.map(|held| held.id)
     }
 
-    /// The server has prepared a statement.
-    pub(super) fn add(&mut self, id: u32, server_id: u32) {
+    /// The server has prepared a statement. `bound`: [`Statement::bound`], if it knows the types.
+    pub(super) fn add(&mut self, id: u32, server_id: u32, bound: u32) {
         self.has_prepared = true;
         let at = self.list.partition_point(|held| held.id < id);
         self.list.insert(
@@ -244,7 +251,7 @@ impl HeldStatements {
             Held {
                 id,
                 server_id,
-                bound: 0,
+                bound,
             },
         );
     }
@@ -267,44 +274,93 @@ pub(super) type Params<'a> = SmallVec<[Option<Value<'a>>; 8]>;
 impl Statement {
     /// The values of an EXECUTE's parameters, as far as they are here and known. `charset`: that of
     /// the connection.
-    pub(super) fn params<'a>(&self, packet: &'a [u8], charset: Option<TextCharset>) -> Params<'a> {
-        let mut values = Params::new();
-        // Values that were sent ahead are not in the packet.
-        if self.has_long_data {
-            return values;
+    pub(super) fn params<'a>(
+        &self,
+        packet: &'a [u8],
+        at: ParamsAt,
+        charset: Option<TextCharset>,
+    ) -> Params<'a> {
+        match self.has_long_data {
+            // Values that were sent ahead are not in the packet.
+            true => Params::new(),
+            false => values(packet, at, &self.types, charset),
         }
-        let (kinds, kept, at) = match types(packet, self.params) {
-            Types::None => return values,
-            Types::Here(range) => {
-                let end = range.end;
-                (packet.get(range).unwrap_or_default(), u16::MAX, end)
-            }
-            // A server that uses types again has forgotten which ones were unsigned.
-            Types::Before(at) => (&*self.types, 0xFF, at),
-        };
-        let nulls = packet.get(EXECUTE_FRONT..).unwrap_or_default();
-        let mut rest = packet.get(at..).unwrap_or_default();
-        for (number, kind) in kinds.chunks_exact(2).enumerate() {
-            let is_null = nulls
-                .get(number / 8)
-                .is_some_and(|byte| byte >> (number % 8) & 1 == 1);
-            let kind = kind
-                .iter()
-                .rev()
-                .fold(0, |kind, b| kind << 8 | u16::from(*b))
-                & kept;
-            let value = match is_null {
-                true => Some(Value::Null),
-                false => match Value::from_binary(kind, charset, &mut rest) {
-                    Some(value) => value,
-                    // What stands behind it cannot be found.
-                    None => break,
-                },
-            };
-            values.push(value);
-        }
-        values
     }
+}
+
+/// Parameters in a request that runs a statement: where the null bitmap is, and how many there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ParamsAt {
+    pub(super) bitmap: usize,
+    pub(super) params: u16,
+}
+
+impl ParamsAt {
+    /// In a COM_STMT_EXECUTE of this statement.
+    pub(super) const fn execute(statement: &Statement) -> Self {
+        Self {
+            bitmap: EXECUTE_FRONT,
+            params: statement.params,
+        }
+    }
+
+    /// In a COM_STMT_PREPARE_EXECUTE, or the front of one.
+    pub(super) fn prepare_execute(front: &PrepareExecute<'_>) -> Self {
+        Self {
+            bitmap: HEADER_LEN + front.params_at,
+            params: u16::try_from(front.params).unwrap_or(0),
+        }
+    }
+
+    /// The types that stand in the packet; empty if it has none.
+    pub(super) fn types(self, packet: &[u8]) -> &[u8] {
+        match types(packet, self) {
+            Types::Here(range) => packet.get(range).unwrap_or_default(),
+            Types::None | Types::Before(_) => &[],
+        }
+    }
+}
+
+/// The values of parameters, as far as they are here and known. `before`: types that were sent
+/// before. `charset`: that of the connection.
+pub(super) fn values<'a>(
+    packet: &'a [u8],
+    at: ParamsAt,
+    before: &[u8],
+    charset: Option<TextCharset>,
+) -> Params<'a> {
+    let mut values = Params::new();
+    let (kinds, kept, values_at) = match types(packet, at) {
+        Types::None => return values,
+        Types::Here(range) => {
+            let end = range.end;
+            (packet.get(range).unwrap_or_default(), u16::MAX, end)
+        }
+        // A server that uses types again has forgotten which ones were unsigned.
+        Types::Before(values_at) => (before, 0xFF, values_at),
+    };
+    let nulls = packet.get(at.bitmap..).unwrap_or_default();
+    let mut rest = packet.get(values_at..).unwrap_or_default();
+    for (number, kind) in kinds.chunks_exact(2).enumerate() {
+        let is_null = nulls
+            .get(number / 8)
+            .is_some_and(|byte| byte >> (number % 8) & 1 == 1);
+        let kind = kind
+            .iter()
+            .rev()
+            .fold(0, |kind, b| kind << 8 | u16::from(*b))
+            & kept;
+        let value = match is_null {
+            true => Some(Value::Null),
+            false => match Value::from_binary(kind, charset, &mut rest) {
+                Some(value) => value,
+                // What stands behind it cannot be found.
+                None => break,
+            },
+        };
+        values.push(value);
+    }
+    values
 }
 
 /// Where the parameter types of an EXECUTE stand, or belong.
@@ -318,9 +374,9 @@ enum Types {
     Before(usize),
 }
 
-/// Finds the types in an EXECUTE, or the front of one.
-fn types(packet: &[u8], params: u16) -> Types {
-    let flag_at = EXECUTE_FRONT + usize::from(params).div_ceil(8);
+/// Finds the types in a request, or the front of one.
+fn types(packet: &[u8], ParamsAt { bitmap, params }: ParamsAt) -> Types {
+    let flag_at = bitmap + usize::from(params).div_ceil(8);
     match packet.get(flag_at) {
         _ if params == 0 => Types::None,
         Some(0) => Types::Before(flag_at + 1),
@@ -337,12 +393,13 @@ fn types(packet: &[u8], params: u16) -> Types {
 
 /// The front of a request that names a statement, as a link gets it. Appends it to `front`;
 /// returns how many bytes of the packet it takes the place of: 0 if the packet stays as it is.
+/// `params`: of a request that runs the statement.
 pub(super) fn put_front(
     front: &mut Vec<u8>,
     packet: &[u8],
     statement: Option<&mut Statement>,
     held: &mut HeldStatements,
-    is_execute: bool,
+    params: Option<ParamsAt>,
 ) -> usize {
     const FRONT: usize = HEADER_LEN + 5;
     let Some(&[a, b, c, seq, command, i, d, e, f]) = packet.first_chunk::<FRONT>() else {
@@ -356,8 +413,8 @@ pub(super) fn put_front(
     let on_link = at.and_then(|at| held.list.get_mut(at));
     let server_id = on_link.as_ref().map_or(NO_STATEMENT, |held| held.server_id);
     let mut insert_at = None;
-    if let (true, Some(statement), Some(on_link)) = (is_execute, statement, on_link) {
-        match types(packet, statement.params) {
+    if let (Some(params), Some(statement), Some(on_link)) = (params, statement, on_link) {
+        match types(packet, params) {
             Types::Here(range) => {
                 let new = packet.get(range).unwrap_or_default();
                 if *statement.types != *new || statement.bound == 0 {
@@ -424,34 +481,42 @@ mod tests {
     #[test]
     fn parameters_of_an_execute_are_read_with_the_types_that_were_sent() {
         let mut statements = Statements::default();
-        let (id, _) = statements.add((*b"select ?, ?").into(), Outline::default(), 2);
+        let (id, _) = statements.add(
+            (*b"select ?, ?").into(),
+            Outline::default(),
+            2,
+            Box::default(),
+        );
         let statement = statements.of_mut(id).unwrap();
+        let at = ParamsAt::execute(statement);
         let charset = Some(TextCharset::Utf8mb4);
         // LONG UNSIGNED and VARCHAR.
         let values = [7, 0, 0, 0x80, 1, b'x'];
         let first = execute(Some([3, 0x80, 0x0F, 0]), &values);
         let text = Value::Text(std::borrow::Cow::Borrowed(&b"x"[..]), TextCharset::Utf8mb4);
         assert_eq!(
-            statement.params(&first, charset).to_vec(),
+            statement.params(&first, at, charset).to_vec(),
             [Some(Value::Int(0x8000_0007)), Some(text.clone())]
         );
         statement.types = [3, 0x80, 0x0F, 0].into();
         let again = execute(None, &values);
         assert_eq!(
-            statement.params(&again, charset).to_vec(),
+            statement.params(&again, at, charset).to_vec(),
             [Some(Value::Int(-0x7FFF_FFF9)), Some(text)]
         );
         // A value is missing, and a type is not known.
         let cut = execute(None, &values[..3]);
-        assert!(statement.params(&cut, charset).is_empty());
+        assert!(statement.params(&cut, at, charset).is_empty());
         statement.has_long_data = true;
-        assert!(statement.params(&again, charset).is_empty());
+        assert!(statement.params(&again, at, charset).is_empty());
     }
 
     /// What a link gets of a request.
     fn sent(statements: &mut Statements, held: &mut HeldStatements, packet: &[u8]) -> Vec<u8> {
         let mut front = vec![];
-        let skipped = put_front(&mut front, packet, statements.of_mut(1), held, true);
+        let statement = statements.of_mut(1);
+        let params = statement.as_deref().map(ParamsAt::execute);
+        let skipped = put_front(&mut front, packet, statement, held, params);
         front.extend_from_slice(&packet[skipped..]);
         front
     }
@@ -461,12 +526,12 @@ mod tests {
         let mut statements = Statements::default();
         let text = b"select ?, ?".as_slice();
         assert_eq!(
-            statements.add(text.into(), Outline::default(), 2),
+            statements.add(text.into(), Outline::default(), 2, Box::default()),
             (1, true)
         );
         let (mut a, mut b) = (HeldStatements::default(), HeldStatements::default());
-        a.add(1, 1);
-        b.add(1, 9);
+        a.add(1, 1, 0);
+        b.add(1, 9, 0);
         let told = execute(Some([8, 0x80, 0xFD, 0]), b"12345678\x01x");
         // The same id, and everything is there: nothing changes.
         assert_eq!(sent(&mut statements, &mut a, &told), told);
@@ -497,14 +562,14 @@ mod tests {
     #[test]
     fn an_id_that_no_link_has_becomes_one_that_no_server_has() {
         let mut held = HeldStatements::default();
-        held.add(1, 5);
+        held.add(1, 5, 0);
         let mut front = vec![];
         let request = packet(&[0x1A, 5, 0, 0, 0]);
-        assert_eq!(put_front(&mut front, &request, None, &mut held, false), 9);
+        assert_eq!(put_front(&mut front, &request, None, &mut held, None), 9);
         assert_eq!(front, [5, 0, 0, 0, 0x1A, 0xFF, 0xFF, 0xFF, 0x7F]);
         // A cursor that the server has made keeps its name.
         let request = packet(&[0x1C, 5, 0, 0, 0x80, 1, 0, 0, 0]);
-        assert_eq!(put_front(&mut front, &request, None, &mut held, false), 0);
+        assert_eq!(put_front(&mut front, &request, None, &mut held, None), 0);
     }
 
     #[test]
@@ -513,18 +578,31 @@ mod tests {
         let text: Box<[u8]> = vec![b'x'; 1 << 20].into();
         let mut kept = vec![];
         for _ in 0..5 {
-            kept.push(statements.add(text.clone(), Outline::default(), 3).1);
+            kept.push(
+                statements
+                    .add(text.clone(), Outline::default(), 3, Box::default())
+                    .1,
+            );
         }
         assert_eq!(kept, [true, true, true, false, false]);
         let bytes = statements.bytes;
         assert!(bytes <= BYTES_MAX + 2 * (STATEMENT_BYTES + 6));
         assert!(statements.remove(2) && !statements.remove(2));
-        assert!(statements.add(text, Outline::default(), 3).1);
+        assert!(
+            statements
+                .add(text, Outline::default(), 3, Box::default())
+                .1
+        );
         assert_eq!(statements.bytes, bytes);
         statements.clear();
         assert_eq!(statements.bytes, 0);
         assert!(statements.of(1).is_none() && statements.is_used());
-        let again = statements.add(b"do 1".as_slice().into(), Outline::default(), 0);
+        let again = statements.add(
+            b"do 1".as_slice().into(),
+            Outline::default(),
+            0,
+            Box::default(),
+        );
         assert_eq!(again, (1, true));
     }
 
@@ -534,13 +612,13 @@ mod tests {
         let mut held = HeldStatements::default();
         let text = || b"do 1".as_slice().into();
         for n in 1..OPEN_USUAL as u32 {
-            statements.add(text(), Outline::default(), 0);
+            statements.add(text(), Outline::default(), 0, Box::default());
             if n > 3 {
-                held.add(n, n);
+                held.add(n, n, 0);
             }
         }
         assert_eq!(statements.before_prepare(), Wanted::Nothing);
-        statements.add(text(), Outline::default(), 0);
+        statements.add(text(), Outline::default(), 0, Box::default());
         assert_eq!(statements.before_prepare(), Wanted::All);
         assert_eq!(statements.missing(&held, Wanted::One(2)), [2]);
         assert!(statements.missing(&held, Wanted::One(7)).is_empty());
@@ -548,7 +626,7 @@ mod tests {
         assert_eq!(statements.missing(&held, Wanted::All), [1, 2, 3, 50]);
         let mut looks_back = Outline::default();
         looks_back.looks_back = true;
-        statements.add(text(), looks_back, 0);
+        statements.add(text(), looks_back, 0, Box::default());
         assert_eq!(statements.missing(&held, Wanted::Nothing), [51]);
         assert_eq!(statements.missing(&held, Wanted::One(2)), [2, 51]);
     }

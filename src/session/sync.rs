@@ -290,7 +290,7 @@ impl Session {
             (Step::UserVariables, None) => slot.has.user = target.user,
             (Step::Statement(statement), None) => {
                 slot.statements
-                    .add(statement, prepared.unwrap_or(NO_STATEMENT));
+                    .add(statement, prepared.unwrap_or(NO_STATEMENT), 0);
                 out.count(Event::StatementPreparedAgain);
             }
             (Step::AnyStatement, None) => {

@@ -4,6 +4,7 @@
 //! an error stands in the terminal OK, which no client sees: the kernel keeps such changes for the
 //! client's next real OK, so they are kept here. Observed on seekdb 1.3.0.post5.
 
+use super::driver::told_at_login;
 use super::known::ON_AT_FIRST;
 use super::server_login::shown_at_login;
 use crate::base::put_lenenc_bytes;
@@ -25,9 +26,24 @@ pub(super) struct Untold {
     schema: Option<Vec<u8>>,
     /// Something changed; user variables are not told by name, only that.
     is_changed: bool,
+    /// The client is a driver of OceanBase, which is granted this.
+    driver: Option<u64>,
 }
 
 impl Untold {
+    /// Nothing yet. `driver`: what a driver of OceanBase is granted.
+    pub(super) fn new(driver: Option<u64>) -> Self {
+        Self {
+            driver,
+            ..Self::default()
+        }
+    }
+
+    /// What a driver of OceanBase is granted; 0: nothing, or it is another client.
+    pub(super) fn granted(&self) -> u64 {
+        self.driver.unwrap_or(0)
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         !self.is_changed
     }
@@ -73,7 +89,7 @@ impl Untold {
 
     /// Forgets everything: the session begins anew.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.driver);
     }
 
     /// Appends the state of an OK with everything untold in front, in proxy-mode layout.
@@ -83,7 +99,7 @@ impl Untold {
             mut variables,
             schema,
             ..
-        } = std::mem::take(self);
+        } = std::mem::replace(self, Self::new(self.driver));
         let own = ok.blocks().filter(|block| block.kind == TRACK_VARIABLES);
         for (name, value, _) in own.flat_map(|block| block.variables()) {
             if name == TRACE_ID {
@@ -173,7 +189,15 @@ pub(super) fn put_ok(
     };
     if occasion == Occasion::Login {
         untold.clear();
-        return ok.put_for_client(out, seq, true, shown_at_login);
+        let Some(granted) = untold.driver else {
+            return ok.put_for_client(out, seq, true, shown_at_login);
+        };
+        let state = told_at_login(ok, granted);
+        let ok = OkPacket {
+            state: &state,
+            ..*ok
+        };
+        return ok.put_for_client(out, seq, true, |_, _| true);
     }
     if ok.status & status::MORE_RESULTS != 0 && ok.state.is_empty() {
         // Between results the kernel uses the layout of its proxy mode for everybody.

@@ -9,16 +9,25 @@ use obcluster::{Change, Entry, Topology, VerdictKind};
 
 /// A model with three servers, an obring in front of it, and tables of every kind of partitioning
 /// in a database of its own.
-struct Place {
-    cluster: Ruled,
-    proxy: Obring,
+pub(super) struct Place {
+    pub(super) cluster: Ruled,
+    pub(super) proxy: Obring,
     database: &'static str,
 }
 
 impl Place {
     fn new(database: &'static str) -> Self {
+        Self::with(database, &[])
+    }
+
+    /// With these settings of obring.
+    pub(super) fn with(database: &'static str, settings: &[(&str, &str)]) -> Self {
         let cluster = cluster(Topology::default());
-        let proxy = start(&options(&cluster));
+        let mut options = options(&cluster);
+        for (name, value) in settings {
+            options = options.set(name, value);
+        }
+        let proxy = start(&options);
         let place = Self {
             cluster,
             proxy,
@@ -44,7 +53,7 @@ impl Place {
     }
 
     /// What ran since an entry of the log, as far as the model knows its exact leaves.
-    fn exact(&self, since: u64) -> Vec<Entry> {
+    pub(super) fn exact(&self, since: u64) -> Vec<Entry> {
         let log = self.cluster.log_since(since);
         let is = |e: &Entry| {
             e.verdict.kind == VerdictKind::Exact
@@ -113,7 +122,7 @@ fn statements_go_to_the_leader_first_time() {
 }
 
 /// Runs a prepared statement with one integer; `rows`: its reply has rows.
-fn execute(c: &mut Conn, id: u32, k: i32, rows: bool) {
+pub(super) fn execute(c: &mut Conn, id: u32, k: i32, rows: bool) {
     let mut payload = vec![0x17];
     payload.extend_from_slice(&id.to_le_bytes());
     payload.extend_from_slice(&[0, 1, 0, 0, 0, 0, 1, 3, 0]);
@@ -125,7 +134,7 @@ fn execute(c: &mut Conn, id: u32, k: i32, rows: bool) {
     }
 }
 
-fn prepare(c: &mut Conn, sql: &str, columns: usize) -> u32 {
+pub(super) fn prepare(c: &mut Conn, sql: &str, columns: usize) -> u32 {
     c.send(&[&[0x16], sql.as_bytes()].concat(), 0)
         .expect("sent");
     let got = c.receive();

@@ -29,6 +29,10 @@ pub(crate) fn add(t: &mut Table) {
             s.send("the command", &[command], reach);
             s.norm(Norm::Exact).one("ping", b"\x0e");
         });
+        if command == 0x02 {
+            // One that tracks its session's state is told of the database by the ping.
+            t.not_for_drivers();
+        }
     }
     with_arguments(t);
     malformed(t);

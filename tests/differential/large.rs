@@ -163,6 +163,7 @@ fn kills(t: &mut Table) {
         let mut other = r.login("other", &user());
         victim.raw(&framed(b"\x03select sleep(20), 1", 0));
         wait_until_running(&mut other, victim.id);
+        other.q("set @first = 1");
         other.norm(Norm::Ids).q_of("kill ", victim.id);
         victim.norm(Norm::KillEnd).read("its end", Reach::ToEnd);
         other.norm(Norm::Exact).bye();
@@ -170,6 +171,7 @@ fn kills(t: &mut Table) {
     t.add("kill-idle", |r| {
         let mut victim = r.login("victim", &user());
         let mut other = r.login("other", &root());
+        other.q("set @first = 1");
         other.norm(Norm::Ids).q_of("kill connection ", victim.id);
         victim.norm(Norm::KillEnd).read("its end", Reach::ToEnd);
         other.norm(Norm::Ids).q_of("kill ", victim.id);
@@ -186,6 +188,7 @@ fn kills(t: &mut Table) {
     t.add("kill-itself", |r| {
         let mut s = r.login("a", &user());
         let id = s.id;
+        s.q("set @first = 1");
         s.norm(Norm::Ids).q_of("kill query ", id);
         s.norm(Norm::Exact).q("select 1");
         s.norm(Norm::KillEnd).q_of("kill ", id);

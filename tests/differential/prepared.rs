@@ -17,6 +17,89 @@ pub(crate) fn add(t: &mut Table) {
     values(t);
     cursors(t);
     limits(t);
+    prepare_executes(t);
+}
+
+/// Sends a piece of a parameter: 1 the first, 2 one between, 3 the last.
+fn piece(s: &mut Session, param: u16, which: u8, data: &[u8]) {
+    let length = (data.len() as u64).to_le_bytes();
+    let body = [&param.to_le_bytes()[..], &[which, 0], &length, data].concat();
+    s.by_id(0xa2, s.statement, &body, Reach::One);
+}
+
+fn prepare_executes(t: &mut Table) {
+    t.session("prepare-execute-shapes", |s| {
+        s.q("delete from w where id between 1760 and 1769");
+        for (sql, list) in [
+            ("select 1 as pe_one", &[][..]),
+            ("select ? as pe_p", &[P::Long(7)]),
+            ("select id, v as pe_v from kv where id = ?", &[P::Big(3)]),
+            (
+                "insert into w(id, v) values(?, ?)",
+                &[P::Big(1760), P::Text("x")],
+            ),
+            (
+                "insert into w(id, v) values(?, ?)",
+                &[P::Big(1760), P::Text("x")],
+            ),
+            ("update w set n = ? where id = ?", &[P::Null, P::Big(1760)]),
+            ("delete from w where id = ?", &[P::Big(1760)]),
+            ("set @pe = ?", &[P::Long(7)]),
+            ("begin", &[]),
+            ("rollback", &[]),
+            ("selec 1", &[]),
+            ("select * from nope", &[]),
+            ("select 1; select 2", &[]),
+            ("", &[]),
+        ] {
+            s.prepare_execute(0, sql, 10, list);
+            s.one("ping", b"\x0e");
+        }
+        s.q("select @pe as pe");
+    });
+    t.session("prepare-execute-again", |s| {
+        const SQL: &str = "select id, v as pe_again from kv where id > ? order by id";
+        s.prepare_execute(0, SQL, 100, &[P::Big(7)]);
+        let id = s.statement;
+        s.prepare_execute(id, SQL, 100, &[P::Big(8)]);
+        s.execute_id(id, 0, &params(&[P::Big(9)], true));
+        s.execute_id(id, 0, &params(&[P::Big(8)], false));
+        s.prepare(SQL);
+        s.prepare_execute(s.statement, SQL, 100, &[P::Big(8)]);
+        s.by_id(0x19, id, b"", Reach::Nothing);
+        s.prepare_execute(id, SQL, 100, &[P::Big(8)]);
+        s.prepare_execute(9999, SQL, 100, &[P::Big(8)]);
+    });
+    t.session("prepare-execute-rows-behind", |s| {
+        const SQL: &str = "select id as pe_rows from kv where id > ? order by id";
+        for rows in [0, 1, 2, 3, 100] {
+            s.prepare_execute(0, SQL, rows, &[P::Big(7)]);
+            fetch(s, 1);
+            fetch(s, 5);
+            s.by_id(0x1a, s.statement, b"", Reach::One);
+            s.q("select 'between' as between_rows");
+        }
+        s.prepare_execute(0, SQL, 1, &[P::Big(7)]);
+        s.by_id(0x19, s.statement, b"", Reach::Nothing);
+    });
+    t.session("prepare-execute-wrong-checksum", |s| {
+        let mut payload = bench_harness::params::prepare_execute(0, "select 1", 10, 0, b"");
+        let at = payload.len() - 5;
+        payload[at] ^= 1;
+        s.send("a wrong checksum", &payload, Reach::PrepareExecute);
+        s.read("end", Reach::ToEnd);
+    });
+    t.session("pieces-of-a-parameter", |s| {
+        s.q("delete from blobs where id = 1770");
+        s.prepare("insert into blobs values(1770, ?)");
+        piece(s, 0, 1, b"abc");
+        piece(s, 0, 2, &[7; 70_000]);
+        piece(s, 0, 3, b"def");
+        s.execute(0, &params(&[P::Sent], true));
+        s.q("select id, length(b), md5(b) from blobs where id = 1770");
+        s.q("delete from blobs where id = 1770");
+        s.by_id(0xa3, s.statement, b"\0\0\x01\x64\0\0\0\0\0\0\0", Reach::One);
+    });
 }
 
 fn basics(t: &mut Table) {

@@ -20,6 +20,8 @@ pub(crate) struct Script {
     pub(crate) run: Box<dyn Fn(&Run)>,
     /// A proxy can do it with OceanBase 2.0 framing only.
     pub(crate) needs_ob20: bool,
+    /// A driver of OceanBase does such a thing.
+    pub(crate) is_for_drivers: bool,
 }
 
 /// A table of scripts under construction.
@@ -33,6 +35,7 @@ impl Table {
             name: name.into(),
             run: Box::new(run),
             needs_ob20: false,
+            is_for_drivers: true,
         });
     }
 
@@ -58,6 +61,13 @@ impl Table {
     pub(crate) fn needs_ob20(&mut self) {
         if let Some(script) = self.0.last_mut() {
             script.needs_ob20 = true;
+        }
+    }
+
+    /// No driver of OceanBase does what the script added last does.
+    pub(crate) fn not_for_drivers(&mut self) {
+        if let Some(script) = self.0.last_mut() {
+            script.is_for_drivers = false;
         }
     }
 

@@ -22,6 +22,7 @@ use crate::base::Cursor;
 use crate::protocol::mysql::{OkPacket, TRACK_SCHEMA, TRACK_VARIABLES};
 use crate::protocol::ob20::{ExtraError, TRANSACTION_PARTS, put_old_pair, put_tlv};
 use crate::protocol::ob20::{entry, old};
+use crate::protocol::reroute::INFO;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of names and values of variables, and of session state, that are kept of one session;
@@ -41,6 +42,8 @@ const OF_THE_SERVER: &[&[u8]] = &[
     b"ob_last_schema_version",
     b"ob_proxy_set_trx_executed",
 ];
+/// What servers tell proxies as if they were user variables. Source: OceanBase wire facts, 4.6.
+const OF_ROUTING: &[&[u8]] = &[INFO, b"ob_client_feedback"];
 /// Reported once by every connection, with an early reply, although nobody has changed them.
 pub(super) const ON_AT_FIRST: &[&[u8]] =
     &[b"_nlj_batching_enabled", b"ob_enable_transmission_checksum"];
@@ -226,7 +229,11 @@ impl Known {
     }
 
     fn learn_variable(&mut self, name: &[u8], value: &[u8], is_user: bool) {
-        if !is_user && (is_for_proxies(name) || OF_THE_SERVER.contains(&name)) {
+        let is_no_state = match is_user {
+            true => OF_ROUTING.contains(&name),
+            false => is_for_proxies(name) || OF_THE_SERVER.contains(&name),
+        };
+        if is_no_state {
             return;
         }
         self.has_told_user |= is_user;

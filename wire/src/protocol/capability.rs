@@ -72,10 +72,14 @@ pub const PLAIN: u64 = PARTITION_TABLE
 /// What this proxy asks for on a link with the checksum framing.
 pub const COMPRESSED: u64 = PLAIN | CHECKSUM;
 
-/// What this proxy asks for on a link with OceanBase 2.0 framing: not [`PROXY_REROUTE`], which
-/// it does not follow, and no full-link trace (14, 18).
-pub const OB20: u64 =
-    PLAIN | OB_PROTOCOL_V2 | SESSION_SYNC | NEW_EXTRA_INFO | SESSION_VAR_SYNC | FEEDBACK_PROXY;
+/// What this proxy asks for on a link with OceanBase 2.0 framing: no full-link trace (14, 18).
+pub const OB20: u64 = PLAIN
+    | OB_PROTOCOL_V2
+    | PROXY_REROUTE
+    | SESSION_SYNC
+    | NEW_EXTRA_INFO
+    | SESSION_VAR_SYNC
+    | FEEDBACK_PROXY;
 
 // What is not used is not asked for: a server acts on every bit that it grants.
 const _: () = assert!(

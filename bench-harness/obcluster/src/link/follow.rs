@@ -267,6 +267,7 @@ mod tests {
             cursor: false,
             proxy_mode: is_proxy,
             statistics_ok: true,
+            is_named_driver: false,
         }
     }
 

@@ -345,6 +345,7 @@ impl Session {
             cursor: false,
             proxy_mode: self.who.is_proxy,
             statistics_ok: false,
+            is_named_driver: false,
         };
         let plain = Wire::default();
         let frames = RequestFrames::new(plain);

@@ -74,6 +74,7 @@ impl Session {
             cursor: false,
             proxy_mode: self.who.is_proxy,
             statistics_ok: self.has_statistics_ok,
+            is_named_driver: false,
         };
         let mut follow = Follow::new(self.wire, shape);
         let framed = request.frames().wrap_request(&packet);

@@ -9,6 +9,7 @@ mod greeting;
 mod login;
 mod ok;
 mod packet;
+mod prepare_execute;
 mod reply;
 mod request;
 mod rows;
@@ -24,6 +25,7 @@ pub use ok::{
     Variables,
 };
 pub use packet::{Gather, HEADER_LEN, MAX_PAYLOAD, TooLong, Whole, put_packet};
+pub use prepare_execute::PrepareExecute;
 pub use reply::{BadReply, ClientTurn, Reply, ReplySink, Shape};
 pub use request::{Request, RequestStep};
 pub use rows::{ColumnKind, TextRows};

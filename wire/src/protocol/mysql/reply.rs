@@ -34,6 +34,21 @@ pub struct Shape {
     pub proxy_mode: bool,
     /// A terminal OK follows COM_STATISTICS (capability bit 9).
     pub statistics_ok: bool,
+    /// The client has said in `__ob_client_name` that it is a driver of OceanBase: rows of OUT
+    /// parameters end a reply then, and the OK behind them is for proxies. Observed on seekdb
+    /// 1.3.0.post5, for `OceanBase Connector/C` and `/J`.
+    pub is_named_driver: bool,
+}
+
+/// What stands behind the definitions of a prepared statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Then {
+    /// The columns and rows of a result set.
+    Columns,
+    /// The end.
+    End,
+    /// The end, and rows wait behind a cursor.
+    Cursor,
 }
 
 /// What the next packet is.
@@ -65,8 +80,8 @@ enum Expect {
     PrepareHead,
     /// First packet of the private prepare-execute.
     PrexecHead,
-    /// This many definition and EOF packets, then what `then_columns` says.
-    Defs { left: u32, then_columns: bool },
+    /// This many definition and EOF packets, then what `then` says.
+    Defs { left: u32, then: Then },
     /// One string packet.
     Text,
     /// One EOF packet.
@@ -507,11 +522,17 @@ impl Reply {
                 if eof_status(peek) & status::MORE_RESULTS != 0 {
                     self.expect = Expect::First;
                 } else if self.shape.command == Command::STMT_PREPARE_EXECUTE {
+                    // As many rows as were asked for; the others wait.
+                    let cursor = status::CURSOR_EXISTS | status::LAST_ROW_SENT;
+                    if eof_status(peek) & cursor == status::CURSOR_EXISTS {
+                        sink.cursor_opened();
+                    }
                     self.expect = Expect::LastOk;
                 } else {
                     self.terminal();
                 }
             }
+            Expect::OutParams if is_eof && self.shape.is_named_driver => self.terminal(),
             Expect::OutParams if is_eof => self.expect = Expect::First,
             Expect::Fields | Expect::Fetch if is_eof => {
                 if eof_status(peek) & status::LAST_ROW_SENT != 0 {
@@ -527,7 +548,7 @@ impl Reply {
                     Some(left) => {
                         self.expect = Expect::Defs {
                             left,
-                            then_columns: false,
+                            then: Then::End,
                         }
                     }
                     None => return bad("a prepare reply"),
@@ -536,23 +557,26 @@ impl Reply {
             }
             Expect::PrexecHead => {
                 match prexec_head(peek) {
-                    Some((0, true)) => self.expect = Expect::Columns,
-                    Some((0, false)) => self.expect = Expect::LastOk,
-                    Some((left, then_columns)) => self.expect = Expect::Defs { left, then_columns },
+                    Some((0, Then::Columns)) => self.expect = Expect::Columns,
+                    Some((0, _)) => self.expect = Expect::LastOk,
+                    Some((left, then)) => self.expect = Expect::Defs { left, then },
                     None => return bad("a prepare-execute reply"),
                 }
                 self.renames(peek, sink);
             }
-            Expect::Defs { left, then_columns } => match (left, then_columns) {
-                (2.., _) => {
-                    self.expect = Expect::Defs {
-                        left: left - 1,
-                        then_columns,
-                    }
+            Expect::Defs { left: 2.., .. } => {
+                if let Expect::Defs { left, .. } = &mut self.expect {
+                    *left -= 1;
                 }
-                (_, true) => self.expect = Expect::Columns,
-                _ if self.shape.command == Command::STMT_PREPARE => self.terminal(),
-                _ => self.expect = Expect::LastOk,
+            }
+            Expect::Defs { then, .. } => match then {
+                Then::Columns => self.expect = Expect::Columns,
+                Then::End if self.shape.command == Command::STMT_PREPARE => self.terminal(),
+                Then::End => self.expect = Expect::LastOk,
+                Then::Cursor => {
+                    sink.cursor_opened();
+                    self.expect = Expect::LastOk;
+                }
             },
             Expect::Text => {
                 self.expect = Expect::Done;
@@ -651,17 +675,24 @@ fn prepare_head(payload: &[u8]) -> Option<u32> {
 }
 
 /// The 17-byte head of prepare-execute: prepare-OK, extend flag u32, has-result-set u8. Returns
-/// the parameter packets and whether a result set follows them.
-fn prexec_head(payload: &[u8]) -> Option<(u32, bool)> {
+/// how many definition and EOF packets follow and what is behind them. Columns without a result set
+/// are those of a cursor of which no row was asked for (observed on seekdb 1.3.0.post5).
+fn prexec_head(payload: &[u8]) -> Option<(u32, Then)> {
     let mut c = Cursor::new(payload);
     if c.u8().ok()? != 0 {
         return None;
     }
-    c.take(6).ok()?;
-    let params = u32::from(c.u16().ok()?);
+    c.take(4).ok()?;
+    let columns = c.u16().ok()?;
+    let params = c.u16().ok()?;
     c.take(7).ok()?;
     let has_result = c.u8().ok()? == 1;
-    Some((if params == 0 { 0 } else { params + 1 }, has_result))
+    let with_eof = |n: u16| if n == 0 { 0 } else { u32::from(n) + 1 };
+    Some(match (has_result, columns) {
+        (true, _) => (with_eof(params), Then::Columns),
+        (false, 0) => (with_eof(params), Then::End),
+        (false, _) => (with_eof(params) + with_eof(columns), Then::Cursor),
+    })
 }
 
 #[cfg(test)]
@@ -714,6 +745,7 @@ mod tests {
                     cursor: false,
                     proxy_mode: true,
                     statistics_ok: false,
+                    is_named_driver: false,
                 };
                 let (mut reply, mut sink) = (Reply::new(shape), Renaming::default());
                 for part in [&bytes[..cut], &bytes[cut..]] {
