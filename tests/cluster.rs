@@ -34,7 +34,8 @@ mod troubles;
 use bench_harness::clock::{Deadline, wait_for};
 use bench_harness::process::{Obring, Options, kernel};
 use bench_harness::raw::{Conn, Login};
-use obcluster::{Cluster, Entry, Topology};
+use obcluster::builtin::Layout;
+use obcluster::{Cluster, Engine, Entry, Topology};
 use std::ops::Deref;
 
 /// Longest time between two rounds: in tests everything is to happen soon.
@@ -88,6 +89,19 @@ fn start(options: &Options) -> Obring {
 
 fn login(proxy: &Obring, user: &str) -> Conn {
     Conn::login(proxy.address(), &Login::user(user, "")).unwrap_or_else(|e| panic!("{user}: {e}"))
+}
+
+/// A model with engine `builtin`, and obring with these settings in front of it.
+fn builtin(layout: Layout, settings: &[(&str, &str)]) -> (Ruled, Obring) {
+    let engine = Engine::Builtin(layout);
+    let cluster = Ruled(Cluster::start(Topology::default(), engine).expect("the model"));
+    let proxy = start(&with(options(&cluster), settings));
+    (cluster, proxy)
+}
+
+fn with(options: Options, settings: &[(&str, &str)]) -> Options {
+    let set = |options: Options, (name, value): &(&str, &str)| options.set(name, value);
+    settings.iter().fold(options, set)
 }
 
 /// A client of the tenant that is not everywhere.

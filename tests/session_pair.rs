@@ -201,19 +201,7 @@ impl World {
     /// A session whose server connection stands.
     fn connected(&self) -> Pair {
         let mut pair = self.greeted();
-        let login = Login {
-            capabilities: client::PROTOCOL_41
-                | client::SECURE_CONNECTION
-                | client::PLUGIN_AUTH
-                | client::LOCAL_FILES,
-            max_packet: 1 << 24,
-            charset: 45,
-            user: b"u1@sys",
-            auth: b"",
-            database: None,
-            plugin: Some(NATIVE_PASSWORD),
-            attributes: b"",
-        };
+        let login = login(0, b"");
         self.bytes(&mut pair, Side::Client, &packet(1, |b| login.put(b)));
         self.input(&mut pair, Input::Connected(LinkId(0)));
         pair
@@ -230,6 +218,24 @@ impl World {
         pair.server = Some(Framed::new(self.framing));
         assert!(pair.laps.0.is_empty(), "logins are not timed");
         pair
+    }
+}
+
+/// A login without a password, with these capability bits besides the usual ones.
+fn login(more: u32, attributes: &[u8]) -> Login<'_> {
+    Login {
+        capabilities: client::PROTOCOL_41
+            | client::SECURE_CONNECTION
+            | client::PLUGIN_AUTH
+            | client::LOCAL_FILES
+            | more,
+        max_packet: 1 << 24,
+        charset: 45,
+        user: b"u1@sys",
+        auth: b"",
+        database: None,
+        plugin: Some(NATIVE_PASSWORD),
+        attributes,
     }
 }
 

@@ -490,10 +490,9 @@ impl Session {
             self.binding.lost = None;
             return false;
         }
-        if head.command != Command::QUERY {
+        let Some(verb) = self.verb(ctx, head) else {
             return false;
-        }
-        let verb = ctx.scan.borrow().verb;
+        };
         if matches!(verb, Verb::Begin | Verb::Rollback | Verb::Commit) {
             self.binding.lost = None;
         }
@@ -514,6 +513,21 @@ impl Session {
         .put(&mut error, 1);
         self.refuse(error);
         true
+    }
+
+    /// What the statement that a request runs does; `None` if it runs none.
+    fn verb(&self, ctx: &Ctx<'_>, head: &Head<'_>) -> Option<Verb> {
+        match head.command {
+            // Read already, for its outline.
+            Command::QUERY | Command::STMT_PREPARE_EXECUTE => {}
+            Command::STMT_EXECUTE => {
+                let statement = self.statements.of(head.statement)?;
+                let syntax = self.dialect.syntax(self.facts.status);
+                ctx.scan.borrow_mut().read(&statement.text, syntax, true);
+            }
+            _ => return None,
+        }
+        Some(ctx.scan.borrow().verb)
     }
 
     /// The running request is over: its link is gone, and the client has its answer.

@@ -175,6 +175,31 @@ fn a_statement_of_a_transaction_is_rolled_back_with_it() {
 }
 
 #[test]
+fn a_prepared_commit_is_no_ok_for_what_is_lost_either() {
+    let place = Place::new("prepared_commits");
+    let mut c = place.client();
+    c.send(b"\x16commit", 0).expect("sent");
+    let got = c.receive();
+    let head = &got.packet().expect("prepared").payload;
+    let commit = [&[0x17], &head[1..5], &[0, 1, 0, 0, 0]].concat();
+    let commits = |c: &mut Conn| {
+        c.send(&commit, 0).expect("sent");
+        let got = c.receive();
+        got.error().map(|(_, text)| text)
+    };
+    c.run("begin").expect("begun");
+    let sql = "update prepared_commits set n = 7 where id = 1";
+    c.run("update prepared_commits set n = 6 where id = 1")
+        .expect("an update");
+    let text = place.lost(&mut c, sql);
+    assert!(text.ends_with("[rolled back]"), "{text}");
+    let told = commits(&mut c).expect("there is no transaction");
+    assert!(told.ends_with("[rolled back]"), "{told}");
+    assert_eq!(commits(&mut c), None, "it knows");
+    assert_eq!(place.number(1), "0");
+}
+
+#[test]
 fn nobody_knows_what_became_of_a_commit() {
     let place = Place::new("commits");
     let mut c = place.client();

@@ -1,11 +1,11 @@
 //! Servers that name a better one, on engine `builtin`: one kernel has nobody to name.
 
 use super::routing::{execute, prepare};
-use super::{Ruled, admin, client, counter, options, server_of, start, until};
+use super::{Ruled, admin, builtin, client, counter, server_of, until};
 use bench_harness::process::Obring;
 use bench_harness::raw::Conn;
 use obcluster::builtin::Layout;
-use obcluster::{Change, Cluster, Engine, Entry, Role, Topology};
+use obcluster::{Change, Entry, Role};
 
 /// Rows of `kv`, in all of its leaves and so on every server.
 const ROWS: i64 = 24;
@@ -21,13 +21,7 @@ impl Place {
             kv_rows: (0..ROWS).map(|id| (id, "old".into())).collect(),
             ..Layout::default()
         };
-        let engine = Engine::Builtin(layout);
-        let cluster = Ruled(Cluster::start(Topology::default(), engine).expect("the model"));
-        let mut options = options(&cluster);
-        for (name, value) in settings {
-            options = options.set(name, value);
-        }
-        let proxy = start(&options);
+        let (cluster, proxy) = builtin(layout, settings);
         Self { cluster, proxy }
     }
 

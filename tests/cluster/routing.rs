@@ -1,6 +1,6 @@
 //! Statements go where the model says that their rows are.
 
-use super::{Ruled, client, cluster, options, start};
+use super::{Ruled, client, cluster, options, start, with};
 use bench_harness::checks::MIXED_TABLES;
 use bench_harness::checks::moves::{LATE_US, Move};
 use bench_harness::process::Obring;
@@ -23,11 +23,7 @@ impl Place {
     /// With these settings of obring.
     pub(super) fn with(database: &'static str, settings: &[(&str, &str)]) -> Self {
         let cluster = cluster(Topology::default());
-        let mut options = options(&cluster);
-        for (name, value) in settings {
-            options = options.set(name, value);
-        }
-        let proxy = start(&options);
+        let proxy = start(&with(options(&cluster), settings));
         let place = Self {
             cluster,
             proxy,

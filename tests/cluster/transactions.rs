@@ -1,11 +1,11 @@
 //! What one kernel cannot show, on engine `builtin`: statements of one transaction on several
 //! servers, temporary tables, XA.
 
-use super::{Ruled, client, options, start};
+use super::{Ruled, builtin, client};
 use bench_harness::process::Obring;
 use bench_harness::raw::Conn;
 use obcluster::builtin::{InternalRouting, Layout};
-use obcluster::{Cluster, Engine, Entry, Fault, FaultKind, LinkInfo, Role, Topology};
+use obcluster::{Entry, Fault, FaultKind, LinkInfo, Role};
 
 /// Rows of `kv`, in all of its leaves and so on every server.
 const ROWS: i64 = 24;
@@ -22,13 +22,7 @@ impl Place {
             internal_routing,
             ..Layout::default()
         };
-        let engine = Engine::Builtin(layout);
-        let cluster = Ruled(Cluster::start(Topology::default(), engine).expect("the model"));
-        let mut options = options(&cluster);
-        for (name, value) in settings {
-            options = options.set(name, value);
-        }
-        let proxy = start(&options);
+        let (cluster, proxy) = builtin(layout, settings);
         let place = Self { cluster, proxy };
         // The table is known before anything is judged by where it runs.
         let mut c = place.client();

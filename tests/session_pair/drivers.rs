@@ -3,10 +3,10 @@
 
 use super::machine::framed::{self, Framed};
 use super::machine::{self, packet};
-use super::{FRAMINGS, HOME, Pair, World, boundaries, conversations, cuts, error, is_local};
+use super::{FRAMINGS, HOME, Pair, World, boundaries, conversations, cuts, error, is_local, login};
 use obring::base::{Input, LinkId, Side};
 use obring::protocol::capability;
-use obring::protocol::mysql::{Login, NATIVE_PASSWORD, client, put_attribute};
+use obring::protocol::mysql::{client, put_attribute};
 use obring::protocol::ob20::{Envelope, FrameReader, FrameStep, FrameWriter, Framing, Position};
 
 /// The driver's end: as strict as Connector/J and Connector/C together.
@@ -97,21 +97,7 @@ impl Client {
                 asked.as_bytes(),
             );
         }
-        let login = Login {
-            capabilities: client::PROTOCOL_41
-                | client::SECURE_CONNECTION
-                | client::PLUGIN_AUTH
-                | client::CONNECT_ATTRS
-                | client::SESSION_TRACK
-                | client::LOCAL_FILES,
-            max_packet: 1 << 24,
-            charset: 45,
-            user: b"u1@sys",
-            auth: b"",
-            database: None,
-            plugin: Some(NATIVE_PASSWORD),
-            attributes: &attributes,
-        };
+        let login = login(client::CONNECT_ATTRS | client::SESSION_TRACK, &attributes);
         world.bytes(&mut pair, Side::Client, &packet(1, |b| login.put(b)));
         world.input(&mut pair, Input::Connected(LinkId(0)));
         world.bytes(&mut pair, HOME, &machine::greeting());

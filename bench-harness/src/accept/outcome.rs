@@ -7,6 +7,7 @@ use crate::checks::ledger;
 use std::time::Duration;
 
 const CLUSTER: &[&str] = &["--test", "cluster"];
+const END_TO_END: &[&str] = &["--test", "e2e"];
 const SIMULATED: &[&str] = &["--test", "sim_session"];
 const PAIR: &[&str] = &["--test", "session_pair"];
 
@@ -34,6 +35,30 @@ const TESTS: &[TestLine] = &[
         "one error with an outcome, or cut inside a packet",
         PAIR,
         "",
+    ),
+    (
+        "KILL and connection ids",
+        "rights, ids, ends and texts are right",
+        CLUSTER,
+        "kills::",
+    ),
+    (
+        "reroute",
+        "runs once, on the server that is named",
+        CLUSTER,
+        "reroute::",
+    ),
+    (
+        "OceanBase's drivers",
+        "frames, prepare-execute where the rows are",
+        CLUSTER,
+        "drivers::",
+    ),
+    (
+        "clients without the native plugin",
+        "log in on the kernel",
+        END_TO_END,
+        "full_login::",
     ),
     (
         "2,000 simulated worlds",

@@ -156,6 +156,22 @@ fn variables_that_no_literal_makes_again_are_told_once() {
 }
 
 #[test]
+fn what_servers_tell_proxies_as_user_variables_is_no_state() {
+    let mut known = Known::default();
+    let told = [("ob_client_reroute_info", "x"), ("ob_client_feedback", "x")];
+    learn(&mut known, &state(&[], &told, None));
+    let missing = known.missing(Has::default(), false, true, false);
+    assert!(missing.is_empty(), "{missing:?}");
+    learn(&mut known, &state(&[], &[("ob_client", "1")], None));
+    assert!(
+        known
+            .missing(Has::default(), false, true, false)
+            .user
+            .is_some()
+    );
+}
+
+#[test]
 fn strings_and_names_are_written_so_that_they_are_read_the_same() {
     let mut known = Known::default();
     let user = [("we``ird", r"'a\'b\\c'"), ("b`", "NULL"), ("n", "-1.50")];
