@@ -126,7 +126,8 @@ pub(super) fn launch(
     let running = runtime::start(
         &plan,
         move |CoreId(core)| {
-            let ids = SessionIds::new(proxy_id, core, cores);
+            let first = runtime::random_u64() as u32;
+            let ids = SessionIds::new(proxy_id, core, cores).starting_at(first);
             let mut replica = Replica::default();
             replica.set_settings(&for_cores);
             Sessions::new(for_sessions.clone(), ids, replica).unsealing(key_pair.clone())

@@ -45,6 +45,14 @@ impl SessionIds {
         }
     }
 
+    /// The same, from this sequence on. Where a process begins is drawn: one that follows another
+    /// with the same `proxy_id` does not give out ids whose sessions servers still have.
+    #[must_use]
+    pub const fn starting_at(mut self, sequence: u32) -> Self {
+        self.next = sequence;
+        self
+    }
+
     /// The next free id; `None` when none was found. Never 0.
     pub fn claim(&mut self, key: Key) -> Option<u32> {
         let mask = (1 << self.sequence_bits) - 1;
@@ -109,6 +117,9 @@ mod tests {
         assert_eq!(ids.core(), CoreId(3));
         assert_eq!(ids.owner(6 << 18 | 1), None);
         // Three cores need as many bits as four.
+        let mut last = SessionIds::new(5, 3, 4).starting_at(u32::MAX);
+        assert_eq!(last.claim(key), Some(5 << 18 | 3 << 15 | 0x7FFF));
+        assert_eq!(last.claim(key), Some(5 << 18 | 3 << 15));
         let three = SessionIds::new(5, 0, 3);
         assert_eq!(three.owner(5 << 18 | 2 << 15 | 1), Some(CoreId(2)));
         assert_eq!(three.owner(first), None);

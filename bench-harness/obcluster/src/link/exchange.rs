@@ -218,7 +218,7 @@ impl Session {
             cursor: command == Command::STMT_EXECUTE && flags & CURSOR_FLAGS != 0,
             proxy_mode: self.who.is_proxy,
             statistics_ok: self.has_statistics_ok,
-            is_named_driver: false,
+            is_named_driver: self.who.is_named_driver,
         };
         let beside = request.frames().beside.clone();
         let mut asked = Asked::read(command, request.body(), request.statement(), beside);

@@ -28,6 +28,8 @@ pub(super) struct Who {
     pub(super) proxy_version: String,
     /// `__proxy_capability_flag`.
     pub(super) asked: u64,
+    /// It has named itself as a driver of OceanBase.
+    pub(super) is_named_driver: bool,
 }
 
 /// Splits `user@tenant`; without a tenant it is `sys`.
@@ -90,6 +92,10 @@ pub(super) fn who(payload: &[u8]) -> Result<Who, LoginError> {
             b"__client_session_id" => who.client_sid = text(value),
             b"__client_connect_time" => who.connect_time = text(value),
             b"__proxy_version" => who.proxy_version = text(value),
+            b"__ob_client_name" => {
+                let names = [&b"OceanBase Connector/C"[..], b"OceanBase Connector/J"];
+                who.is_named_driver = names.contains(&value);
+            }
             b"__proxy_capability_flag" => who.asked = text(value).parse().unwrap_or(0),
             _ => {}
         }
