@@ -13,7 +13,7 @@ use super::state::{Ctx, Phase, Session};
 use crate::base::{Event, Level, LinkId, Out, Output};
 use crate::protocol::mysql::{Command, OkPacket, TRACK_VARIABLES};
 use crate::protocol::ob20::flag;
-use crate::protocol::reroute::{BadInfo, Better, INFO};
+use crate::protocol::reroute::{BadInfo, INFO, better_server};
 use crate::routing::Mail;
 use std::net::SocketAddr;
 
@@ -25,7 +25,7 @@ pub(super) fn named(ok: &OkPacket<'_>) -> Option<Named> {
     let blocks = ok.blocks().filter(|block| block.kind == TRACK_VARIABLES);
     let mut variables = blocks.flat_map(|block| block.variables());
     let (_, value, _) = variables.find(|(name, _, is_user)| *is_user && *name == INFO)?;
-    Some(Better::parse(value).map(|better| better.address))
+    Some(better_server(value))
 }
 
 impl Session {

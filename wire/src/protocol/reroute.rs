@@ -14,17 +14,6 @@ pub const REROUTE: u16 = 5727;
 /// The user variable that has the address.
 pub const INFO: &[u8] = b"ob_client_reroute_info";
 
-/// A server that is named.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Better<'a> {
-    /// SQL address.
-    pub address: SocketAddr,
-    /// 1 leader, 2 follower.
-    pub role: u64,
-    /// The table that decided, without its database; empty if none did.
-    pub table: &'a [u8],
-}
-
 /// Why a value of [`INFO`] cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BadInfo {
@@ -58,38 +47,30 @@ impl From<Short> for BadInfo {
     }
 }
 
-impl<'a> Better<'a> {
-    /// Reads a value of [`INFO`]: its length, then as length-encoded integers the version of the
-    /// address, the address (of version 6: upper and lower half), port, role, type of the replica;
-    /// then the table's name and its schema version, which is not read.
-    ///
-    /// # Errors
-    /// Not such a value.
-    pub fn parse(value: &'a [u8]) -> Result<Self, BadInfo> {
-        let mut c = Cursor::new(Cursor::new(value).lenenc_bytes()?);
-        let ip = match c.lenenc()? {
-            4 => {
-                let bits = c.lenenc()?;
-                let bits = u32::try_from(bits).map_err(|_| BadInfo::Address(bits))?;
-                IpAddr::V4(Ipv4Addr::from(bits))
-            }
-            6 => {
-                let (high, low) = (c.lenenc()?, c.lenenc()?);
-                IpAddr::V6(Ipv6Addr::from(u128::from(high) << 64 | u128::from(low)))
-            }
-            other => return Err(BadInfo::Version(other)),
-        };
-        let port = match c.lenenc()? {
-            port @ 1..=0xFFFF => port as u16,
-            other => return Err(BadInfo::Port(other)),
-        };
-        let role = c.lenenc()?;
-        c.lenenc()?;
-        Ok(Self {
-            address: SocketAddr::new(ip, port),
-            role,
-            table: c.lenenc_bytes()?,
-        })
+/// Reads a value of [`INFO`]: the SQL address of the server that it names. Its length, then as
+/// length-encoded integers the version of the address, the address (of version 6: upper and lower
+/// half), port, role, type of the replica; then the table's name and its schema version. What
+/// stands behind the port is not read.
+///
+/// # Errors
+/// Not such a value.
+pub fn better_server(value: &[u8]) -> Result<SocketAddr, BadInfo> {
+    let mut c = Cursor::new(Cursor::new(value).lenenc_bytes()?);
+    let ip = match c.lenenc()? {
+        4 => {
+            let bits = c.lenenc()?;
+            let bits = u32::try_from(bits).map_err(|_| BadInfo::Address(bits))?;
+            IpAddr::V4(Ipv4Addr::from(bits))
+        }
+        6 => {
+            let (high, low) = (c.lenenc()?, c.lenenc()?);
+            IpAddr::V6(Ipv6Addr::from(u128::from(high) << 64 | u128::from(low)))
+        }
+        other => return Err(BadInfo::Version(other)),
+    };
+    match c.lenenc()? {
+        port @ 1..=0xFFFF => Ok(SocketAddr::new(ip, port as u16)),
+        other => Err(BadInfo::Port(other)),
     }
 }
 
@@ -102,22 +83,16 @@ mod tests {
 
     #[test]
     fn addresses_of_both_versions() {
-        let v4 = Better {
-            address: "127.0.1.2:2881".parse().unwrap(),
-            role: 1,
-            table: b"kv",
-        };
-        assert_eq!(Better::parse(V4), Ok(v4));
+        assert_eq!(better_server(V4), Ok("127.0.1.2:2881".parse().unwrap()));
         let v6 = b"\x0A\x06\0\x01\x07\x02\0\x02kv\x01";
-        let v6 = Better::parse(v6).unwrap();
-        assert_eq!((v6.address, v6.role), ("[::1]:7".parse().unwrap(), 2));
+        assert_eq!(better_server(v6), Ok("[::1]:7".parse().unwrap()));
     }
 
     #[test]
     fn what_is_no_address_is_named() {
-        let error = |value: &[u8]| Better::parse(value).unwrap_err().to_string();
+        let error = |value: &[u8]| better_server(value).unwrap_err().to_string();
         for cut in 0..V4.len() {
-            assert!(Better::parse(&V4[..cut]).is_err(), "{cut}");
+            assert!(better_server(&V4[..cut]).is_err(), "{cut}");
         }
         let name = "ob_client_reroute_info";
         assert_eq!(
