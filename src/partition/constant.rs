@@ -32,7 +32,21 @@ pub(super) struct Source<'a> {
 impl<'a> Source<'a> {
     /// The constant that a node is; `None` if it is none, or not known.
     pub(super) fn constant(&self, node: NodeId) -> Option<Value<'a>> {
-        self.at_depth(node, 0)
+        match self.tree.get(node) {
+            Expr::Arithmetic(Arithmetic::Divide, first) => self.division(first),
+            _ => self.at_depth(node, 0),
+        }
+    }
+
+    /// A division that is all of a constant: what is calculated from it is not looked at.
+    fn division(&self, first: NodeId) -> Option<Value<'a>> {
+        let [a, b] = self.tree.exactly(first)?;
+        let (a, b) = (self.at_depth(a, 0)?, self.at_depth(b, 0)?);
+        let is_exact = |v: &Value<'_>| matches!(v, Value::Int(_) | Value::Decimal(_));
+        match is_exact(&a) && is_exact(&b) {
+            true => quotient(&a.decimal()?, &b.decimal()?),
+            false => arithmetic(Arithmetic::Divide, a, b),
+        }
     }
 
     fn at_depth(&self, node: NodeId, depth: u32) -> Option<Value<'a>> {
@@ -341,6 +355,27 @@ fn unsigned(value: &Value<'_>) -> Option<u64> {
 
 /// Digits behind the point that a division adds (`div_precision_increment`).
 const DIVISION_DIGITS: i64 = 4;
+/// Digits in one unit of a decimal.
+const GROUP_DIGITS: i64 = 9;
+
+/// A division of two exact numbers. Observed on seekdb 1.3.0: of one that does not come out even
+/// whole groups of nine digits are kept behind the point, cut and not rounded, if the divisor is an
+/// integer; how many with another divisor is not known.
+fn quotient<'a>(x: &BigDecimal, y: &BigDecimal) -> Option<Value<'a>> {
+    if *y == zero() {
+        return Some(Value::Null);
+    }
+    let shown = x.fractional_digit_count().max(0) + DIVISION_DIGITS;
+    let kept = (shown + GROUP_DIGITS - 1) / GROUP_DIGITS * GROUP_DIGITS;
+    // More than are kept, so that cutting is the same for all of them.
+    let all = x / y;
+    let even = all.with_scale_round(shown, RoundingMode::Down);
+    if &even * y == *x {
+        return Some(Value::Decimal(even));
+    }
+    let cut = all.with_scale_round(kept, RoundingMode::Down);
+    y.is_integer().then_some(Value::Quotient(cut, shown))
+}
 
 fn arithmetic<'a>(op: Arithmetic, a: Value<'a>, b: Value<'a>) -> Option<Value<'a>> {
     use Arithmetic::*;
@@ -397,12 +432,11 @@ fn arithmetic<'a>(op: Arithmetic, a: Value<'a>, b: Value<'a>) -> Option<Value<'a
         Add => Value::Decimal(x + y),
         Subtract => Value::Decimal(x - y),
         Multiply => Value::Decimal(x * y),
-        Divide | IntegerDivide | Modulo if is_zero => Value::Null,
-        Divide => {
-            let digits = x.fractional_digit_count().max(0) + DIVISION_DIGITS;
-            let quotient = (x / y).with_scale_round(digits, RoundingMode::HalfUp);
-            Value::Decimal(quotient)
-        }
+        IntegerDivide | Modulo if is_zero => Value::Null,
+        Divide => match quotient(&x, &y)? {
+            Value::Quotient(..) => return None,
+            even => even,
+        },
         IntegerDivide => {
             let quotient = (x / y).with_scale_round(0, RoundingMode::Down);
             Value::Int(rounded(&quotient)?)
@@ -461,5 +495,35 @@ pub(super) fn truth(value: &Value<'_>) -> Option<Option<bool>> {
         Value::Decimal(n) => Some(Some(n != zero())),
         Value::Real(n) => Some(Some(n != 0.0)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `CAST(x / y AS DECIMAL(65, 30))` gives on seekdb 1.3.0, without the zeros at its end.
+    #[test]
+    fn a_division_keeps_groups_of_nine_digits() {
+        for (x, y, kept) in [
+            ("1", "7", "0.142857142"),
+            ("-1", "7", "-0.142857142"),
+            ("1.5", "7", "0.214285714"),
+            ("1.00001", "7", "0.142858571"),
+            ("1.000001", "7", "0.142857285714285714"),
+            ("1.12345678901", "7", "0.160493827001428571"),
+            ("1000000007", "7", "142857143.857142857"),
+            ("1", "70000", "0.000014285"),
+            ("1", "3.0", "0.333333333"),
+            ("1", "64", "0.015625000"),
+            ("1", "1234567891", "0.000000000"),
+        ] {
+            let [dividend, divisor, kept] = [x, y, kept].map(|n| decimal_from_text(n).unwrap());
+            let got = quotient(&dividend, &divisor);
+            assert!(
+                matches!(&got, Some(Value::Quotient(n, _)) if *n == kept),
+                "{x} / {y}: {got:?}"
+            );
+        }
     }
 }

@@ -29,11 +29,30 @@ impl Column {
         if matches!(value, Value::Null) {
             return self.store_null(context.is_strict);
         }
+        if !self.takes(value) {
+            return None;
+        }
         let stored = self.store_whole(value, context);
         if stored.is_some() || context.is_strict {
             return stored;
         }
         self.store_part(value)
+    }
+
+    /// False if it is not known what becomes of the value: a division in a column that is neither a
+    /// number nor a string.
+    const fn takes(&self, value: &Value<'_>) -> bool {
+        let is_plain = matches!(
+            self.kind,
+            Kind::Int { .. }
+                | Kind::Float
+                | Kind::Double
+                | Kind::Number
+                | Kind::DecimalInt
+                | Kind::Char
+                | Kind::Varchar
+        );
+        is_plain || !matches!(value, Value::Quotient(..))
     }
 
     pub(super) fn store_whole<'v>(
@@ -90,9 +109,16 @@ impl Column {
         if matches!(value, Value::Null) {
             return Some(Match::Never);
         }
+        if !self.takes(value) {
+            return None;
+        }
         let is_number = matches!(
             value,
-            Value::Int(_) | Value::Decimal(_) | Value::Real(_) | Value::Hex(_)
+            Value::Int(_)
+                | Value::Decimal(_)
+                | Value::Quotient(..)
+                | Value::Real(_)
+                | Value::Hex(_)
         );
         let is_text = matches!(value, Value::Text(..));
         Some(match self.kind {
@@ -219,6 +245,9 @@ impl Column {
         value: &Value<'v>,
         context: &Context<'_>,
     ) -> Option<(Key<'v>, Key<'v>)> {
+        if !self.takes(value) {
+            return None;
+        }
         let takes_match = match (self.kind, value) {
             // Beside a number of another kind a year is one of four digits.
             (Kind::Year, Value::Int(n)) => *n >= 1901,

@@ -15,6 +15,9 @@ pub enum Value<'a> {
     Int(i128),
     /// A decimal with its scale as written.
     Decimal(BigDecimal),
+    /// A division that does not come out even: the digits that are kept of it, and how many are
+    /// shown behind the point.
+    Quotient(BigDecimal, i64),
     /// A floating-point number, not NaN.
     Real(f64),
     /// A string and its character set.
@@ -48,6 +51,7 @@ impl Value<'_> {
             Self::Null => Value::Null,
             Self::Int(n) => Value::Int(n),
             Self::Decimal(n) => Value::Decimal(n),
+            Self::Quotient(n, shown) => Value::Quotient(n, shown),
             Self::Real(n) => Value::Real(n),
             Self::Date(m) => Value::Date(m),
             Self::DateTime(m) => Value::DateTime(m),
@@ -59,7 +63,7 @@ impl Value<'_> {
     pub(super) fn number(&self) -> Option<Value<'static>> {
         match self {
             Self::Int(n) => Some(Value::Int(*n)),
-            Self::Decimal(n) => Some(Value::Decimal(n.clone())),
+            Self::Decimal(n) | Self::Quotient(n, _) => Some(Value::Decimal(n.clone())),
             Self::Real(n) => Some(Value::Real(*n)),
             Self::Text(bytes, TextCharset::Utf16) if !bytes.is_empty() => None,
             Self::Text(bytes, _) => number_from_text(bytes),
@@ -100,6 +104,9 @@ impl Value<'_> {
         Some(match self {
             Self::Int(n) => n.to_string(),
             Self::Decimal(n) => n.to_plain_string(),
+            Self::Quotient(n, shown) => n
+                .with_scale_round(*shown, RoundingMode::HalfUp)
+                .to_plain_string(),
             // Beyond these a number is written with an exponent, in a form of its own.
             Self::Real(n) if *n == 0.0 || (1e-5..1e15).contains(&n.abs()) => n.to_string(),
             Self::Date(m) => date_text(m),
