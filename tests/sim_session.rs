@@ -27,12 +27,16 @@ fn seeds(default: u64) -> std::ops::Range<u64> {
     }
 }
 
-fn run(seed: u64, clients: u64, faults: Faults) -> u64 {
+fn life(seed: u64, clients: u64, faults: Faults) -> World {
     let mut world = World::new(seed, clients, faults, Sabotage::No);
     if let Err(what) = world.run(MINUTES) {
         panic!("seed {seed}: {what}\n{}", world.trace());
     }
-    world.hash()
+    world
+}
+
+fn run(seed: u64, clients: u64, faults: Faults) -> u64 {
+    life(seed, clients, faults).hash()
 }
 
 #[test]
@@ -51,17 +55,31 @@ fn without_faults_every_client_sees_what_a_direct_one_sees() {
 
 #[test]
 fn a_cluster_that_changes_is_not_noticed_by_clients_that_left_nothing_on_a_server() {
+    let mut reroutes = 0;
     for seed in seeds(400) {
-        run(
-            seed,
-            12,
-            Faults {
-                changes: true,
-                rebuilds: seed % 2 == 0,
-                ..Faults::default()
-            },
-        );
+        let faults = Faults {
+            changes: true,
+            rebuilds: seed % 2 == 0,
+            ..Faults::default()
+        };
+        reroutes += life(seed, 12, faults).seen().0;
     }
+    assert!(reroutes > 0, "no server has named a better one");
+}
+
+#[test]
+fn a_kill_ends_what_it_names_and_nothing_else() {
+    let mut kills = 0;
+    for seed in seeds(300) {
+        let faults = Faults {
+            kills: true,
+            servers: seed % 2 == 0,
+            rebuilds: seed % 3 == 0,
+            ..Faults::default()
+        };
+        kills += life(seed, 8, faults).seen().1;
+    }
+    assert!(kills > 0, "no client was told of a KILL");
 }
 
 #[test]

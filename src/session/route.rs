@@ -329,11 +329,15 @@ impl Session {
     }
 
     /// The version of the tenant's entry that is wrong, as this server is not the tenant's: the
-    /// present one if it names the server. Looking it up again may have given it a new version.
+    /// present one if it names the server. Looking it up again may have given it a new version. One
+    /// that does not name it, is not wrong: a table was thought to be there.
     pub(super) fn wrong_version(&self, ctx: &Ctx<'_>, server: Option<SocketAddr>) -> u64 {
-        let names_it = |tenant: &&Arc<Tenant>| server.is_some_and(|s| tenant.servers.contains(&s));
-        let present = self.tenant(ctx).filter(names_it);
-        present.map_or(self.binding.chosen_by, |tenant| tenant.version)
+        let chosen_by = self.binding.chosen_by;
+        match self.tenant(ctx) {
+            Some(tenant) if server.is_some_and(|s| tenant.servers.contains(&s)) => tenant.version,
+            Some(tenant) => chosen_by.min(tenant.version.saturating_sub(1)),
+            None => chosen_by,
+        }
     }
 
     /// The link to the server that routing would choose now, if there is one.

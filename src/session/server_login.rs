@@ -542,6 +542,11 @@ impl Session {
                     out.count(Event::TenantNotInServer);
                     l.wrong = wrong;
                     l.patience = ctx.now.after_ms(PATIENCE_MS);
+                    // So are the locations of its tables, one of which may have led here.
+                    if let Some(cluster) = ctx.view.cluster(login.name.cluster.as_deref()) {
+                        let mut tables = ctx.view.tables_mut();
+                        tables.doubt_tenant(ctx.now, &cluster.name, &login.name.tenant);
+                    }
                 }
                 l.refusal = Some((e.code, e.sqlstate.to_vec(), e.message.to_vec()));
                 let what = format!("refused the login: {} {}", e.code, text(e.message));

@@ -1,8 +1,11 @@
 //! A scripted client that knows what a direct one would see, and judges what it gets.
 
+use super::killing::{Attempt, INTERRUPTED};
 use super::script::{self, Pending};
-use super::server::{PASSWORD, QUIET, statement, status_after};
+use super::server::{PASSWORD, QUIET, READS, statement, status_after};
+use super::tables::{FROM, TABLES};
 use super::told;
+use super::world::Faults;
 use crate::base::{Rng, put_lenenc_bytes};
 use crate::protocol::mysql::{CACHING_SHA2_PASSWORD, Greeting, Login, NATIVE_PASSWORD, client};
 use std::collections::VecDeque;
@@ -100,6 +103,12 @@ pub(super) struct Client {
     tells: bool,
     /// Of the tenant that is not everywhere, and leaves nothing in its session.
     pub(super) is_quiet: bool,
+    /// It kills others.
+    kills: bool,
+    /// What it has tried to kill.
+    pub(super) attempts: Vec<Attempt>,
+    /// Its connection id.
+    pub(super) id: u32,
 }
 
 /// Cuts a stream into its packets.
@@ -115,7 +124,7 @@ fn packets(stream: &[u8]) -> VecDeque<Vec<u8>> {
 }
 
 impl Client {
-    pub(super) fn new(mut rng: Rng, big: bool, is_quiet: bool) -> Self {
+    pub(super) fn new(mut rng: Rng, is_quiet: bool, faults: &Faults) -> Self {
         let manner = match rng.below(16) {
             0 => Manner::Probes,
             1 => Manner::Stalls,
@@ -143,8 +152,11 @@ impl Client {
             is_greeted: false,
             is_done: false,
             fault: None,
-            big,
+            big: faults.big,
             is_quiet,
+            kills: is_quiet && faults.kills,
+            attempts: vec![],
+            id: 0,
         }
     }
 
@@ -173,6 +185,7 @@ impl Client {
             return vec![];
         };
         self.scramble = greeting.scramble;
+        self.id = greeting.connection_id;
         self.is_greeted = true;
         match self.manner {
             Manner::Probes => {
@@ -350,6 +363,10 @@ impl Client {
             n => commands[n as usize % commands.len()],
         };
         self.last = None;
+        if self.kills && self.rng.chance(1, 8) {
+            self.kill(seq, out);
+            return false;
+        }
         let status = self.status;
         let mut payload = vec![if command == 0xF0 { 0x17 } else { command }];
         match command {
@@ -379,6 +396,12 @@ impl Client {
                 if self.is_quiet {
                     payload.extend_from_slice(QUIET);
                     payload.extend_from_slice(format!("{seed:016x}").as_bytes());
+                    // Some read no table.
+                    let table = seed % (TABLES + 2);
+                    if table < TABLES {
+                        payload.extend_from_slice(FROM);
+                        payload.extend_from_slice(table.to_string().as_bytes());
+                    }
                 } else {
                     payload.extend_from_slice(&seed.to_le_bytes());
                 }
@@ -404,7 +427,7 @@ impl Client {
             let effect = script::effect(c, s, self.status, self.big);
             let first = seq.wrapping_add(parts as u8);
             let bytes = script::for_direct(&effect, first, self.pending.as_mut());
-            if c == 0x03 || c == 0xF1 {
+            if c == 0x03 || c == READS {
                 self.texts.push((c, s));
             }
             self.last = Some(Last {
@@ -427,7 +450,8 @@ impl Client {
             _ => return false,
         };
         let text = self.got.get(..len).and_then(script::error_text);
-        let Some(text) = text.filter(|text| text.ends_with(']')) else {
+        let is_loss = |text: &String| text.ends_with(']') || text.contains(INTERRUPTED);
+        let Some(text) = text.filter(is_loss) else {
             return false;
         };
         let is_alone = self.got.len() == len && self.steps.len() == 2 && self.pending.is_none();
@@ -455,6 +479,16 @@ impl Client {
         // What it had begun is gone; what it wanted has not come about.
         self.status = last.status & !1;
         true
+    }
+
+    /// Tries to kill a session or its statement: that works, or there is no such session.
+    fn kill(&mut self, seq: u8, out: &mut Vec<u8>) {
+        let attempt = Attempt::near(self.id, &mut self.rng);
+        self.attempts.push(attempt);
+        out.extend_from_slice(&script::packet(seq, &attempt.payload(&mut self.rng)));
+        let [a, b] = (self.status & 3 | 0x20).to_le_bytes();
+        let ok = [0, 0, 0, a, b, 0, 0];
+        self.expect(script::packet(seq.wrapping_add(1), &ok));
     }
 
     fn expect(&mut self, bytes: Vec<u8>) {
@@ -542,6 +576,17 @@ impl Client {
                         // The ids of a session that may have several links are its own.
                         let id = self.got.iter_mut().skip(5);
                         id.zip(&PREPARED[1..]).for_each(|(got, want)| *got = *want);
+                    }
+                    let whole = self.got.first().map_or(0, |len| 4 + usize::from(*len));
+                    if let Some(answer) = self.got.get(..whole)
+                        && !self.attempts.is_empty()
+                        && Attempt::is_answer(answer)
+                        && answer[3] == packet[3]
+                    {
+                        self.got.drain(..whole);
+                        *at = 0;
+                        want.pop_front();
+                        continue;
                     }
                     if packet[*at..n] != self.got[*at..n] {
                         if self.lost() {

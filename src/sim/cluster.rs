@@ -41,6 +41,12 @@ pub(super) struct Cluster {
     pub(super) tenant: Vec<SocketAddr>,
     /// What is wrong with the views.
     pub(super) trouble: ViewTrouble,
+    /// Leaders have moved so often.
+    pub(super) elections: u64,
+    /// A server has named a better one so often.
+    pub(super) reroutes: u64,
+    /// Connections whose statements a server was asked to end.
+    pub(super) interrupted: Vec<u32>,
     /// Look-ups of [`TENANT`] so far.
     pub(super) lookups: u64,
     /// How often each statement has run: by its command and its seed.
@@ -62,6 +68,9 @@ impl Cluster {
             tenant: servers.iter().copied().take(2).collect(),
             servers: servers.into_iter().map(|s| (s, false)).collect(),
             trouble: ViewTrouble::No,
+            elections: 0,
+            reroutes: 0,
+            interrupted: vec![],
             lookups: 0,
             runs: HashMap::new(),
             lookups_max: 1,
@@ -124,11 +133,18 @@ impl Cluster {
                 &script::proxy_ok(0, 2, "", &[], &[], None),
             ));
         }
+        if sql == "SELECT @@version_comment" {
+            let row = vec![Some("OceanBase 4.3.5.0".to_owned())];
+            return Some(select(&["@@version_comment"], &[row], "*", seq));
+        }
         let (_, rest) = sql.split_once("/*+READ_CONSISTENCY(WEAK)*/ ")?;
         let (columns, rest) = rest.split_once(" FROM oceanbase.")?;
         let view = rest.split(' ').next()?;
         if view == "__all_virtual_proxy_schema" {
-            return Some(self.look_up(rest, columns, seq));
+            return Some(match rest.contains("__all_dummy") {
+                true => self.look_up(rest, columns, seq),
+                false => self.locate(rest, columns, seq),
+            });
         }
         if !self.has_views {
             return Some(refusal(seq, 1146));
@@ -220,9 +236,9 @@ impl Cluster {
     }
 }
 
-type Row = Vec<Option<String>>;
+pub(super) type Row = Vec<Option<String>>;
 
-fn address(server: SocketAddr) -> Row {
+pub(super) fn address(server: SocketAddr) -> Row {
     vec![
         Some(server.ip().to_string()),
         Some(server.port().to_string()),
@@ -240,7 +256,7 @@ fn refusal(seq: u8, code: u16) -> Vec<u8> {
 }
 
 /// Chooses the columns that were asked for.
-fn select(names: &[&str], rows: &[Row], columns: &str, seq: u8) -> Vec<u8> {
+pub(super) fn select(names: &[&str], rows: &[Row], columns: &str, seq: u8) -> Vec<u8> {
     let wanted: Vec<&str> = match columns {
         "*" => names.to_vec(),
         list => list.split(", ").collect(),

@@ -1,6 +1,7 @@
 //! A connection of the world: two pipes and who is at their ends.
 
 use super::client::{Client, Verdict};
+use super::killing::Attempt;
 use super::server::Server;
 use crate::base::{CloseReason, Key, Side};
 use std::collections::VecDeque;
@@ -56,6 +57,15 @@ impl Conn {
             reason: None,
             verdict: None,
         }
+    }
+
+    /// What its client has tried to kill.
+    pub(super) fn attempts(&self) -> impl Iterator<Item = Attempt> {
+        let client = match &self.peer {
+            Peer::Client(client) => Some(client),
+            Peer::Server(_) => None,
+        };
+        client.into_iter().flat_map(|c| c.attempts.iter().copied())
     }
 }
 

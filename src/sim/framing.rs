@@ -3,7 +3,7 @@
 use crate::base::Rng;
 use crate::protocol::capability;
 use crate::protocol::ob20::{
-    Envelope, FrameReader, FrameStep, FrameWriter, Framing, entry, put_tlv,
+    Envelope, FrameReader, FrameStep, FrameWriter, Framing, entry, flag, put_tlv,
 };
 
 /// What is wrong with a reply.
@@ -24,6 +24,8 @@ pub(super) struct Wire {
     reader: FrameReader,
     writer: FrameWriter,
     rng: Rng,
+    /// Flags of the request's frames.
+    flags: u32,
     /// Bits that this server grants.
     granted: u64,
     /// So many replies are right, then one is not.
@@ -36,10 +38,11 @@ impl Wire {
         let may = [
             0,
             capability::CHECKSUM,
-            capability::OB_PROTOCOL_V2 | capability::NEW_EXTRA_INFO,
+            capability::OB_PROTOCOL_V2 | capability::NEW_EXTRA_INFO | capability::PROXY_REROUTE,
             capability::OB_PROTOCOL_V2
                 | capability::NEW_EXTRA_INFO
                 | capability::OB_PROTOCOL_V2_COMPRESS
+                | capability::PROXY_REROUTE
                 | capability::CHECKSUM,
         ];
         // Most servers grant everything.
@@ -50,6 +53,7 @@ impl Wire {
             reader: FrameReader::new(Framing::Plain, 0),
             writer: FrameWriter::new(Framing::Plain, 0, true),
             rng: Rng::new(rng.next_u64()),
+            flags: 0,
             granted: granted | capability::EXTRA_OK_STATISTICS | capability::CLIENT_SESSION_ID_V2,
             damage: None,
         }
@@ -67,6 +71,11 @@ impl Wire {
         self.framing = Framing::agreed(asked, self.granted);
         self.reader = FrameReader::new(self.framing, connection);
         self.writer = FrameWriter::new(self.framing, connection, true);
+    }
+
+    /// The last request may be answered with the address of a better server.
+    pub(super) const fn may_reroute(&self) -> bool {
+        self.flags & flag::REROUTE != 0
     }
 
     /// MySQL bytes of what came, from `at` on: of one request, if frames say where it ends. False:
@@ -87,6 +96,7 @@ impl Wire {
                 Ok(FrameStep::Body(range)) => into.extend_from_slice(&bytes[range]),
                 Ok(FrameStep::Inflated(bytes)) => into.extend_from_slice(bytes),
                 Ok(FrameStep::End { is_last: true }) => {
+                    self.flags = self.reader.header().map_or(0, |header| header.flags);
                     self.reader.expect_request();
                     return true;
                 }

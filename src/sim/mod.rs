@@ -8,15 +8,19 @@
 //!
 //! * [`script`]: statements, what a server answers a proxy, and what a direct client would see.
 //! * `server.rs`: an OBServer in proxy mode; `framing.rs`: its framing.
-//! * `client.rs`: a client that judges; `told.rs`: how it tells its password.
+//! * `client.rs`: a client that judges; `told.rs`: how it tells its password; `killing.rs`: how it
+//!   kills others.
+//! * `cluster.rs`, `tables.rs`: what all servers have in common.
 //! * [`World`]: the event queue, the pipes, the faults.
 
 mod client;
 mod cluster;
 mod conn;
 mod framing;
+mod killing;
 pub mod script;
 mod server;
+mod tables;
 mod told;
 mod world;
 

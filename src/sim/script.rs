@@ -32,7 +32,7 @@ pub enum Part {
         /// Changed system variables.
         changes: Vec<(String, String)>,
         /// Changed user variables, which only proxies are told.
-        user: Vec<(String, String)>,
+        user: Vec<(String, Vec<u8>)>,
         /// New database.
         schema: Option<String>,
     },
@@ -116,7 +116,7 @@ pub fn random_part(rng: &mut Rng, big: bool) -> Part {
             message: ["", "Rows matched: 1  Changed: 0  Warnings: 0"][rng.below(2) as usize],
             changes: change(rng),
             user: if rng.chance(1, 3) {
-                vec![("u".into(), "'x'".into())]
+                vec![("u".into(), b"'x'".to_vec())]
             } else {
                 vec![]
             },
@@ -322,7 +322,7 @@ pub fn proxy_ok(
     status: u16,
     message: &str,
     system: &[(String, String)],
-    user: &[(String, String)],
+    user: &[(String, Vec<u8>)],
     schema: Option<&str>,
 ) -> Vec<u8> {
     let has_state = !system.is_empty() || !user.is_empty() || schema.is_some();
@@ -347,7 +347,7 @@ pub fn proxy_ok(
             pairs.extend_from_slice(b"\x06__NULL\x06__NULL");
             for (name, value) in user {
                 put_lenenc_bytes(&mut pairs, name.as_bytes());
-                put_lenenc_bytes(&mut pairs, value.as_bytes());
+                put_lenenc_bytes(&mut pairs, value);
             }
         }
         let mut state = vec![];
@@ -586,6 +586,17 @@ fn quiet_part(rng: &mut Rng) -> Part {
     }
 }
 
+/// The same, where the server of the statement has to say that another one has the rows.
+pub(super) fn missed(mut effect: Effect) -> Effect {
+    let (Part::Rows { changes, .. } | Part::Done { changes, .. } | Part::Failed { changes, .. }) =
+        match effect.parts.last_mut() {
+            Some(part) => part,
+            None => return effect,
+        };
+    changes.push(("ob_proxy_partition_hit".into(), "OFF".into()));
+    effect
+}
+
 fn random_ok(rng: &mut Rng) -> Part {
     Part::Done {
         affected: 0,
@@ -601,6 +612,16 @@ fn random_ok(rng: &mut Rng) -> Part {
 pub fn error_text(packet: &[u8]) -> Option<String> {
     let payload = packet.get(4..)?;
     (payload.first() == Some(&0xFF)).then(|| String::from_utf8_lossy(payload).into_owned())
+}
+
+/// An ERR packet of a server.
+#[must_use]
+pub(super) fn error(seq: u8, code: u16, text: &str) -> Vec<u8> {
+    let mut p = vec![0xFF];
+    p.extend_from_slice(&code.to_le_bytes());
+    p.extend_from_slice(b"#HY000");
+    p.extend_from_slice(text.as_bytes());
+    packet(seq, &p)
 }
 
 /// A packet of one payload.

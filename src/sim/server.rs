@@ -3,10 +3,17 @@
 
 use super::cluster::Cluster;
 use super::framing::{Damage, Wire};
+use super::killing::{INTERRUPTED, connection_of};
 use super::script;
+use super::tables::table_of;
 use crate::base::{Cursor, Rng};
 use crate::protocol::mysql::{Greeting, Login};
 use std::net::SocketAddr;
+
+/// The text of errors that mean no more than their number.
+const REFUSED: &str = "refused by the script";
+/// The number of the error that ends an interrupted statement.
+const INTERRUPT: u16 = 1317;
 
 /// Password of every user of the world.
 pub(super) const PASSWORD: &[u8] = b"secret";
@@ -40,6 +47,8 @@ enum State {
     Switch,
     /// LOAD DATA LOCAL waits for the file: sequence number of the next answer.
     File,
+    /// A statement runs for ever; sequence number of its answer.
+    Hangs(u8),
     Ended,
 }
 
@@ -88,6 +97,11 @@ impl Server {
         }
     }
 
+    /// Its connection id.
+    const fn connection(&self) -> u32 {
+        0xC000_0000 | self.id
+    }
+
     /// The connection stands.
     pub(super) fn open(&mut self) -> Vec<Act> {
         self.state = State::Login;
@@ -101,12 +115,12 @@ impl Server {
         }
         if let Some(code) = self.trouble.greeting_error {
             self.state = State::Ended;
-            return vec![Act::Send(error(0, code)), Act::Close];
+            return vec![Act::Send(script::error(0, code, REFUSED)), Act::Close];
         }
         let mut out = vec![];
         Greeting {
             version: b"5.7.25".to_vec(),
-            connection_id: 0xC000_0000 | self.id,
+            connection_id: self.connection(),
             capabilities: 0x309C_F7DF,
             charset: 46,
             scramble: self.scramble,
@@ -165,7 +179,7 @@ impl Server {
     fn request(&mut self, seq: u8, payload: &[u8], cluster: &mut Cluster, acts: &mut Vec<Act>) {
         let next = seq.wrapping_add(1);
         match self.state {
-            State::New | State::Ended => {}
+            State::New | State::Hangs(_) | State::Ended => {}
             State::Login => self.login(next, payload, cluster, acts),
             State::Switch => {
                 self.state = State::Ready;
@@ -193,7 +207,7 @@ impl Server {
     fn login(&mut self, next: u8, payload: &[u8], cluster: &Cluster, acts: &mut Vec<Act>) {
         let refuse = |this: &mut Self, acts: &mut Vec<Act>, code| {
             this.state = State::Ended;
-            acts.push(Act::Send(error_and_ok(next, code)));
+            acts.push(Act::Send(error_and_ok(next, code, REFUSED)));
             acts.push(Act::Close);
         };
         let Ok(login) = Login::parse(payload) else {
@@ -231,7 +245,7 @@ impl Server {
         let granted = self.wire.granted();
         acts.push(Act::Send(script::packet(next, &login_ok(&granted))));
         let asked = value(b"__proxy_capability_flag").unwrap_or_default();
-        self.wire.agree(asked, 0xC000_0000 | self.id);
+        self.wire.agree(asked, self.connection());
     }
 
     fn command(&mut self, next: u8, payload: &[u8], cluster: &mut Cluster, acts: &mut Vec<Act>) {
@@ -251,7 +265,7 @@ impl Server {
         }
         if command == 0x03 && rest.starts_with(QUIET) && is_now(&mut self.trouble.hangs) {
             cluster.has_run(statement(command, rest));
-            self.state = State::Ended;
+            self.state = State::Hangs(next);
             return;
         }
         match command {
@@ -276,19 +290,47 @@ impl Server {
                 let ok = script::proxy_ok(0, self.status, "", &[], &[], None);
                 acts.push(Act::Send(script::packet(next, &ok)));
             }
+            0x03 if rest.starts_with(b"KILL") => {
+                cluster.interrupted.extend(connection_of(rest));
+                let ok = script::proxy_ok(0, self.status, "", &[], &[], None);
+                acts.push(Act::Send(script::packet(next, &ok)));
+            }
             _ if !cluster.has(&self.tenant, self.address) => {
                 self.state = State::Ended;
-                acts.push(Act::Send(error_and_ok(next, 5150)));
+                acts.push(Act::Send(error_and_ok(next, 5150, REFUSED)));
                 acts.push(Act::Close);
             }
             _ => {
                 let (command, seed) = statement(command, rest);
+                let table = table_of(rest).filter(|_| command == READS);
+                let is_astray = table.is_some_and(|t| cluster.leader(t) != self.address);
+                if let Some(table) = table.filter(|_| is_astray && self.wire.may_reroute()) {
+                    acts.push(Act::Send(cluster.reroute(table, seed, next)));
+                    return;
+                }
                 cluster.has_run((command, seed));
                 self.status = status_after(command, seed, self.status);
                 let effect = script::effect(command, seed, self.status, cluster.is_big);
+                let effect = match is_astray {
+                    true => script::missed(effect),
+                    false => effect,
+                };
                 acts.push(Act::Send(script::for_proxy(&effect, next)));
             }
         }
+    }
+
+    /// Somebody ends the statement that hangs, if one does here.
+    pub(super) fn interrupt(&mut self, connection: u32) -> Option<Act> {
+        let State::Hangs(seq) = self.state else {
+            return None;
+        };
+        if connection != self.connection() {
+            return None;
+        }
+        self.state = State::Ready;
+        let reply = error_and_ok(seq, INTERRUPT, INTERRUPTED);
+        Some(Act::Send(self.wire.answer(&reply)))
     }
 
     /// Cuts replies where this connection is to break; true: it breaks now.
@@ -321,6 +363,9 @@ fn is_now(left: &mut Option<u64>) -> bool {
     }
 }
 
+/// The command of the world for statements that only read, and leave nothing in the session.
+pub(super) const READS: u8 = 0xF1;
+
 /// How a statement begins that leaves nothing in the session; its seed follows in hex, so that it
 /// can be read.
 pub(super) const QUIET: &[u8] = b"select ";
@@ -338,7 +383,7 @@ pub(super) fn statement(command: u8, rest: &[u8]) -> (u8, u64) {
         Some(rest) if command == 0x03 => {
             let digits = rest.get(..16).and_then(|hex| std::str::from_utf8(hex).ok());
             let seed = digits.and_then(|hex| u64::from_str_radix(hex, 16).ok());
-            (0xF1, seed.unwrap_or(1))
+            (READS, seed.unwrap_or(1))
         }
         _ => (command, seed(rest.get(at..).unwrap_or_default())),
     }
@@ -353,22 +398,15 @@ pub(super) fn status_after(command: u8, seed: u64, status: u16) -> u16 {
     }
 }
 
-fn error(seq: u8, code: u16) -> Vec<u8> {
-    let mut p = vec![0xFF];
-    p.extend_from_slice(&code.to_le_bytes());
-    p.extend_from_slice(b"#HY000refused by the script");
-    script::packet(seq, &p)
-}
-
-fn error_and_ok(seq: u8, code: u16) -> Vec<u8> {
-    let mut out = error(seq, code);
+fn error_and_ok(seq: u8, code: u16, text: &str) -> Vec<u8> {
+    let mut out = script::error(seq, code, text);
     let ok = script::proxy_ok(0, 2, "", &[], &[], None);
     out.extend_from_slice(&script::packet(seq.wrapping_add(1), &ok));
     out
 }
 
 fn denied(seq: u8) -> Vec<u8> {
-    error_and_ok(seq, 1045)
+    error_and_ok(seq, 1045, REFUSED)
 }
 
 /// A login OK of the real size: some 800 variables.
@@ -384,6 +422,6 @@ fn login_ok(granted: &str) -> Vec<u8> {
     ] {
         system.push((name.into(), "X".into()));
     }
-    let user = [("_min_cluster_version".to_owned(), "'1'".to_owned())];
+    let user = [("_min_cluster_version".to_owned(), b"'1'".to_vec())];
     script::proxy_ok(0, 0x22, "", &system, &user, Some("test"))
 }

@@ -14,7 +14,7 @@ use crate::base::{
     Accepted, Appetite, BufferPool, CloseReason, CoreId, Errno, Input, Key, Linger, LinkId,
     Machines, NoLaps, Out, Output, Rng, Side, Tick,
 };
-use crate::config::{RoutingMode, ServerProtocol};
+use crate::config::{Draft, Host, RoutingMode, ServerProtocol, Settings};
 use crate::metadata::{self, ClusterConfig, Metadata};
 use crate::routing::{Mail, Replica};
 use crate::session::{self, Session, SessionIds, Sessions};
@@ -46,8 +46,11 @@ pub struct Faults {
     pub rebuilds: bool,
     /// Packets above 16 MB occur.
     pub big: bool,
-    /// Servers are stopped, removed and added, a tenant moves, the views have their troubles.
+    /// Servers are stopped, removed and added, a tenant and leaders move, the views have their
+    /// troubles.
     pub changes: bool,
+    /// Clients kill each other.
+    pub kills: bool,
 }
 
 /// A defect put into the world itself, to see that the judge finds it.
@@ -101,6 +104,8 @@ pub struct World {
     /// When the last letter from a core to another arrives.
     mail_order: BTreeMap<(usize, usize), u64>,
     hash: u64,
+    /// Clients that were told of a KILL.
+    killed: u64,
     trace: VecDeque<String>,
 }
 
@@ -109,6 +114,7 @@ impl World {
     #[must_use]
     pub fn new(seed: u64, clients: u64, faults: Faults, sabotage: Sabotage) -> Self {
         let mut rng = Rng::new(seed);
+        let process = rerouting();
         let cores = (0..CORES)
             .map(|core| {
                 let ids = SessionIds::new(1, core, CORES);
@@ -126,6 +132,7 @@ impl World {
                     // The world is short.
                     settings.login_timeout_ms = 1_000;
                 }
+                settings.process = process.clone();
                 Sessions::new(settings, ids, Replica::default()).unsealing(Arc::new(Glass))
             })
             .collect();
@@ -168,6 +175,7 @@ impl World {
             arrivals: clients,
             mail_order: BTreeMap::new(),
             hash: 0,
+            killed: 0,
             trace: VecDeque::new(),
             rng,
         };
@@ -219,6 +227,12 @@ impl World {
     #[must_use]
     pub const fn hash(&self) -> u64 {
         self.hash
+    }
+
+    /// How often a server has named a better one, and clients were told of a KILL.
+    #[must_use]
+    pub const fn seen(&self) -> (u64, u64) {
+        (self.cluster.reroutes, self.killed)
     }
 
     /// Runs until nothing happens any more, or `minutes` of virtual time are over.
@@ -327,9 +341,9 @@ impl World {
             return;
         };
         let seed = self.rng.next_u64();
-        let is_quiet = self.faults.changes && self.rng.chance(2, 3)
+        let is_quiet = (self.faults.changes || self.faults.kills) && self.rng.chance(2, 3)
             || self.faults.servers && self.rng.chance(1, 3);
-        let client = Client::new(Rng::new(seed), self.faults.big, is_quiet);
+        let client = Client::new(Rng::new(seed), is_quiet, &self.faults);
         let manner = client.manner;
         let n = self.conns.len();
         self.note(|| format!("client {n} {manner:?} on core {core}"));
@@ -576,10 +590,24 @@ impl World {
             Peer::Server(server) => {
                 let acts = server.bytes(&bytes, &mut self.cluster);
                 self.act(n, acts);
+                self.interrupt();
             }
         }
         self.push(n, true);
         self.push(n, false);
+    }
+
+    /// Ends the statements that servers were asked to end.
+    fn interrupt(&mut self) {
+        for connection in std::mem::take(&mut self.cluster.interrupted) {
+            for n in 0..self.conns.len() {
+                if let Peer::Server(server) = &mut self.conns[n].peer
+                    && let Some(act) = server.interrupt(connection)
+                {
+                    self.act(n, vec![act]);
+                }
+            }
+        }
     }
 
     fn act(&mut self, n: usize, acts: Vec<Act>) {
@@ -715,6 +743,19 @@ impl World {
 /// The places of a session's links.
 const fn links_of(core: usize, key: Key) -> RangeInclusive<(usize, Key, LinkId)> {
     (core, key, LinkId(0))..=(core, key, LinkId(u16::MAX))
+}
+
+/// The settings of a process that lets servers name better ones.
+fn rerouting() -> Option<Arc<Settings>> {
+    let mut draft = Draft::new();
+    let options = "rootservice_list=127.0.0.1:2881,enable_reroute=true";
+    draft.read_options(options).ok()?;
+    let host = Host {
+        cpus: usize::from(CORES),
+        entropy: 1,
+    };
+    let (settings, _) = draft.finish(host).ok()?;
+    Some(Arc::new(settings))
 }
 
 /// A session written to bytes and read back.

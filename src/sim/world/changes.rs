@@ -24,7 +24,7 @@ impl World {
         }
         let all: Vec<_> = self.cluster.servers.keys().copied().collect();
         let one = all[self.rng.below(all.len() as u64) as usize];
-        match self.rng.below(4) {
+        match self.rng.below(5) {
             0 => {
                 self.cluster.servers.insert(one, true);
                 self.note(|| format!("{one} is stopped"));
@@ -40,6 +40,10 @@ impl World {
                 self.cluster.move_tenant(&mut self.rng);
                 let to = self.cluster.tenant.clone();
                 self.note(|| format!("the tenant moves to {to:?}"));
+            }
+            3 => {
+                self.cluster.elections += 1;
+                self.note(|| "leaders move".into());
             }
             _ => {
                 let troubles = [

@@ -2,7 +2,9 @@
 
 use super::super::client::{Loss, Manner, Verdict};
 use super::super::cluster::TENANT;
-use super::super::conn::Peer;
+use super::super::conn::{Conn, Peer};
+use super::super::killing::{Attempt, INTERRUPTED, is_killed};
+use super::super::server::READS;
 use super::World;
 use crate::base::{CloseReason, Machines};
 use crate::metadata::ClusterStatus;
@@ -13,14 +15,16 @@ fn has_outcome(text: &str) -> bool {
     outcomes.iter().any(|outcome| text.ends_with(outcome))
 }
 
-/// The command of statements that only read, and how often one may run: as often as a request is
-/// sent.
-const READS: u8 = 0xF1;
+/// How often a statement that only reads may run: as often as a request is sent.
 const READS_MOST: u32 = 3;
 
 impl World {
     /// Looks at clients whose end has come.
     pub(super) fn judge_ended(&mut self) -> Result<(), String> {
+        if self.conns.iter().all(|conn| conn.verdict.is_none()) {
+            return Ok(());
+        }
+        let attempts: Vec<Attempt> = self.conns.iter().flat_map(Conn::attempts).collect();
         for (n, conn) in self.conns.iter_mut().enumerate() {
             let Some(verdict) = conn.verdict.take() else {
                 continue;
@@ -35,7 +39,12 @@ impl World {
                     client.manner
                 )
             };
-            let may_fail = conn.faulty || self.is_draining;
+            let is_target = client.is_quiet && attempts.iter().any(|a| a.ends(client.id));
+            let may_fail = conn.faulty || self.is_draining || is_target;
+            let is_explained = |text: &str| {
+                let by = |a: &Attempt| client.is_quiet && a.explains(client.id, text);
+                !is_killed(text) || attempts.iter().any(by)
+            };
             for Loss {
                 text,
                 number,
@@ -43,14 +52,18 @@ impl World {
             } in &client.losses
             {
                 let (got, want) = *number;
-                if !may_fail {
+                if !is_explained(text) {
+                    return Err(say(&format!("nobody has killed it: {text}")));
+                }
+                let is_answer = text.contains(INTERRUPTED);
+                if !may_fail && !is_answer {
                     return Err(say(&format!("an error without a fault: {text}")));
                 }
                 // 1: unasked, behind a reply that was whole.
                 if want.is_some_and(|want| want != got) && got != 1 {
                     return Err(say(&format!("error number {got} for {want:?}: {text}")));
                 }
-                if !has_outcome(text) {
+                if !has_outcome(text) && !is_answer {
                     return Err(say(&format!("an error without an outcome: {text}")));
                 }
                 if text.ends_with("[not run]") && self.cluster.runs(*statement) > 0 {
@@ -70,6 +83,10 @@ impl World {
             match &verdict {
                 Verdict::Wrong(_) => return Err(say("got what no client gets")),
                 Verdict::Told(text) => {
+                    if !is_explained(text) {
+                        return Err(say("nobody has killed it"));
+                    }
+                    self.killed += u64::from(is_killed(text));
                     let sequence = client.sequence_of_error();
                     let is_lost =
                         text.contains("lost the connection") || text.contains("no server of");
