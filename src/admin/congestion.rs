@@ -117,7 +117,7 @@ fn rows(desk: &Desk, statement: &Statement, heard: &Heard) -> Reply {
                 None,
                 failures,
                 Some("1".into()),
-                // There are no probes.
+                // What a probe finds is on the lists of the cores.
                 zero(),
                 None,
                 sum.block.map(|block| block.name().to_owned()),

@@ -1,7 +1,8 @@
 //! Whether servers that sessions suspect still answer.
 //!
 //! A core suspects a server when a statement there is not answered for a second, and no other one
-//! was either. The server is then asked for what any server can answer, on a connection of its own.
+//! was either, or when it blocks the server for not answering. The server is then asked for what
+//! any server can answer, on a connection of its own.
 //! A slow server answers that; one whose disk or machine hangs does not.
 //!
 //! ```text

@@ -2,7 +2,8 @@
 //!
 //! A core counts what goes wrong with each server. Too much of it within a window blocks the
 //! server; after a while it gets work again, and one more failure blocks it anew. Source: OBProxy's
-//! alive list (metadata facts, section 9.2); each core here has its own, and nobody sends probes.
+//! alive list (metadata facts, section 9.2). Each core here counts for itself; a server that it
+//! blocks because it does not answer is asked by the metadata core, which tells the other cores.
 
 use crate::base::Tick;
 use std::net::SocketAddr;

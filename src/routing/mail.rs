@@ -66,7 +66,8 @@ pub enum Mail {
         /// What the connect answered.
         errno: Errno,
     },
-    /// Serving core to metadata core: nothing is heard of a server that has statements to answer.
+    /// Serving core to metadata core: nothing is heard of a server that has statements to answer,
+    /// or it was blocked because it does not answer.
     Suspect {
         /// Name of the cluster.
         cluster: Arc<str>,

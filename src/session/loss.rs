@@ -288,16 +288,13 @@ impl Session {
             return self.unanswered(ctx, out);
         }
         r.due = look_due(ctx, r.late);
-        let name = self.name.as_deref().and_then(|n| n.cluster.as_deref());
-        let (Some(server), Some(cluster)) = (self.outstanding(), ctx.view.cluster(name)) else {
+        let Some(server) = self.outstanding() else {
             return;
         };
         let heard = ctx.traffic.borrow().loads.heard(server);
         let is_quiet = heard.is_none_or(|at| at.after_ms(ctx.settings.suspect_ms) <= ctx.now);
         if is_quiet {
-            let cluster = cluster.name.clone();
-            let mail = Mail::Suspect { cluster, server };
-            out.list.push(Output::Post(CoreId::METADATA, mail));
+            self.suspect(ctx, server, out);
         }
     }
 
@@ -387,6 +384,21 @@ impl Session {
             let line = format!("server={server} seconds={}", rules.retry_ms / 1_000);
             out.list
                 .push(Output::Log(Level::Warn, "server_blocked", line));
+            if how == Block::Black {
+                self.suspect(ctx, server, out);
+            }
+        }
+    }
+
+    /// The metadata core asks a server whether it lives, and tells every core if it does not.
+    fn suspect(&self, ctx: &Ctx<'_>, server: SocketAddr, out: &mut Out<'_, Mail>) {
+        let name = self.name.as_deref().and_then(|n| n.cluster.as_deref());
+        if ctx.settings.suspect_ms > 0
+            && let Some(cluster) = ctx.view.cluster(name)
+        {
+            let cluster = cluster.name.clone();
+            let mail = Mail::Suspect { cluster, server };
+            out.list.push(Output::Post(CoreId::METADATA, mail));
         }
     }
 

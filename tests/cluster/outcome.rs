@@ -4,7 +4,7 @@ use super::{Ruled, client, cluster, counter, options, start, until};
 use bench_harness::clock::Watch;
 use bench_harness::process::Obring;
 use bench_harness::raw::{Conn, Got};
-use obcluster::{Entry, Fault, FaultKind, Kind, LinkInfo, Topology};
+use obcluster::{Change, Entry, Fault, FaultKind, Kind, LinkInfo, Topology};
 
 /// A place with a table of its own.
 struct Place {
@@ -321,4 +321,31 @@ fn a_server_that_fails_too_often_gets_no_new_work_for_a_while() {
     cluster.clear_faults();
     until("work for it again", || (tried(3) > 0).then_some(()));
     assert_eq!(counter(&mut admin, "server_blocked"), 1);
+}
+
+#[test]
+fn a_server_that_one_core_blocks_is_avoided_by_all() {
+    let cluster = cluster(Topology::default());
+    let options = options(&cluster)
+        .set("work_thread_num", 4)
+        .set("congestion_failure_threshold", 1)
+        .set("server_login_timeout", "500ms");
+    let proxy = start(&options);
+    let mut admin = super::admin(&proxy);
+    cluster.change(&Change::Blackhole(2)).expect("a fault");
+    until("a core that blocks it", || {
+        assert_eq!(client(&proxy).cell("select 7"), Ok("7".into()));
+        (counter(&mut admin, "server_blocked") > 0).then_some(())
+    });
+    let address = cluster.address(2).expect("an address").to_string();
+    until("all cores", || {
+        let blocked = admin.rows("show proxycongestion").expect("a list");
+        let own = blocked.iter().find(|row| row[4] == Some(address.clone()))?;
+        (own[20..22] == ["BLACK", "4"].map(|text| Some(text.to_owned()))).then_some(())
+    });
+    cluster.change(&Change::Resume(2)).expect("an end");
+    until("no core", || {
+        let blocked = admin.rows("show proxycongestion").expect("a list");
+        blocked.is_empty().then_some(())
+    });
 }
