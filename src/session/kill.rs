@@ -231,6 +231,7 @@ impl Session {
 
     /// This session is to end: the client is told where that is possible.
     pub(super) fn killed(&mut self, by: KilledBy, out: &mut Out<'_, Mail>) {
+        let mut is_answered = false;
         let seq = match &self.phase {
             Phase::ClientLogin(l) => l.reply_seq(),
             Phase::ServerLogin(l) => l.reply_seq(),
@@ -239,11 +240,17 @@ impl Session {
             Phase::Running(r) if r.is_asked && r.turn.is_none() && !r.is_replied => {
                 let seq = r.next_seq;
                 let id = self.binding.current;
-                let reply = self.link_mut(id).and_then(|l| l.reply());
-                if !reply.is_none_or(|r| r.is_at_boundary()) {
-                    return self.end(CloseReason::Killed, Linger::Flush, out);
+                match self.link_mut(id).and_then(|l| l.reply()) {
+                    // Only what a server tells proxies is to come.
+                    Some(reply) if reply.is_told() => {
+                        is_answered = true;
+                        UNASKED_SEQ
+                    }
+                    Some(reply) if !reply.is_at_boundary() => {
+                        return self.end(CloseReason::Killed, Linger::Flush, out);
+                    }
+                    _ => seq,
                 }
-                seq
             }
             _ => return self.end(CloseReason::Killed, Linger::Flush, out),
         };
@@ -260,7 +267,10 @@ impl Session {
             0 => "",
             _ => "; the open transaction is rolled back",
         };
-        let outcome = self.outcome_text();
+        let outcome = match is_answered {
+            true => String::new(),
+            false => self.outcome_text(),
+        };
         let text = format!("{cause}{lost}{outcome}");
         self.fail(seq, fault, &text, CloseReason::Killed, out);
     }
