@@ -60,7 +60,8 @@ fn fuzz(job: &Job, table: &mut Table) {
     }
     let minutes = if job.is_long { 30.0 } else { 0.5 };
     let mut run = Command::new("cargo");
-    run.args(["run", "--quiet", "-p", "bench-harness", "--bin", "partfuzz"])
+    run.args(["run", "--release", "--quiet", "-p", "bench-harness"])
+        .args(["--bin", "partfuzz"])
         .args(["--", "--minutes", &minutes.to_string()])
         .args(["--seed", &std::process::id().to_string()])
         .current_dir(&job.root);
