@@ -4,7 +4,7 @@
 //! such runs.
 #![allow(missing_docs, reason = "a benchmark")]
 
-use obring::partition::{Context, Request, Table, leaves};
+use obring::partition::{Context, Request, Table, only_leaf};
 use obring::sql::{Scan, Syntax};
 use std::hint::black_box;
 use std::time::Instant;
@@ -40,7 +40,7 @@ fn hash_key(count: u64) {
             tables: &tables,
             context: &context,
         };
-        black_box(leaves(&request, 0));
+        black_box(only_leaf(&request, 0));
     }
 }
 
