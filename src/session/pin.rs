@@ -1,7 +1,7 @@
 //! Whether a request is bound to the link of the statement before it, and why.
 
 use super::execute::prepare_execute;
-use super::known::{Has, Vague};
+use super::known::Vague;
 use super::request::Head;
 use super::state::{Ctx, Session};
 use super::track::Untold;
@@ -181,6 +181,8 @@ pub(super) struct Outline {
     pub(super) has_user_variables: bool,
     /// It may bind the session to its link.
     may_bind: bool,
+    /// It names tables, or is no statement.
+    names_tables: bool,
     /// What it sets them to has a type that the reported literal does not tell.
     pub(super) sets_vaguely: bool,
     /// It is a SET: a server says that something has changed even where it names nothing.
@@ -366,6 +368,7 @@ impl Outline {
             || is_bare_set
             || facts.uses_locks
             || !outline.leaves.with(outline.leaves_always).is_empty();
+        outline.names_tables = !scan.tables.is_empty();
         let is_rows = scan.verb.is_dml() && scan.verb != Verb::LoadData;
         let is_untimed = matches!(
             scan.verb,
@@ -410,6 +413,7 @@ impl Outline {
             is_several: false,
             has_user_variables: false,
             may_bind: !leaves.is_empty() || is_ahead,
+            names_tables: true,
             sets_vaguely: false,
             sets: false,
             begins: false,
@@ -461,16 +465,10 @@ impl Session {
         self.binding.pins.set(Pin::Named, is_named);
     }
 
-    /// A reply is over: whether the link is the only one that has the newest system variables.
-    /// `before`: what it had before the request.
-    pub(super) const fn place_system(
-        &mut self,
-        carries_system: bool,
-        before: Has,
-        is_failed: bool,
-    ) {
+    /// A reply is over: whether its link is the only one that has the newest system variables.
+    pub(super) const fn place_system(&mut self, carries_system: bool, is_failed: bool) {
+        let has_changed = self.known.take_system_change();
         let pins = &mut self.binding.pins;
-        let has_changed = self.known.newest().system != before.system;
         let is_unwritten = pins.has(Pin::Unwritten) || has_changed;
         pins.set(Pin::Unwritten, carries_system && is_failed && is_unwritten);
     }
@@ -545,12 +543,14 @@ impl Session {
 
     /// The link that a request with user variables runs on, if it matters: there are variables of
     /// which the other links would have the value but not the type. What may bind the session to
-    /// its link goes there, too: statements with variables may follow.
+    /// its link goes there, too: statements with variables may follow. So does what names no table,
+    /// as the statement behind it may ask for what it leaves.
     pub(super) fn link_of_variables(&self, head: &Head<'_>, outline: &Outline) -> Option<LinkId> {
         let id = self.binding.variables?;
         let begins = self.binding.is_begun() || self.facts.status & status::AUTOCOMMIT == 0;
         let has_cursor = head.may_open_cursor();
-        if !(outline.has_user_variables || outline.may_bind || begins || has_cursor) {
+        let matters = outline.has_user_variables || outline.may_bind || !outline.names_tables;
+        if !(matters || begins || has_cursor) {
             return None;
         }
         self.slot(id)

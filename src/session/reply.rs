@@ -433,8 +433,8 @@ impl Session {
         }
         self.place_variables(id, sets_vaguely);
         if let Some(slot) = self.slot(id) {
-            let (carries_system, before) = (slot.carries_system(), slot.has);
-            self.place_system(carries_system, before, is_failed);
+            let carries_system = slot.carries_system();
+            self.place_system(carries_system, is_failed);
         }
         let (newest, in_database) = (self.known.newest(), self.known.database().is_some());
         if let Some(slot) = self.slot_mut(id) {

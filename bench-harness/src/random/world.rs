@@ -57,6 +57,9 @@ pub const FRAMINGS: &[ServerFraming] = &[
     },
 ];
 
+/// Lines of obring's log that are told with a difference.
+const LOG_LINES: usize = 20;
+
 /// All of it; it ends with its value.
 #[derive(Debug)]
 pub struct World {
@@ -164,7 +167,15 @@ impl World {
         let through = self.through();
         let (cluster, rng) = (&self.cluster, &mut self.rng);
         let mut stir = |_: usize| move_leader(cluster, rng);
-        hunt(&mut self.rig, &through, (sort, has_locks), seeds, &mut stir)
+        let mut tally = hunt(&mut self.rig, &through, (sort, has_locks), seeds, &mut stir)?;
+        if !tally.different.is_empty() {
+            let log = self.proxy.log();
+            let last = log.iter().rev().take(LOG_LINES).rev();
+            tally
+                .story
+                .extend(last.flat_map(|line| ["\n  log: ", line]));
+        }
+        Ok(tally)
     }
 }
 

@@ -91,6 +91,8 @@ pub(super) struct Known {
     is_cut: bool,
     /// User variables were told of.
     has_told_user: bool,
+    /// System variables were told of that have changed.
+    has_changed_system: bool,
     /// The character set of literals has changed since strings were set.
     has_other_strings: bool,
 }
@@ -166,6 +168,11 @@ impl Known {
             (_, true) => Vague::Strings,
             _ => Vague::No,
         }
+    }
+
+    /// Once: whether reports since the last call have changed system variables.
+    pub(super) const fn take_system_change(&mut self) -> bool {
+        std::mem::replace(&mut self.has_changed_system, false)
     }
 
     /// The session begins anew. What links have is older than anything that is learnt from now on;
@@ -271,7 +278,10 @@ impl Known {
         self.counter += 1;
         match is_user {
             true => self.newest.user = self.counter,
-            false => self.newest.system = self.counter,
+            false => {
+                self.newest.system = self.counter;
+                self.has_changed_system = true;
+            }
         }
         let stamp = self.counter;
         match old {
