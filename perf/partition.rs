@@ -4,7 +4,7 @@
 //! such runs.
 #![allow(missing_docs, reason = "a benchmark")]
 
-use obring::partition::{Context, Request, Table, only_leaf};
+use obring::partition::{Context, Request, Table, leaves, only_leaf};
 use obring::sql::{Scan, Syntax};
 use std::hint::black_box;
 use std::time::Instant;
@@ -28,19 +28,30 @@ fn scan(count: u64) {
 }
 
 fn hash_key(count: u64) {
+    ask(count, |request| {
+        black_box(leaves(request, 0));
+    });
+}
+
+fn only_hash_key(count: u64) {
+    ask(count, |request| {
+        black_box(only_leaf(request, 0));
+    });
+}
+
+fn ask(count: u64, call: impl Fn(&Request<'_>)) {
     let table = table();
     let mut scan = Scan::default();
     scan.read(POINT_SELECT, Syntax::default(), true);
     let context = Context::default();
     let tables = [Some(&table)];
     for _ in 0..count {
-        let request = Request {
+        call(&Request {
             text: black_box(POINT_SELECT),
             scan: &scan,
             tables: &tables,
             context: &context,
-        };
-        black_box(only_leaf(&request, 0));
+        });
     }
 }
 
@@ -55,13 +66,17 @@ fn main() {
     let count = value("--statements")
         .and_then(|n| n.parse().ok())
         .unwrap_or(1_000_000);
-    let cases: [Case; 2] = [("scan", scan), ("hash_key", hash_key)];
+    let cases: [Case; 3] = [
+        ("scan", scan),
+        ("hash_key", hash_key),
+        ("only_hash_key", only_hash_key),
+    ];
     for (name, run) in cases {
         if only.as_ref().is_none_or(|o| o == name) {
             let start = Instant::now();
             run(count);
             let each = start.elapsed().as_nanos() as u64 / count.max(1);
-            println!("{name:<10} {each:>6} ns");
+            println!("{name:<13} {each:>6} ns");
         }
     }
 }

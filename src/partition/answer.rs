@@ -58,7 +58,9 @@ pub fn leaves(request: &Request<'_>, index: usize) -> Option<Answer> {
         && let Some(leaf) = super::quick::leaf(request, key)
     {
         let mut leaves = LeafSet::empty(table.leaf_count());
-        leaf.into_iter().for_each(|leaf| leaves.add(leaf));
+        if let Some(leaf) = leaf {
+            leaves.add(leaf);
+        }
         return Some(Answer {
             leaves,
             certainty: Certainty::Exact,

@@ -44,9 +44,11 @@ impl HashKey {
     /// True if a name as written is the column's.
     #[inline(always)]
     fn is_called(&self, written: &[u8]) -> bool {
+        // A quoted name is longer than the column's, which has no quotes.
         let name = match written.first() {
+            _ if written.len() == self.name.len() => written,
             Some(b'`' | b'"') => bare_name(written),
-            _ => written,
+            _ => return false,
         };
         if name.len() != self.name.len() {
             return false;
@@ -87,11 +89,9 @@ pub(super) fn leaf(request: &Request<'_>, key: &HashKey) -> Option<Option<u32>> 
     if digits.len() > DIGITS_MAX || !key.is_called(name.of(request.text)) {
         return None;
     }
-    let (mut n, mut rest) = (0, digits);
-    while let [digit, behind @ ..] = rest {
-        n = n * 10 + u64::from(digit & 0x0f);
-        rest = behind;
-    }
+    let n = digits
+        .iter()
+        .fold(0, |n, digit| n * 10 + u64::from(*digit) - u64::from(b'0'));
     // A number that the column cannot hold is in no row. Others are their own absolute value.
     Some((n <= key.max).then(|| (n % u64::from(key.count)) as u32))
 }

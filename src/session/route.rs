@@ -330,7 +330,7 @@ impl Session {
 
     /// The version of the tenant's entry that is wrong, as this server is not the tenant's: the
     /// present one if it names the server. Looking it up again may have given it a new version. One
-    /// that does not name it, is not wrong: a table was thought to be there.
+    /// that does not name it is not wrong: a table was thought to be there.
     pub(super) fn wrong_version(&self, ctx: &Ctx<'_>, server: Option<SocketAddr>) -> u64 {
         let chosen_by = self.binding.chosen_by;
         match self.tenant(ctx) {
