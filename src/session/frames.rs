@@ -1,5 +1,6 @@
 //! Frames of a session's links: requests go into them, replies come out of them.
 
+use super::pin::Past;
 use super::slot::Slot;
 use super::state::{Bytes, Ctx, Phase, Session};
 use crate::base::{CloseReason, Level, LinkId, Out, Output, Side};
@@ -81,6 +82,7 @@ impl Session {
 
     /// The session state that goes with the first bytes of a request: what the link lacks of it.
     fn take_info(&mut self, id: LinkId, out: &mut Out<'_, Mail>) -> Vec<u8> {
+        let counts = !self.keeps_count();
         let Self { links, known, .. } = self;
         let Some(Some(slot)) = links.get_mut(usize::from(id.0)) else {
             return vec![];
@@ -93,9 +95,16 @@ impl Session {
             return vec![];
         }
         let mut info = out.pool.take();
-        known.put_info(&mut info, slot.has, slot.has_new_info());
+        known.put_info(&mut info, slot.has, slot.has_new_info(), counts);
         slot.was_told = true;
         info
+    }
+
+    /// The running request asks for `row_count()`, and its link knows best: what another link told
+    /// last may be of a statement that failed, or of obring's own. The next request brings it.
+    pub(super) fn keeps_count(&self) -> bool {
+        let asks = matches!(&self.phase, Phase::Running(r) if r.outline.past == Past::RowCount);
+        asks && !self.is_in_transaction()
     }
 
     /// Sends a whole packet of a request that was begun.
@@ -164,7 +173,7 @@ impl Session {
                     self.reply_part(ctx, id, Bytes::own(bytes), 0, out);
                 }
                 Ok(FrameStep::Extra(extra)) => {
-                    if let Err(e) = self.learn_extra(&extra) {
+                    if let Err(e) = self.learn_extra(id, &extra) {
                         self.bad_frame(ctx, id, &e.to_string(), out);
                         break;
                     }
@@ -190,12 +199,21 @@ impl Session {
     }
 
     /// Takes what a server tells beside a reply. Types that mean nothing to a proxy are skipped.
-    fn learn_extra(&mut self, extra: &Extra<'_>) -> Result<(), ExtraError> {
+    fn learn_extra(&mut self, id: LinkId, extra: &Extra<'_>) -> Result<(), ExtraError> {
+        let before = self.known.newest().info;
         extra.each(|kind, value| match kind {
             entry::SESSION => self.known.learn_info(value),
             entry::FEEDBACK => self.learn_feedback(value),
             _ => Ok(()),
-        })
+        })?;
+        let newest = self.known.newest().info;
+        if let Some(slot) = self.slot_mut(id)
+            && slot.has.info >= before
+        {
+            // It has all that there was, and what it tells itself.
+            slot.has.info = newest;
+        }
+        Ok(())
     }
 
     /// The replies that come on this link are those of the session's own requests.

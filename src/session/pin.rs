@@ -240,6 +240,20 @@ const LOOKING_BACK: &[&[u8]] = &[
     b"trace",
 ];
 
+/// Those that every statement answers anew for the next one, unless it asks for them itself.
+const OF_ONE_STATEMENT: &[&[u8]] = &[b"warnings", b"warning_count", b"errors", b"error_count"];
+
+/// True if a request asks for something of the one before. `first`: the first of its statements, if
+/// it has several; what only the others ask of warnings is of this request itself.
+fn looks_back(text: &[u8], first: &[u8]) -> bool {
+    let is_lasting = |word: &&&[u8]| !OF_ONE_STATEMENT.contains(*word);
+    let mut lasting = LOOKING_BACK.iter().filter(is_lasting);
+    match first.is_empty() {
+        true => has_word(text, LOOKING_BACK),
+        false => has_word(first, OF_ONE_STATEMENT) || lasting.any(|word| has_word(text, &[*word])),
+    }
+}
+
 /// What a text that looks back asks for.
 fn past(text: &[u8]) -> Past {
     let mut words = LOOKING_BACK.iter().filter(|word| has_word(text, &[**word]));
@@ -324,7 +338,7 @@ impl Outline {
             && !(is_simple && scan.verb == Verb::Set && sets_literals(scan, text));
         outline.sets = scan.verb == Verb::Set;
         outline.looks_back = match scan.verb {
-            _ if facts.asks_last_result || !is_simple => has_word(text, LOOKING_BACK),
+            _ if facts.asks_last_result || !is_simple => looks_back(text, scan.first.of(text)),
             Verb::Insert | Verb::Replace | Verb::Update | Verb::Delete | Verb::Begin => false,
             Verb::Commit | Verb::Rollback | Verb::Use | Verb::Savepoint | Verb::Ddl => false,
             Verb::Select | Verb::Set if !facts.has_system_variables => false,
@@ -466,11 +480,13 @@ impl Session {
     }
 
     /// A reply is over: whether its link is the only one that has the newest system variables.
-    pub(super) const fn place_system(&mut self, carries_system: bool, is_failed: bool) {
+    /// True if they were changed.
+    pub(super) const fn place_system(&mut self, carries_system: bool, is_failed: bool) -> bool {
         let has_changed = self.known.take_system_change();
         let pins = &mut self.binding.pins;
         let is_unwritten = pins.has(Pin::Unwritten) || has_changed;
         pins.set(Pin::Unwritten, carries_system && is_failed && is_unwritten);
+        has_changed
     }
 
     /// What a request says of itself.
@@ -663,6 +679,26 @@ mod tests {
             let outline = Outline::of_text(&mut scan, text.as_bytes(), Syntax::default(), true);
             let got = (outline.past, outline.counts_rows);
             assert_eq!(got, (past, counts_rows), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_several_statements_ask_of_each_other_is_not_of_the_past() {
+        let mut scan = Scan::default();
+        for (text, looks_back) in [
+            ("use a; select @@error_count", false),
+            ("select 1;show warnings ; select 2", false),
+            ("show warnings; select 1", true),
+            ("select @@warning_count; use a", true),
+            ("use a; select row_count()", true),
+            ("use a; show trace", true),
+            ("use a; select 'x", false),
+            ("select @@error_count, 'x; use a", true),
+            ("(select @@error_count); use a", true),
+            ("select 1 from (; show warnings", false),
+        ] {
+            let outline = Outline::of_text(&mut scan, text.as_bytes(), Syntax::default(), true);
+            assert_eq!(outline.looks_back, looks_back, "{text}");
         }
     }
 

@@ -432,14 +432,15 @@ impl Session {
             self.known.set_option(option);
         }
         self.place_variables(id, sets_vaguely);
-        if let Some(slot) = self.slot(id) {
-            let carries_system = slot.carries_system();
-            self.place_system(carries_system, is_failed);
-        }
+        let carries_system = self.slot(id).is_some_and(Slot::carries_system);
+        let has_changed = self.place_system(carries_system, is_failed);
         let (newest, in_database) = (self.known.newest(), self.known.database().is_some());
+        let keeps_count = self.keeps_count();
         if let Some(slot) = self.slot_mut(id) {
-            // After an error a server may not have taken what went with the request.
-            let info = match std::mem::take(&mut slot.was_told) && is_failed {
+            // After an error a server may not have taken what went with the request. One that has
+            // changed variables has; to be told again would undo the change.
+            let is_refused = std::mem::take(&mut slot.was_told) && is_failed && !has_changed;
+            let info = match is_refused || keeps_count {
                 true => slot.has.info,
                 false => newest.info,
             };

@@ -238,6 +238,8 @@ pub struct Scan {
     pub assignments: Vec<Assignment>,
     /// Names that others refer to.
     pub names: Vec<Span>,
+    /// Of several statements, the first one; else empty.
+    pub first: Span,
     /// The name that a statement without tables is about: database of USE, prepared statement,
     /// savepoint, procedure of CALL.
     pub subject: Span,
@@ -286,6 +288,7 @@ impl Scan {
         self.facts = Facts::default();
         self.hints.clear();
         self.insert = None;
+        self.first = Span::default();
         self.subject = Span::default();
         self.arguments = NodeList::default();
         self.params = 0;

@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// A client in the database.
-    fn client(&self) -> Conn {
+    pub(super) fn client(&self) -> Conn {
         let mut c = client(&self.proxy);
         c.run(&format!("use {}", self.database)).expect("used");
         c

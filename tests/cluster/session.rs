@@ -3,9 +3,11 @@
 //!
 //! `OBRING_RANDOM_SEED=n` replays a seed, `OBRING_RANDOM_SEEDS=a..b` runs others.
 
+use super::routing::Place;
 use super::{binary, kernel};
 use bench_harness::checks::{Setup, switching};
 use bench_harness::random::{FRAMINGS, Loss, RANDOM, ServerFraming, Sort, World, seeds};
+use bench_harness::raw::Conn;
 
 /// Scripts of one session per framing and mode; `accept session` plays more.
 const SINGLES: u64 = 8;
@@ -90,6 +92,43 @@ fn a_client_sees_the_same_in_oceanbase_framing() {
 #[test]
 fn a_client_sees_the_same_in_compressed_oceanbase_framing() {
     in_framing(3);
+}
+
+/// Statements of one request, the last of which fails.
+fn fail_at_the_end(c: &mut Conn, sql: &str) {
+    c.query(sql).expect(sql);
+    loop {
+        let got = c.receive();
+        if !got.is_ok() {
+            break assert!(got.error().is_some(), "{sql}: {got:?}");
+        }
+    }
+}
+
+/// A server that is told of the session's state takes it, although a later statement of the request
+/// fails: told once more, it would forget what the statement before has set.
+#[test]
+fn what_the_first_of_several_statements_sets_outlives_the_error_of_the_last() {
+    let settings = [("server_protocol", "OceanBase 2.0")];
+    let place = Place::with("session_several", &settings);
+    let mut c = place.client();
+    c.run("insert into h values (0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (5, 1)")
+        .expect("rows");
+    let since = place.cluster.log_next();
+    for k in 0..6 {
+        c.run("set autocommit = 1, sql_safe_updates = 0")
+            .expect("on");
+        let text =
+            format!("update h set v = 2 where k = {k}; set autocommit = 0; table_of_nothing");
+        fail_at_the_end(&mut c, &text);
+        assert_eq!(c.cell("select @@autocommit").expect("a row"), "0", "{k}");
+        c.run("rollback").expect("over");
+        assert_eq!(c.cell("select @@autocommit").expect("a row"), "0", "{k}");
+    }
+    let log = place.cluster.log_since(since);
+    let servers = log.iter().filter(|e| e.sql.starts_with("update"));
+    let servers: std::collections::BTreeSet<_> = servers.map(|e| e.server_id).collect();
+    assert!(servers.len() > 1, "each is told something: {servers:?}");
 }
 
 /// The comparison sees that state is missing: a script differs, and few steps are left of it.

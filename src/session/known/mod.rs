@@ -20,7 +20,7 @@ mod tests;
 use super::track::is_for_proxies;
 use crate::base::Cursor;
 use crate::protocol::mysql::{OkPacket, TRACK_SCHEMA, TRACK_VARIABLES};
-use crate::protocol::ob20::{ExtraError, TRANSACTION_PARTS, put_old_pair, put_tlv};
+use crate::protocol::ob20::{COUNT_PARTS, ExtraError, TRANSACTION_PARTS, put_old_pair, put_tlv};
 use crate::protocol::ob20::{entry, old};
 use crate::protocol::reroute::INFO;
 use serde::{Deserialize, Serialize};
@@ -377,13 +377,15 @@ impl Known {
     }
 
     /// Appends the extra info of a request that brings a link's info up to date; nothing if it is.
-    /// `is_new`: in the new form.
-    pub(super) fn put_info(&self, out: &mut Vec<u8>, has: Has, is_new: bool) {
+    /// `is_new`: in the new form. `counts`: with what `row_count()` answers.
+    pub(super) fn put_info(&self, out: &mut Vec<u8>, has: Has, is_new: bool, counts: bool) {
         if has.info >= self.newest.info {
             return;
         }
         let mut value = vec![];
-        for part in self.info.iter().filter(|part| part.stamp > has.info) {
+        let is_sent =
+            |part: &&Part| part.stamp > has.info && (counts || !COUNT_PARTS.contains(&part.kind));
+        for part in self.info.iter().filter(is_sent) {
             put_tlv(&mut value, part.kind, &part.bytes);
         }
         if value.is_empty() {

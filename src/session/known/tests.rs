@@ -116,7 +116,7 @@ fn info_is_kept_by_sub_type_and_sent_in_either_form() {
     };
     let info = |known: &Known, has, is_new| {
         let mut out = vec![];
-        known.put_info(&mut out, has, is_new);
+        known.put_info(&mut out, has, is_new, true);
         out
     };
     known.learn_info(&part(3, b"abc")).expect("taken");
@@ -134,6 +134,10 @@ fn info_is_kept_by_sub_type_and_sent_in_either_form() {
     let old = info(&known, has, false);
     assert!(old.starts_with(b"\x16\x02\x00\xff\x08sess_inf\0"));
     assert!(known.learn_info(&[1, 0, 9, 0, 0, 0, 1]).is_err());
+    known.learn_info(&part(7, b"0")).expect("taken");
+    let mut out = vec![];
+    known.put_info(&mut out, has, true, false);
+    assert_eq!(out, only, "row_count() is left to the link");
 }
 
 #[test]

@@ -79,10 +79,14 @@ impl<'a> Parser<'a> {
                 self.skip(|_| false);
             }
         }
+        let end = self.now.span.start;
         while self.now.tok == Tok::Punct(b';') {
             self.step();
         }
         self.out.facts.is_multi = self.now.tok != Tok::End;
+        if self.out.facts.is_multi {
+            self.out.first = Span { start: 0, end };
+        }
         self.out.facts.is_broken = self.lexer.is_broken;
     }
 

@@ -376,6 +376,24 @@ mod tests {
     }
 
     #[test]
+    fn a_count_that_is_not_the_sessions_is_not_asked_for() {
+        let two = Two::new(true);
+        let count = query("select row_count()", &[]);
+        let stale = ["stale_state: session_info:7"];
+        for (text, is_error, found) in [
+            ("update t set a=2", false, &stale[..]),
+            ("update t set a=3", true, &[]),
+            ("set @a=1", false, &[]),
+            ("delete from t", false, &stale[..]),
+        ] {
+            let mut reply = told(&[], &[], &[(7, text)]);
+            reply.is_error = is_error;
+            two.says(1, text, &reply);
+            assert_eq!(two.asks(2, &count, &Told::default()), found, "{text}");
+        }
+    }
+
+    #[test]
     fn user_variables_and_the_database_are_compared() {
         let two = Two::new(true);
         let mut reply = told(&[], &[("x", "'a'"), ("n", "NULL")], &[]);

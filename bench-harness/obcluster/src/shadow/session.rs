@@ -65,6 +65,9 @@ pub(super) struct Session {
     database: Option<Vec<u8>>,
     user: Option<Vec<u8>>,
     parts: BTreeMap<u16, Newest>,
+    /// What ROW_COUNT() answers was told last with an error, or with what a proxy may have sent of
+    /// itself: it may not be the session's.
+    is_count_vague: bool,
 }
 
 impl Session {
@@ -154,7 +157,7 @@ impl Session {
         for (kind, newest) in &self.parts {
             let is_compared = match *kind {
                 SYSTEM_VARIABLES => own.has_variable_blocks,
-                kind if kind == numbering.query_info() => looks_back,
+                kind if kind == numbering.query_info() => looks_back && !self.is_count_vague,
                 kind => kind != numbering.other_variables(),
             };
             // What is sent with the request counts.
@@ -265,6 +268,9 @@ impl Session {
             let before = own.parts.get(kind);
             let is_change = self.numbering.is_change(*kind, before, sets_variables);
             let is_blank = self.numbering.is_blank(*kind, bytes);
+            if *kind == self.numbering.query_info() {
+                self.is_count_vague = told.is_error || asked.nature == Nature::Brings;
+            }
             let newest = self.parts.entry(*kind).or_default();
             let has = newest.told(is_blank, before, bytes, is_change);
             own.parts.insert(*kind, has);

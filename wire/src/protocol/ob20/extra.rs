@@ -29,6 +29,10 @@ pub mod entry {
 /// them that let transactions move (bit 19). Source: OceanBase wire facts, section 6.3.
 pub const TRANSACTION_PARTS: std::ops::RangeInclusive<u16> = 5..=8;
 
+/// Types inside [`entry::SESSION`] that say what `row_count()` answers: of seekdb, and of servers
+/// that number as above. A server that is sent one answers with it instead of its own.
+pub const COUNT_PARTS: [u16; 2] = [7, 11];
+
 /// Types inside [`entry::FEEDBACK`]; each value is one byte, '1' or '0'.
 pub mod feedback {
     /// The session holds locks of GET_LOCK.

@@ -27,7 +27,7 @@ mod writer;
 pub use crc::{Crc32c, crc16};
 pub use error::{FrameError, Part};
 pub use extra::{
-    Extra, ExtraError, TRANSACTION_PARTS, entry, feedback, old, put_old_pair, put_tlv,
+    COUNT_PARTS, Extra, ExtraError, TRANSACTION_PARTS, entry, feedback, old, put_old_pair, put_tlv,
 };
 pub use framing::Framing;
 pub use header::{FRAME_HEAD_LEN, Header, TAIL_LEN, flag};
