@@ -177,8 +177,6 @@ pub(super) struct Outline {
     pub(super) has_rows: bool,
     /// It may be several statements: an error of one says nothing about the others.
     pub(super) is_several: bool,
-    /// It may change the database.
-    pub(super) may_use: bool,
     /// It may read or set user variables.
     pub(super) has_user_variables: bool,
     /// It may bind the session to its link.
@@ -352,7 +350,6 @@ impl Outline {
         let is_bracket = matches!(scan.verb, Verb::Begin | Verb::Commit | Verb::Rollback);
         outline.counts_rows = !(is_simple && is_bracket);
         outline.is_several = !is_simple;
-        outline.may_use = !is_simple || scan.verb == Verb::Use;
         outline.has_rows = !is_simple || !is_silent(scan.verb) || scan.explain != Explain::No;
         outline.begins = scan.verb == Verb::Begin && is_simple && !has_word(text, &[b"snapshot"]);
         let leaves = match scan.verb {
@@ -418,10 +415,6 @@ impl Outline {
     /// Of another command.
     pub(super) const fn of_command(command: Command) -> Self {
         let is_ahead = matches!(command, Command::STMT_SEND_LONG_DATA);
-        let is_sessions = matches!(
-            command,
-            Command::INIT_DB | Command::CHANGE_USER | Command::RESET_CONNECTION
-        );
         let leaves = match command {
             Command::STMT_PREPARE_EXECUTE => Pins::of(Pin::Prepared),
             _ => Pins::NONE,
@@ -432,7 +425,6 @@ impl Outline {
             counts_rows: false,
             has_rows: false,
             is_several: false,
-            may_use: is_sessions,
             has_user_variables: false,
             may_bind: !leaves.is_empty() || is_ahead,
             names_tables: true,
@@ -441,7 +433,10 @@ impl Outline {
             begins: false,
             moves: false,
             keeps_transaction: false,
-            is_timed: is_sessions,
+            is_timed: matches!(
+                command,
+                Command::INIT_DB | Command::CHANGE_USER | Command::RESET_CONNECTION
+            ),
             timeout_ms: None,
             is_cut: false,
             prepares: None,

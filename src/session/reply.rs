@@ -13,7 +13,7 @@ use super::route::Kept;
 use super::slot::Slot;
 use super::state::{Bytes, Ctx, Phase, Session};
 use super::statements::{HeldStatements, Statements};
-use super::track::{Occasion, Untold, put_ok, reports_first, without_old_database};
+use super::track::{Occasion, Untold, put_ok, reports_first};
 use super::wishes::Wishes;
 use crate::base::{CloseReason, Event, Level, LinkId, Out, Output, Side, Stage};
 use crate::protocol::mysql::{ClientTurn, Command, OkPacket, ReplySink, TRACK_VARIABLES, status};
@@ -125,8 +125,6 @@ struct Relay<'r, 'o, 'b> {
     bytes: Bytes<'b>,
     /// What the real OKs of this reply are about.
     occasion: Occasion,
-    /// The request may be one that changes the database.
-    may_use: bool,
     /// Where the follower's bytes begin in them.
     base: usize,
     error: Option<u16>,
@@ -152,14 +150,6 @@ struct Relay<'r, 'o, 'b> {
 }
 
 impl Relay<'_, '_, '_> {
-    /// The state of an OK for the client, if it is not all that the server tells.
-    fn hidden(&self, ok: &OkPacket<'_>) -> Option<Vec<u8>> {
-        if ok.state.is_empty() || self.may_use || self.facts.untold.is_none() {
-            return None;
-        }
-        without_old_database(ok, self.known.database().unwrap_or_default())
-    }
-
     fn learn(&mut self, ok: &OkPacket<'_>) {
         let is_set = self.occasion != Occasion::Login;
         self.facts.is_super &= is_set;
@@ -201,10 +191,7 @@ impl ReplySink for Relay<'_, '_, '_> {
             return;
         };
         self.has_passed = true;
-        let hidden = self.hidden(&ok);
         self.learn(&ok);
-        let state = hidden.as_deref().unwrap_or(ok.state);
-        let ok = OkPacket { state, ..ok };
         let untold = self.facts.untold.as_deref_mut();
         let (occasion, is_fresh) = (self.occasion, self.is_fresh);
         self.out.own(Side::Client, |b| {
@@ -224,10 +211,7 @@ impl ReplySink for Relay<'_, '_, '_> {
         }
         match OkPacket::parse(payload) {
             Ok(ok) => {
-                let hidden = self.hidden(&ok);
                 self.learn(&ok);
-                let state = hidden.as_deref().unwrap_or(ok.state);
-                let ok = OkPacket { state, ..ok };
                 if let Some(untold) = &mut self.facts.untold {
                     untold.keep(&ok, self.is_fresh);
                 }
@@ -331,7 +315,6 @@ impl Session {
                 _ if running.outline.sets => Occasion::Set,
                 _ => Occasion::Statement,
             },
-            may_use: running.outline.may_use || !binding.is_routed,
             bytes,
             base: at,
             error: None,

@@ -7,7 +7,7 @@
 use super::driver::told_at_login;
 use super::known::ON_AT_FIRST;
 use super::server_login::shown_at_login;
-use crate::base::{Cursor, put_lenenc_bytes};
+use crate::base::put_lenenc_bytes;
 use crate::protocol::mysql::{
     OkPacket, TRACK_SCHEMA, TRACK_STATE, TRACK_VARIABLES, put_packet, status,
 };
@@ -220,27 +220,6 @@ pub(super) fn put_ok(
     .put_for_client(out, seq, true, |_, _| true);
 }
 
-/// The state of an OK without the database; `None` if it names none, or another than the session is
-/// in. A server names the one it is in behind statements that change none, some time after a
-/// SHOW was prepared or executed there. Observed on seekdb 1.3.0.post5.
-pub(super) fn without_old_database(ok: &OkPacket<'_>, database: &[u8]) -> Option<Vec<u8>> {
-    let (mut state, mut rest) = (vec![], false);
-    let mut is_named = false;
-    for block in ok.blocks() {
-        match block.kind {
-            TRACK_SCHEMA if Cursor::new(block.data).lenenc_bytes() != Ok(database) => return None,
-            TRACK_SCHEMA => is_named = true,
-            kind => {
-                rest |= kind != TRACK_STATE;
-                state.push(kind);
-                put_lenenc_bytes(&mut state, block.data);
-            }
-        }
-    }
-    // That something has changed is not so if it was only this.
-    is_named.then_some(if rest { state } else { vec![] })
-}
-
 /// Names a statement in the server's logs. A client is told with the real OK of a statement that
 /// was slow (1 s and more), and never later: what comes with an error is for proxies. Observed on
 /// seekdb 1.3.0.post5.
@@ -367,30 +346,6 @@ mod tests {
         assert!(!has_id(&told(&mut untold, &block(&[("b", "2")]))));
         untold.keep(&ok(&block(&[("c", "3")])), false);
         assert!(has_id(&told(&mut untold, &state)));
-    }
-
-    #[test]
-    fn the_database_that_a_session_is_in_is_no_change() {
-        let schema = |name: &str| {
-            let (mut data, mut state) = (vec![], vec![TRACK_SCHEMA]);
-            put_lenenc_bytes(&mut data, name.as_bytes());
-            put_lenenc_bytes(&mut state, &data);
-            state
-        };
-        let (changed, a) = (&b"\x02\x02\x011"[..], block(&[("a", "1")]));
-        let state = |parts: &[&[u8]]| parts.concat();
-        for (told, want) in [
-            (state(&[&schema("db"), changed]), Some(vec![])),
-            (
-                state(&[&a, &schema("db"), changed]),
-                Some(state(&[&a, changed])),
-            ),
-            (state(&[&schema("other"), changed]), None),
-            (state(&[&a, changed]), None),
-            (vec![], None),
-        ] {
-            assert_eq!(without_old_database(&ok(&told), b"db"), want, "{told:x?}");
-        }
     }
 
     #[test]
