@@ -83,6 +83,25 @@ fn a_kill_ends_what_it_names_and_nothing_else() {
 }
 
 #[test]
+fn what_only_one_server_has_is_used_there_and_transactions_take_their_state_along() {
+    let (mut moves, mut bound) = (0, 0);
+    for seed in seeds(400) {
+        let faults = Faults {
+            binds: true,
+            changes: seed % 4 == 1,
+            servers: seed % 4 == 2,
+            rebuilds: seed % 3 == 0,
+            ..Faults::default()
+        };
+        let seen = life(seed, 10, faults).bound();
+        (moves, bound) = (moves + seen.0, bound + seen.1);
+    }
+    println!("{moves} statements of moving transactions, {bound} of bound sessions");
+    assert!(moves > 0, "no transaction has moved");
+    assert!(bound > 0, "no session was bound");
+}
+
+#[test]
 fn with_faults_every_client_is_told() {
     for seed in seeds(800) {
         run(

@@ -143,11 +143,14 @@ impl Session {
     }
 
     /// True if a request of the open transaction can run on this link. One that lacks more than
-    /// what travels beside the request cannot: what brings it there might not be let in.
+    /// what travels beside the request cannot: what brings it there might not be let in. Nor can
+    /// one to a server of an older release, to which the transaction does not travel.
     pub(super) fn can_join(&self, id: LinkId, head: &Head<'_>) -> bool {
-        !self.is_in_transaction()
-            || id == self.coordinator()
-            || self.lacks(id, self.needs(head)).is_statements_only()
+        if !self.is_in_transaction() || id == self.coordinator() {
+            return true;
+        }
+        self.slot(id).is_some_and(Slot::carries_transactions)
+            && self.lacks(id, self.needs(head)).is_statements_only()
     }
 
     /// True if the running request, on this link, has left its transaction's coordinator.

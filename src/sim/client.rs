@@ -1,8 +1,9 @@
 //! A scripted client that knows what a direct one would see, and judges what it gets.
 
+use super::binding;
 use super::killing::{Attempt, INTERRUPTED};
 use super::script::{self, Pending};
-use super::server::{PASSWORD, QUIET, READS, statement, status_after};
+use super::server::{PASSWORD, QUIET, READS, REFUSED, statement, status_after};
 use super::tables::{FROM, TABLES};
 use super::told;
 use super::world::Faults;
@@ -105,6 +106,10 @@ pub(super) struct Client {
     pub(super) is_quiet: bool,
     /// It kills others.
     kills: bool,
+    /// It binds its session to a server now and then.
+    binds: bool,
+    /// It has: what frees it.
+    bound: Option<u8>,
     /// What it has tried to kill.
     pub(super) attempts: Vec<Attempt>,
     /// Its connection id.
@@ -155,6 +160,8 @@ impl Client {
             big: faults.big,
             is_quiet,
             kills: is_quiet && faults.kills,
+            binds: is_quiet && faults.binds,
+            bound: None,
             attempts: vec![],
             id: 0,
         }
@@ -393,7 +400,9 @@ impl Client {
                 self.expect(script::packet(seq.wrapping_add(1), &ok));
             }
             _ => {
-                if self.is_quiet {
+                if let Some(text) = self.binding(seed) {
+                    payload.extend_from_slice(text.as_bytes());
+                } else if self.is_quiet {
                     payload.extend_from_slice(QUIET);
                     payload.extend_from_slice(format!("{seed:016x}").as_bytes());
                     // Some read no table.
@@ -450,7 +459,10 @@ impl Client {
             _ => return false,
         };
         let text = self.got.get(..len).and_then(script::error_text);
-        let is_loss = |text: &String| text.ends_with(']') || text.contains(INTERRUPTED);
+        // A server that has not the tenant any more refuses what cannot run elsewhere.
+        let is_refused = |text: &str| self.binds && text.contains(REFUSED);
+        let is_loss =
+            |text: &String| text.ends_with(']') || text.contains(INTERRUPTED) || is_refused(text);
         let Some(text) = text.filter(is_loss) else {
             return false;
         };
@@ -476,9 +488,26 @@ impl Client {
         self.is_lost = true;
         self.got.clear();
         self.steps.pop_front();
+        self.bound = None;
         // What it had begun is gone; what it wanted has not come about.
         self.status = last.status & !1;
         true
+    }
+
+    /// Binds its session to a server, or frees it: the text.
+    fn binding(&mut self, seed: u64) -> Option<String> {
+        if !self.binds || !self.rng.chance(1, 6) {
+            return None;
+        }
+        let command = match self.bound.take() {
+            Some(frees) => frees,
+            None => {
+                let (binds, frees) = binding::pair(&mut self.rng);
+                self.bound = Some(frees);
+                binds
+            }
+        };
+        Some(binding::text(command, seed))
     }
 
     /// Tries to kill a session or its statement: that works, or there is no such session.

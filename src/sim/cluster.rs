@@ -1,6 +1,7 @@
 //! The cluster of a world: its servers, where its tenants are, and what its views say. Shares no
 //! code with what reads them.
 
+use super::binding::Bindings;
 use super::script::{self, Packets};
 use crate::base::{Rng, put_lenenc_bytes};
 use std::collections::{BTreeMap, HashMap};
@@ -49,6 +50,8 @@ pub(super) struct Cluster {
     pub(super) interrupted: Vec<u32>,
     /// Look-ups of [`TENANT`] so far.
     pub(super) lookups: u64,
+    /// What sessions have on one server.
+    pub(super) bindings: Bindings,
     /// How often each statement has run: by its command and its seed.
     runs: HashMap<(u8, u64), u32>,
     /// So many are allowed: one at first, and one for each change that needs one.
@@ -72,6 +75,7 @@ impl Cluster {
             reroutes: 0,
             interrupted: vec![],
             lookups: 0,
+            bindings: Bindings::default(),
             runs: HashMap::new(),
             lookups_max: 1,
         }

@@ -18,6 +18,12 @@ pub(super) enum Damage {
 /// Bytes of that header.
 const HEADER: u64 = 24;
 
+/// What lets transactions go from server to server.
+const MOVES: u64 = capability::SESSION_SYNC | capability::SERVER_DUP_SESS_SYNC;
+
+/// Types of session state that are what an open transaction is.
+const PARTS: std::ops::RangeInclusive<u16> = 5..=8;
+
 /// One end of a connection.
 pub(super) struct Wire {
     framing: Framing,
@@ -28,13 +34,18 @@ pub(super) struct Wire {
     flags: u32,
     /// Bits that this server grants.
     granted: u64,
+    /// What the proxy has sent of the session's transaction with the last request.
+    sent: Vec<(u16, Vec<u8>)>,
+    /// The state of the open transaction, which goes with the next reply.
+    pub(super) open: Option<u64>,
     /// So many replies are right, then one is not.
     pub(super) damage: Option<(u64, Damage)>,
 }
 
 impl Wire {
-    /// Plain, as every connection is until its login is over.
-    pub(super) fn new(rng: &mut Rng) -> Self {
+    /// Plain, as every connection is until its login is over. `moves`: most servers let transactions
+    /// move.
+    pub(super) fn new(rng: &mut Rng, moves: bool) -> Self {
         let may = [
             0,
             capability::CHECKSUM,
@@ -44,10 +55,18 @@ impl Wire {
                 | capability::OB_PROTOCOL_V2_COMPRESS
                 | capability::PROXY_REROUTE
                 | capability::CHECKSUM,
+            capability::OB_PROTOCOL_V2
+                | capability::NEW_EXTRA_INFO
+                | capability::PROXY_REROUTE
+                | MOVES
+                | capability::SESSION_VAR_SYNC,
         ];
         // Most servers grant everything.
-        let most = [0, 1, 2, 3, 3, 3, 3, 3];
-        let granted = may[most[rng.below(8) as usize]];
+        let most = [0, 1, 2, 3, 3, 4, 4, 4];
+        let granted = match moves && rng.chance(7, 8) {
+            true => may[4],
+            false => may[most[rng.below(8) as usize]],
+        };
         Self {
             framing: Framing::Plain,
             reader: FrameReader::new(Framing::Plain, 0),
@@ -55,6 +74,8 @@ impl Wire {
             rng: Rng::new(rng.next_u64()),
             flags: 0,
             granted: granted | capability::EXTRA_OK_STATISTICS | capability::CLIENT_SESSION_ID_V2,
+            sent: vec![],
+            open: None,
             damage: None,
         }
     }
@@ -100,10 +121,29 @@ impl Wire {
                     self.reader.expect_request();
                     return true;
                 }
-                Ok(FrameStep::Extra(_) | FrameStep::End { .. }) => {}
+                Ok(FrameStep::Extra(extra)) => {
+                    let read = extra.each(|kind, value| {
+                        if kind == entry::SESSION {
+                            self.sent.extend(parts(value));
+                        }
+                        Ok(())
+                    });
+                    assert!(read.is_ok(), "a server got wrong extra info");
+                }
+                Ok(FrameStep::End { .. }) => {}
                 Err(e) => panic!("a server got a wrong frame: {e}"),
             }
         }
+    }
+
+    /// The state of a transaction that came with the last request, if all parts are of one.
+    pub(super) fn sent_stamp(&mut self) -> Option<u64> {
+        let sent = std::mem::take(&mut self.sent);
+        let of = |kind| sent.iter().find(|(k, _)| *k == kind).map(|(_, b)| b);
+        let stamp = of(*PARTS.start())?;
+        let is_whole = PARTS.into_iter().all(|kind| of(kind) == Some(stamp));
+        let stamp = u64::from_le_bytes(stamp.as_slice().try_into().ok()?);
+        Some(if is_whole { stamp } else { 0 })
     }
 
     /// A reply in frames of any size.
@@ -112,6 +152,12 @@ impl Wire {
         self.writer.begin_reply(self.reader.position());
         self.reader.expect_request();
         let mut at = 0;
+        let may_move = self.granted & MOVES == MOVES && self.framing.has_packets();
+        let open = self.open.filter(|_| may_move);
+        let flags = match open.is_some() && self.rng.chance(7, 8) {
+            true => flag::INTERNAL_ROUTING,
+            false => 0,
+        };
         while at < mysql.len() {
             let left = mysql.len() - at;
             let n = match self.rng.below(4) {
@@ -125,9 +171,16 @@ impl Wire {
                 let kind = 3 + self.rng.below(2) as u8;
                 put_tlv(&mut extra, entry::SESSION, &[kind, 0, 2, 0, 0, 0, 7, kind]);
             }
+            if let Some(stamp) = open.filter(|_| n == left) {
+                let mut state = vec![];
+                for kind in PARTS {
+                    put_tlv(&mut state, kind, &stamp.to_le_bytes());
+                }
+                put_tlv(&mut extra, entry::SESSION, &state);
+            }
             let envelope = Envelope {
                 extra: &extra,
-                flags: 0,
+                flags,
                 is_last: n == left,
             };
             self.writer.put(&mut out, envelope, &mysql[at..at + n]);
@@ -151,4 +204,16 @@ impl Wire {
         }
         out
     }
+}
+
+/// The parts of one entry of session state.
+fn parts(mut value: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    let mut out = vec![];
+    while let [a, b, c, d, e, f, rest @ ..] = value {
+        let len = u32::from_le_bytes([*c, *d, *e, *f]) as usize;
+        let bytes = rest.get(..len).unwrap_or_default();
+        out.push((u16::from_le_bytes([*a, *b]), bytes.to_vec()));
+        value = rest.get(len..).unwrap_or_default();
+    }
+    out
 }

@@ -10,9 +10,10 @@
 //! * `server.rs`: an OBServer in proxy mode; `framing.rs`: its framing.
 //! * `client.rs`: a client that judges; `told.rs`: how it tells its password; `killing.rs`: how it
 //!   kills others.
-//! * `cluster.rs`, `tables.rs`: what all servers have in common.
+//! * `cluster.rs`, `tables.rs`, `binding.rs`: what all servers have in common.
 //! * [`World`]: the event queue, the pipes, the faults.
 
+mod binding;
 mod client;
 mod cluster;
 mod conn;

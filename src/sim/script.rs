@@ -1,6 +1,7 @@
 //! Statements of the simulated world: what they do, how a server tells a proxy, and what a direct
 //! client would see. The two encodings are written apart, so that one judges the other.
 
+use super::binding;
 use crate::base::{Rng, put_lenenc, put_lenenc_bytes};
 use crate::protocol::mysql::{MAX_PAYLOAD, put_packet};
 use sha1::{Digest, Sha1};
@@ -538,6 +539,14 @@ pub fn effect(command: u8, seed: u64, status: u16, big: bool) -> Effect {
         }
         // A statement that leaves nothing in the session has a number of its own, too.
         0xF1 => results(vec![quiet_part(&mut rng)]),
+        // What binds a session says no more than that it is so.
+        command if binding::is_one(command) => results(vec![Part::Done {
+            affected: 0,
+            message: "",
+            changes: vec![],
+            user: vec![],
+            schema: None,
+        }]),
         0x16 if rng.chance(1, 6) => results(vec![Part::Failed {
             code: 1146,
             changes: vec![],
@@ -587,13 +596,18 @@ fn quiet_part(rng: &mut Rng) -> Part {
 }
 
 /// The same, where the server of the statement has to say that another one has the rows.
-pub(super) fn missed(mut effect: Effect) -> Effect {
-    let (Part::Rows { changes, .. } | Part::Done { changes, .. } | Part::Failed { changes, .. }) =
-        match effect.parts.last_mut() {
-            Some(part) => part,
-            None => return effect,
-        };
-    changes.push(("ob_proxy_partition_hit".into(), "OFF".into()));
+pub(super) fn missed(effect: Effect) -> Effect {
+    with(effect, ("ob_proxy_partition_hit".into(), "OFF".into()))
+}
+
+/// The same with one more changed variable.
+pub(super) fn with(mut effect: Effect, change: (String, String)) -> Effect {
+    if let Some(
+        Part::Rows { changes, .. } | Part::Done { changes, .. } | Part::Failed { changes, .. },
+    ) = effect.parts.last_mut()
+    {
+        changes.push(change);
+    }
     effect
 }
 

@@ -1,6 +1,7 @@
 //! An OBServer in proxy mode, as far as one connection sees it. Shares no code with links or
 //! sessions.
 
+use super::binding::{self, Id};
 use super::cluster::Cluster;
 use super::framing::{Damage, Wire};
 use super::killing::{INTERRUPTED, connection_of};
@@ -11,7 +12,7 @@ use crate::protocol::mysql::{Greeting, Login};
 use std::net::SocketAddr;
 
 /// The text of errors that mean no more than their number.
-const REFUSED: &str = "refused by the script";
+pub(super) const REFUSED: &str = "refused by the script";
 /// The number of the error that ends an interrupted statement.
 const INTERRUPT: u16 = 1317;
 
@@ -67,6 +68,10 @@ pub(super) struct Server {
     /// Where it is, and the tenant that is logged in.
     pub(super) address: SocketAddr,
     tenant: Vec<u8>,
+    /// Whose connection it is.
+    session: Id,
+    /// What it knows of the session's transaction.
+    stamp: u64,
 }
 
 /// What the server does after some input.
@@ -78,10 +83,18 @@ pub(super) enum Act {
 }
 
 impl Server {
-    pub(super) fn new(id: u32, rng: &mut Rng, trouble: Trouble, address: SocketAddr) -> Self {
+    /// `moves`: see [`Wire::new`].
+    pub(super) fn new(
+        id: u32,
+        rng: &mut Rng,
+        trouble: Trouble,
+        address: SocketAddr,
+        session: Id,
+        moves: bool,
+    ) -> Self {
         let mut scramble = [0; 20];
         scramble.fill_with(|| b'A' + rng.below(26) as u8);
-        let mut wire = Wire::new(rng);
+        let mut wire = Wire::new(rng, moves);
         wire.damage = trouble.damage;
         Self {
             id,
@@ -94,11 +107,13 @@ impl Server {
             wire,
             address,
             tenant: vec![],
+            session,
+            stamp: 0,
         }
     }
 
     /// Its connection id.
-    const fn connection(&self) -> u32 {
+    pub(super) const fn connection(&self) -> u32 {
         0xC000_0000 | self.id
     }
 
@@ -309,8 +324,21 @@ impl Server {
                     return;
                 }
                 cluster.has_run((command, seed));
-                self.status = status_after(command, seed, self.status);
+                self.stamp = self.wire.sent_stamp().unwrap_or(self.stamp);
+                let connection = self.connection();
+                let open = cluster.bind(self.session, connection, command, self.stamp);
+                self.wire.open = open;
+                self.stamp = open.unwrap_or_default();
+                self.status = match command == READS || binding::is_one(command) {
+                    // Wherever the transaction began.
+                    true => self.status & !1 | u16::from(open.is_some()),
+                    false => status_after(command, seed, self.status),
+                };
                 let effect = script::effect(command, seed, self.status, cluster.is_big);
+                let effect = match binding::told(command) {
+                    Some(change) => script::with(effect, change),
+                    None => effect,
+                };
                 let effect = match is_astray {
                     true => script::missed(effect),
                     false => effect,
@@ -379,6 +407,9 @@ pub(super) fn statement(command: u8, rest: &[u8]) -> (u8, u64) {
         (c, _) => (c, 0),
     };
     let seed = |rest: &[u8]| Cursor::new(rest).u64().unwrap_or(1);
+    if let Some(bound) = binding::command_of(rest).filter(|_| command == 0x03) {
+        return bound;
+    }
     match rest.strip_prefix(QUIET) {
         Some(rest) if command == 0x03 => {
             let digits = rest.get(..16).and_then(|hex| std::str::from_utf8(hex).ok());
@@ -394,6 +425,8 @@ pub(super) fn status_after(command: u8, seed: u64, status: u16) -> u16 {
     match (command, seed % 16) {
         (0x03, 0) => status | 1,
         (0x03, 1) => status & !1,
+        (binding::BEGIN, _) => status | 1,
+        (binding::COMMIT, _) => status & !1,
         _ => status,
     }
 }

@@ -51,6 +51,8 @@ pub struct Faults {
     pub changes: bool,
     /// Clients kill each other.
     pub kills: bool,
+    /// Clients bind their sessions to a server: temporary tables, XA, transactions. Leaders move.
+    pub binds: bool,
 }
 
 /// A defect put into the world itself, to see that the judge finds it.
@@ -148,7 +150,7 @@ impl World {
             proxy_version: "4.3.4.0".into(),
             passwords: vec![stage1(PASSWORD)],
         };
-        let has_views = faults.changes || rng.chance(1, 2);
+        let has_views = faults.changes || faults.binds || rng.chance(1, 2);
         let proxyro_ok = !faults.servers || rng.chance(3, 4);
         let model = Cluster::new(proxyro_ok, has_views, faults.big);
         let cluster = ClusterConfig {
@@ -182,7 +184,7 @@ impl World {
         let meta = usize::from(CORES);
         world.call(meta, Metadata::KEY, Input::Wake);
         world.at(0, Event::Arrive);
-        if faults.changes {
+        if faults.changes || faults.binds {
             world.at(CHANGE_US, Event::Change);
         }
         if faults.drains {
@@ -227,6 +229,13 @@ impl World {
     #[must_use]
     pub const fn hash(&self) -> u64 {
         self.hash
+    }
+
+    /// Statements of a transaction that ran elsewhere than it began, and statements of sessions
+    /// that had something on one server.
+    #[must_use]
+    pub const fn bound(&self) -> (u64, u64) {
+        self.cluster.bindings.seen()
     }
 
     /// How often a server has named a better one, and clients were told of a KILL.
@@ -341,7 +350,13 @@ impl World {
             return;
         };
         let seed = self.rng.next_u64();
-        let is_quiet = (self.faults.changes || self.faults.kills) && self.rng.chance(2, 3)
+        let Faults {
+            changes,
+            kills,
+            binds,
+            ..
+        } = self.faults;
+        let is_quiet = (changes || kills || binds) && self.rng.chance(2, 3)
             || self.faults.servers && self.rng.chance(1, 3);
         let client = Client::new(Rng::new(seed), is_quiet, &self.faults);
         let manner = client.manner;
@@ -352,7 +367,7 @@ impl World {
         // Its tenant has to be looked up, which may fail; the others may lose what they left on a
         // server.
         let depends = match is_quiet {
-            true => self.faults.servers,
+            true => self.faults.servers || changes && binds,
             false => self.faults.changes,
         };
         conn.faulty = accepted.is_over_limit || depends;
@@ -621,6 +636,7 @@ impl World {
                     let breaks = server.cut(&mut bytes);
                     conn.to_proxy.bytes.extend(bytes);
                     if breaks {
+                        self.cluster.bindings.end(server.connection());
                         conn.peer_open = false;
                         let is_reset = self.rng.chance(1, 2);
                         if is_reset {
@@ -632,13 +648,24 @@ impl World {
                         break;
                     }
                 }
-                Act::Close => conn.to_proxy.eof = true,
+                Act::Close => {
+                    conn.to_proxy.eof = true;
+                    self.unbind(n);
+                }
             }
         }
         self.push(n, true);
     }
 
+    /// What a session had on a connection is gone with it.
+    fn unbind(&mut self, n: usize) {
+        if let Peer::Server(server) = &self.conns[n].peer {
+            self.cluster.bindings.end(server.connection());
+        }
+    }
+
     fn reset(&mut self, n: usize) {
+        self.unbind(n);
         let conn = &mut self.conns[n];
         if !conn.is_attached {
             return;
@@ -661,7 +688,8 @@ impl World {
         );
         let trouble = self.trouble(core);
         let n = self.conns.len();
-        let server = Server::new(n as u32, &mut self.rng, trouble, to);
+        let (rng, moves) = (&mut self.rng, self.faults.binds);
+        let server = Server::new(n as u32, rng, trouble, to, (core, key), moves);
         let mut conn = Conn::new(core, key, Side::Server(id), Peer::Server(Box::new(server)));
         conn.faulty = trouble != Trouble::default();
         self.conns.push(conn);
@@ -730,6 +758,7 @@ impl World {
 
     /// The machine is done with a connection.
     fn detach(&mut self, n: usize, linger: Linger) {
+        self.unbind(n);
         let conn = &mut self.conns[n];
         conn.is_attached = false;
         if linger == Linger::Abort {

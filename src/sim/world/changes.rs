@@ -24,7 +24,13 @@ impl World {
         }
         let all: Vec<_> = self.cluster.servers.keys().copied().collect();
         let one = all[self.rng.below(all.len() as u64) as usize];
-        match self.rng.below(5) {
+        // Where nothing else may change, leaders do.
+        let what = if self.faults.changes {
+            self.rng.below(5)
+        } else {
+            3
+        };
+        match what {
             0 => {
                 self.cluster.servers.insert(one, true);
                 self.note(|| format!("{one} is stopped"));

@@ -4,7 +4,7 @@ use super::super::client::{Loss, Manner, Verdict};
 use super::super::cluster::TENANT;
 use super::super::conn::{Conn, Peer};
 use super::super::killing::{Attempt, INTERRUPTED, is_killed};
-use super::super::server::READS;
+use super::super::server::{READS, REFUSED};
 use super::World;
 use crate::base::{CloseReason, Machines};
 use crate::metadata::ClusterStatus;
@@ -55,8 +55,9 @@ impl World {
                 if !is_explained(text) {
                     return Err(say(&format!("nobody has killed it: {text}")));
                 }
-                let is_answer = text.contains(INTERRUPTED);
-                if !may_fail && !is_answer {
+                let is_interrupt = text.contains(INTERRUPTED);
+                let is_answer = is_interrupt || text.contains(REFUSED);
+                if !may_fail && !is_interrupt {
                     return Err(say(&format!("an error without a fault: {text}")));
                 }
                 // 1: unasked, behind a reply that was whole.
@@ -143,6 +144,9 @@ impl World {
             } else if conn.is_attached && conn.core < self.cores.len() {
                 return Err(format!("link {n} of an ended session is open"));
             }
+        }
+        if let Some(stray) = self.cluster.bindings.strays().first() {
+            return Err(format!("a statement left what its session has: {stray}"));
         }
         // Answers that are lost are asked for again.
         if !self.faults.servers && self.cluster.lookups > self.cluster.lookups_max {
