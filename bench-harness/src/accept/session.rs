@@ -153,12 +153,29 @@ fn counted(job: &Job, table: &mut Table, has_random: bool) {
     }
 }
 
-/// What the kernel does not have: temporary tables, XA, routing inside a transaction.
+/// What the kernel refuses or lacks: temporary tables, XA, routing inside a transaction. On engine
+/// builtin, and in the simulator.
 fn elsewhere(job: &Job, table: &mut Table) {
-    for name in ["temporary tables", "XA", "routing inside a transaction"] {
+    let bound = "the session stays, or the transaction is whole";
+    for (name, target, filter) in [
+        (
+            "temporary tables and XA, builtin",
+            "cluster",
+            "transactions::a_temporary_table_and_xa_bind_the_session",
+        ),
+        (
+            "routing inside a transaction, builtin",
+            "cluster",
+            "transactions::",
+        ),
+        (
+            "temporary tables, XA, routing inside a transaction, simulated",
+            "sim_session",
+            "what_only_one_server_has",
+        ),
+    ] {
         if job.wants(name) {
-            let why = "the kernel refuses it; no test on builtin or in the simulator is named yet";
-            table.not_run(name, "the session stays, or the transaction is whole", why);
+            table.judge(name, bound, cargo_test(job, &["--test", target], filter));
         }
     }
 }
