@@ -30,7 +30,7 @@ impl TextCharset {
             11 | 65 => Self::Ascii,
             28 | 87 => Self::Gbk,
             45 | 46 | 224..=247 | 255..=323 => Self::Utf8mb4,
-            54 | 55 => Self::Utf16,
+            54 | 55 | 101..=124 => Self::Utf16,
             63 => Self::Binary,
             69 | 72 | 80 | 53 | 84..=86 | 88 | 89 | 91 | 96 | 98 | 216 => Self::Other,
             248 | 249 => Self::Gb18030,

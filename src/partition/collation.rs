@@ -1,10 +1,11 @@
 //! Collations: what strings hash to, and how they compare (routing.md 4.5, 4.6).
 
 use super::charset::TextCharset;
+use super::language::{Element, Language};
 use super::murmur::murmur;
 use super::weights::{
     GB18030_CHINESE_CI, GENERAL_CI, UCA_0900_AI_CI, UCA_0900_AS_CS, UNICODE_520_CI, UNICODE_CI,
-    ascii_general_ci, gbk_chinese_ci, latin1_swedish_ci,
+    ascii_general_ci, gbk_chinese_ci, latin1_swedish_ci, of_level,
 };
 use std::cmp::Ordering;
 
@@ -16,7 +17,7 @@ enum Rule {
     UnicodeCi,
     Unicode520Ci,
     Uca0900,
-    /// The first levels of the same, two or three: accents, then case.
+    /// The first levels of the same: letters, accents, case, and hiragana or katakana.
     Uca0900Levels(u8),
     GbkChineseCi,
     Gb18030ChineseCi,
@@ -28,6 +29,8 @@ enum Rule {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Collation {
     rule: Rule,
+    /// Has other weights than the rule for some characters.
+    language: Option<Language>,
     charset: TextCharset,
     /// Blanks at the end do not count in comparisons.
     pads: bool,
@@ -39,16 +42,25 @@ impl Collation {
     /// By number; `None` for those that are not known, whose partitions are not either.
     #[must_use]
     pub const fn of(id: u32) -> Option<Self> {
-        let (rule, pads) = match id {
+        // Those of utf16 weigh as those of utf8mb4 do.
+        let weighs_as = match id {
+            101..=124 => id + 123,
+            _ => id,
+        };
+        let (rule, pads) = match weighs_as {
             45 | 54 => (Rule::GeneralCi, true),
             46 | 47 | 55 | 65 | 87 | 249 => (Rule::Bytes, true),
             // The _bin collations of sets that are known as far as they have ASCII.
             53 | 69 | 72 | 80 | 84..=86 | 88 | 89 | 91 | 96 | 98 | 216 => (Rule::Bytes, true),
             63 | 309 => (Rule::Bytes, false),
-            224 => (Rule::UnicodeCi, true),
+            224..=245 | 247 => (Rule::UnicodeCi, true),
             246 => (Rule::Unicode520Ci, true),
             255 => (Rule::Uca0900, false),
-            278 => (Rule::Uca0900Levels(3), false),
+            256..=271 | 273..=275 | 277 => (Rule::Uca0900Levels(1), false),
+            278..=294 | 296..=298 | 300 | 303 | 308 => (Rule::Uca0900Levels(3), false),
+            304 => (Rule::Uca0900Levels(4), false),
+            306 | 310 | 312 | 314 | 316 | 318 | 320 | 322 => (Rule::Uca0900Levels(1), false),
+            307 | 311 | 313 | 315 | 317 | 319 | 321 | 323 => (Rule::Uca0900Levels(3), false),
             305 => (Rule::Uca0900Levels(2), false),
             28 => (Rule::GbkChineseCi, true),
             248 => (Rule::Gb18030ChineseCi, true),
@@ -61,6 +73,7 @@ impl Collation {
         };
         Some(Self {
             rule,
+            language: Language::of(weighs_as),
             charset,
             pads,
             // Observed on seekdb 1.3.0: utf8mb4_0900_bin hashes without blanks at the end, and
@@ -169,14 +182,23 @@ impl Collation {
                     _ => GENERAL_CI.single(code).unwrap_or(code),
                 });
             })?,
-            Rule::UnicodeCi => self.characters(text, |code| unicode_ci(code, &mut each))?,
+            Rule::UnicodeCi => self.level(text, 0, each)?,
             Rule::Unicode520Ci => self.characters(text, |code| unicode_520_ci(code, &mut each))?,
             Rule::Uca0900Levels(count) => {
-                for level in 0..count {
+                for level in 0..count.min(3) {
                     if level > 0 {
                         each(0);
                     }
-                    self.characters(text, |code| uca_0900_level(code, level, &mut each))?;
+                    self.level(text, level, &mut each)?;
+                }
+                if count > 3 {
+                    let mut is_first = true;
+                    self.level(text, 3, |weight| {
+                        if std::mem::take(&mut is_first) {
+                            each(0);
+                        }
+                        each(weight);
+                    })?;
                 }
             }
             Rule::Uca0900 => self.characters(text, |code| uca_0900(code, &mut each))?,
@@ -185,6 +207,32 @@ impl Collation {
             Rule::GbkChineseCi => return None,
         }
         Some(())
+    }
+
+    /// Calls `each` with the weights of one level, from 0, of a collation that may be a language's.
+    fn level(self, text: &[u8], level: u8, mut each: impl FnMut(u32)) -> Option<()> {
+        fn base(rule: Rule, code: u32, level: u8, each: &mut impl FnMut(u32)) {
+            match rule {
+                Rule::UnicodeCi => unicode_ci(code, each),
+                _ => uca_0900_level(code, level, each),
+            }
+        }
+        let Some(language) = self.language else {
+            return self.characters(text, |code| base(self.rule, code, level, &mut each));
+        };
+        let tailoring = language.tailoring()?;
+        let element = |element| match element {
+            Element::Own(entry) => tailoring.own(entry, level, &mut each),
+            Element::Base(code) => {
+                let mut shifted = tailoring.shifted(level, &mut each);
+                base(self.rule, code, level, &mut shifted);
+                Some(())
+            }
+        };
+        match self.charset {
+            TextCharset::Utf16 => tailoring.elements(utf16(text)?, element),
+            _ => tailoring.elements(utf8(text)?, element),
+        }
     }
 
     /// Weight of a blank in the collations of the Unicode algorithm that pad with it.
@@ -198,16 +246,9 @@ impl Collation {
 
     fn characters(self, text: &[u8], mut each: impl FnMut(u32)) -> Option<()> {
         if self.charset == TextCharset::Utf16 {
-            let (units, rest) = text.as_chunks::<2>();
-            let units = units.iter().map(|u| u16::from_be_bytes(*u));
-            for c in char::decode_utf16(units) {
-                each(c.ok()?.into());
-            }
-            return rest.is_empty().then_some(());
+            return utf16(text)?.try_for_each(|code| code.map(&mut each));
         }
-        let text = std::str::from_utf8(text).ok()?;
-        text.chars().for_each(|c| each(c.into()));
-        Some(())
+        utf8(text)?.try_for_each(|code| code.map(&mut each))
     }
 
     /// Which of two strings is smaller. `None` if that is not known.
@@ -242,6 +283,20 @@ impl Collation {
         }
         Some(padded(&left, &right))
     }
+}
+
+/// Code points of a text in UTF-8.
+fn utf8(text: &[u8]) -> Option<impl Iterator<Item = Option<u32>> + Clone> {
+    let text = std::str::from_utf8(text).ok()?;
+    Some(text.chars().map(|c| Some(c.into())))
+}
+
+/// Code points of a text in UTF-16, each `None` that is none.
+fn utf16(text: &[u8]) -> Option<impl Iterator<Item = Option<u32>> + Clone> {
+    let (units, rest) = text.as_chunks::<2>();
+    let units = units.iter().map(|u| u16::from_be_bytes(*u));
+    let codes = char::decode_utf16(units).map(|c| c.ok().map(u32::from));
+    rest.is_empty().then_some(codes)
 }
 
 /// Weight of a byte in gbk_chinese_ci: letters by their capitals, and oddities that were observed
@@ -347,21 +402,13 @@ const fn is_ignored(code: u32) -> bool {
 /// One level of the weights, from 0.
 fn uca_0900_level(code: u32, level: u8, each: &mut impl FnMut(u32)) {
     match UCA_0900_AS_CS.several(code) {
-        Some(weights) => {
-            let mut at = 0;
-            for weight in weights {
-                match weight {
-                    0 => at += 1,
-                    weight if at == level => each(weight.into()),
-                    _ => {}
-                }
-            }
-        }
+        Some(weights) => of_level(weights, level, each),
         None if is_ignored(code) => {}
         None => match level {
             0 => uca_0900(code, each),
             1 => each(0x0020),
-            _ => each(0x0002),
+            2 => each(0x0002),
+            _ => {}
         },
     }
 }
@@ -510,6 +557,62 @@ mod tests {
         assert_eq!(
             gbk.compare(b"m\xca\xfd", b"M\xca\xfd "),
             Some(Ordering::Equal)
+        );
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<_> = hex.chars().filter_map(|c| c.to_digit(16)).collect();
+        let (pairs, _) = digits.as_chunks::<2>();
+        pairs.iter().map(|[a, b]| (a * 16 + b) as u8).collect()
+    }
+
+    /// `tests/partition/README.md` says what is in the file; `OBRING_TEXTS=file` reads another.
+    #[test]
+    fn texts_are_where_the_server_has_them() {
+        let own = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/partition/collation_texts.tsv"
+        );
+        let path = std::env::var("OBRING_TEXTS").unwrap_or_else(|_| own.into());
+        let file = std::fs::read_to_string(path).unwrap();
+        let (mut count, mut unknown, mut wrong, mut above) = (0, 0, vec![], (0, vec![]));
+        for line in file.lines().skip(1) {
+            let fields: Vec<_> = line.split('\t').collect();
+            let &[id, text, leaf, order] = fields.as_slice() else {
+                panic!("{line}");
+            };
+            let id: u32 = id.parse().unwrap();
+            let it = Collation::of(id).unwrap();
+            let text = bytes(text);
+            let text = super::super::charset::convert(&text, TextCharset::Utf8mb4, it.charset());
+            let text = text.unwrap().into_owned();
+            let leaf_of = |hash: u64| (hash.cast_signed().unsigned_abs() % 64).to_string();
+            match it.hash(&text, 0).map(leaf_of) {
+                None => unknown += 1,
+                Some(ours) if ours == leaf => {}
+                Some(ours) => wrong.push(format!("{line}: leaf {ours}")),
+            }
+            let wanted = match order {
+                "<" => Some(Ordering::Less),
+                "=" => Some(Ordering::Equal),
+                ">" => Some(Ordering::Greater),
+                _ => None,
+            };
+            if let Some(wanted) = wanted {
+                assert_eq!(above.0, id);
+                let ours = it.compare(&above.1, &text);
+                if ours.is_some_and(|o| o != wanted) {
+                    wrong.push(format!("{line}: {ours:?} {:x?}", above.1));
+                }
+            }
+            above = (id, text);
+            count += 1;
+        }
+        assert!(wrong.is_empty(), "{} of {count}: {wrong:#?}", wrong.len());
+        println!("{count} texts, {unknown} unknown");
+        assert!(
+            count > 1_000 && unknown * 50 < count,
+            "{unknown} of {count}"
         );
     }
 }

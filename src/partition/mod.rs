@@ -23,6 +23,7 @@ mod equal;
 mod function;
 mod generated;
 mod insert;
+mod language;
 mod lax;
 mod leaves;
 mod murmur;

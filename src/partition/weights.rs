@@ -80,6 +80,18 @@ impl Weights {
     }
 }
 
+/// Of weights with 0 between the levels, those of one level, from 0.
+pub(super) fn of_level(weights: impl Iterator<Item = u16>, level: u8, mut each: impl FnMut(u32)) {
+    let mut at = 0;
+    for weight in weights {
+        match weight {
+            0 => at += 1,
+            weight if at == level => each(weight.into()),
+            _ => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

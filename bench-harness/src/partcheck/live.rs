@@ -154,6 +154,61 @@ const TYPES: &[(&str, Literals, bool)] = &[
     ),
 ];
 
+/// Collations of languages, of which each has a column type with the texts of [`LETTERS`].
+const LANGUAGES: &[(&str, &str)] = &[
+    (
+        "utf8mb4_*_ci",
+        "icelandic latvian romanian slovenian polish estonian spanish swedish turkish czech \
+         danish lithuanian slovak spanish2 roman persian esperanto hungarian sinhala german2 \
+         croatian vietnamese",
+    ),
+    (
+        "utf16_*_ci",
+        "unicode icelandic latvian romanian slovenian polish estonian spanish swedish turkish \
+         czech danish lithuanian slovak spanish2 roman persian esperanto hungarian sinhala \
+         german2 croatian unicode_520 vietnamese",
+    ),
+    (
+        "utf8mb4_*_0900_ai_ci",
+        "de_pb is lv ro sl pl et es sv tr cs da lt sk es_trad la eo hu hr vi ru nb nn sr_latn bs \
+         bg gl mn_cyrl",
+    ),
+    (
+        "utf8mb4_*_0900_as_cs",
+        "de_pb is lv ro sl pl et es sv tr cs da lt sk es_trad la eo hu hr vi ru nb nn sr_latn bs \
+         bg gl mn_cyrl ja zh",
+    ),
+    ("utf8mb4_*_0900_as_cs_ks", "ja"),
+];
+
+/// What the texts of these consist of: letters with places of their own, pieces that weigh
+/// together, marks, kana, Han.
+const LETTERS: &[&str] = &[
+    "a", "A", "b", "c", "C", "d", "h", "H", "l", "j", "J", "n", "s", "y", "z", "Z", " ", "ch",
+    "ll", "dzs", "Cs", "nny", "aa", "AA", "Lj", "nj", "dž", "ä", "Å", "ö", "ø", "æ", "þ", "ð", "ß",
+    "ñ", "č", "Š", "ž", "ı", "İ", "ő", "ơ", "ư", "đ", "ē", "\u{302}", "\u{304}", "\u{30c}",
+    "\u{308}", "я", "Ж", "ё", "ө", "か", "が", "カ", "ｶ", "ー", "ゝ", "ヾ", "々", "ん", "漢", "字",
+    "一", "龥", "한", "ی", "ك", "ක", "😀",
+];
+
+/// A type of key columns, as in [`TYPES`].
+type Type = (String, Literals, bool);
+
+fn types() -> Vec<Type> {
+    let plain = TYPES
+        .iter()
+        .map(|(name, kind, can_hash)| ((*name).into(), *kind, *can_hash));
+    let languages = LANGUAGES.iter().flat_map(|(pattern, names)| {
+        names.split_whitespace().map(move |name| {
+            let charset = pattern.split('_').next().unwrap_or_default();
+            let collation = pattern.replace('*', name);
+            let declared = format!("varchar(20) character set {charset} collate {collation}");
+            (declared, Literals::Letters, false)
+        })
+    });
+    plain.chain(languages).collect()
+}
+
 #[derive(Clone, Copy)]
 enum Literals {
     Int(i64),
@@ -166,6 +221,7 @@ enum Literals {
     Text,
     /// Text that has the same bytes in all character sets.
     Ascii,
+    Letters,
 }
 
 /// Makes `count` random tables and judges statements on them.
@@ -177,6 +233,7 @@ pub fn run(kernel: SocketAddr, seed: u64, count: u64) -> Result<Seen, String> {
         conn: Conn::login(kernel, &Login::default())?,
         rng: Rng::new(seed),
         seen: Seen::default(),
+        types: types(),
     };
     for sql in [
         "set names utf8mb4",
@@ -199,6 +256,7 @@ struct Live {
     conn: Conn,
     rng: Rng,
     seen: Seen,
+    types: Vec<Type>,
 }
 
 impl Live {
@@ -210,10 +268,20 @@ impl Live {
         among[self.below(among.len() as u64) as usize]
     }
 
+    /// One in three is of a language.
+    fn type_of_key(&mut self) -> Type {
+        let (first, len) = match self.below(3) {
+            0 => (TYPES.len(), self.types.len() - TYPES.len()),
+            _ => (0, TYPES.len()),
+        };
+        let place = first + self.below(len as u64) as usize;
+        self.types[place].clone()
+    }
+
     fn table(&mut self, number: u64) -> Result<(), String> {
         let name = format!("t{number}");
-        let (a, b) = (self.pick(TYPES), self.pick(TYPES));
-        let (first, second) = (self.method(a, "a", "p"), self.method(b, "b", "s"));
+        let (a, b) = (self.type_of_key(), self.type_of_key());
+        let (first, second) = (self.method(&a, "a", "p"), self.method(&b, "b", "s"));
         let template = "subpartition template";
         let ddl = match self.below(4) {
             0 => {
@@ -244,7 +312,7 @@ impl Live {
                 (one, None) => format!("partition by {one} partitions {}", 2 + self.below(15)),
             },
         };
-        let (type_a, type_b) = (a.0, b.0);
+        let (type_a, type_b) = (&a.0, &b.0);
         let ddl = format!("create table {name} (id bigint, a {type_a}, b {type_b}) {ddl}");
         if self.conn.run(&ddl).is_err() {
             // Not every combination is one that the server takes.
@@ -304,11 +372,11 @@ impl Live {
     /// A method for a column, and its list of partitions if it has one.
     fn method(
         &mut self,
-        column: (&str, Literals, bool),
+        (_, literals, can_hash): &Type,
         name: &str,
         prefix: &str,
     ) -> (String, Option<String>) {
-        let (_, literals, can_hash) = column;
+        let (literals, can_hash) = (*literals, *can_hash);
         match self.below(4) {
             0 if can_hash => (format!("hash({name})"), None),
             1 | 2 => {
@@ -416,6 +484,10 @@ impl Live {
             Literals::Ascii => {
                 const PARTS: &[&str] = &["a", "B", "b", "Z", "1", " ", "_", "-", "ab", "!", "''"];
                 let text: String = (0..self.below(6)).map(|_| self.pick(PARTS)).collect();
+                format!("'{text}'")
+            }
+            Literals::Letters => {
+                let text: String = (0..self.below(6)).map(|_| self.pick(LETTERS)).collect();
                 format!("'{text}'")
             }
             Literals::Text => {
