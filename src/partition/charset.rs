@@ -26,13 +26,15 @@ impl TextCharset {
     #[must_use]
     pub const fn of_collation(id: u32) -> Option<Self> {
         Some(match id {
-            8 | 47 => Self::Latin1,
+            5 | 8 | 15 | 47..=49 | 94 => Self::Latin1,
             11 | 65 => Self::Ascii,
             28 | 87 => Self::Gbk,
             45 | 46 | 224..=247 | 255..=323 => Self::Utf8mb4,
             54 | 55 | 101..=124 => Self::Utf16,
             63 => Self::Binary,
-            69 | 72 | 80 | 53 | 84..=86 | 88 | 89 | 91 | 96 | 98 | 216 => Self::Other,
+            3 | 4 | 6 | 39 | 69 | 72 | 80 | 53 | 84..=86 | 88 | 89 | 91 | 96 | 98 | 216 => {
+                Self::Other
+            }
             248 | 249 => Self::Gb18030,
             _ => return None,
         })

@@ -5,7 +5,7 @@ use super::language::{Element, Language};
 use super::murmur::murmur;
 use super::weights::{
     GB18030_CHINESE_CI, GENERAL_CI, UCA_0900_AI_CI, UCA_0900_AS_CS, UNICODE_520_CI, UNICODE_CI,
-    ascii_general_ci, gbk_chinese_ci, latin1_swedish_ci, of_level,
+    eight_bit, gbk_chinese_ci, of_level,
 };
 use std::cmp::Ordering;
 
@@ -21,8 +21,8 @@ enum Rule {
     Uca0900Levels(u8),
     GbkChineseCi,
     Gb18030ChineseCi,
-    Latin1SwedishCi,
-    AsciiGeneralCi,
+    /// A weight for each byte, by the place of the table.
+    EightBit(u8),
 }
 
 /// A collation that is known.
@@ -39,7 +39,9 @@ pub struct Collation {
 }
 
 impl Collation {
-    /// By number; `None` for those that are not known, whose partitions are not either.
+    /// By number; `None` for those that are not known, whose partitions are not either: of East
+    /// Asian sets all but the binary ones and those below, latin1_german2_ci and tis620_thai_ci
+    /// (some characters weigh as two, or change places), and swe7 (no ASCII).
     #[must_use]
     pub const fn of(id: u32) -> Option<Self> {
         // Those of utf16 weigh as those of utf8mb4 do.
@@ -64,8 +66,17 @@ impl Collation {
             305 => (Rule::Uca0900Levels(2), false),
             28 => (Rule::GbkChineseCi, true),
             248 => (Rule::Gb18030ChineseCi, true),
-            8 => (Rule::Latin1SwedishCi, true),
-            11 => (Rule::AsciiGeneralCi, true),
+            8 => (Rule::EightBit(0), true),
+            11 => (Rule::EightBit(1), true),
+            3 => (Rule::EightBit(2), true),
+            4 => (Rule::EightBit(3), true),
+            5 => (Rule::EightBit(4), true),
+            6 => (Rule::EightBit(5), true),
+            15 => (Rule::EightBit(6), true),
+            39 => (Rule::EightBit(7), true),
+            48 => (Rule::EightBit(8), true),
+            49 => (Rule::EightBit(9), true),
+            94 => (Rule::EightBit(10), true),
             _ => return None,
         };
         let Some(charset) = TextCharset::of_collation(id) else {
@@ -109,7 +120,7 @@ impl Collation {
                 })?;
                 Some(hash)
             }
-            Rule::GbkChineseCi | Rule::Latin1SwedishCi | Rule::AsciiGeneralCi => {
+            Rule::GbkChineseCi | Rule::EightBit(_) => {
                 let mut hash = seed;
                 for part in text.chunks(128) {
                     let mut buffer = [0; 128];
@@ -132,8 +143,7 @@ impl Collation {
     fn byte_weight(self, byte: u8) -> u8 {
         match self.rule {
             Rule::GbkChineseCi => gbk_byte(byte),
-            Rule::Latin1SwedishCi => latin1_swedish_ci(byte),
-            Rule::AsciiGeneralCi => ascii_general_ci(byte),
+            Rule::EightBit(place) => eight_bit(place)[usize::from(byte)],
             _ => byte,
         }
     }
@@ -173,7 +183,7 @@ impl Collation {
     /// Calls `each` with the weights of a string, in order.
     fn weights(self, text: &[u8], mut each: impl FnMut(u32)) -> Option<()> {
         match self.rule {
-            Rule::Bytes | Rule::Latin1SwedishCi | Rule::AsciiGeneralCi => {
+            Rule::Bytes | Rule::EightBit(_) => {
                 text.iter().for_each(|b| each(self.byte_weight(*b).into()));
             }
             Rule::GeneralCi => self.characters(text, |code| {

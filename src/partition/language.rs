@@ -134,7 +134,7 @@ impl Tailoring {
         Some(u64::from_le_bytes(*row) as u32)
     }
 
-    /// Calls `each` with the weights of an entry on one level, from 0. `None` if they are not known.
+    /// Calls `each` with the weights of an entry on one level, from 0. `None`: not known.
     pub(super) fn own(&self, entry: u32, level: u8, mut each: impl FnMut(u32)) -> Option<()> {
         let mut is_known = true;
         let (place, count) = (entry >> 5, entry & 31);

@@ -18,7 +18,7 @@ pub(super) static UCA_0900_AS_CS: Weights = Weights(include_bytes!("weights/0900
 pub(super) static UCA_0900_AI_CI: Weights = Weights(include_bytes!("weights/0900_ai_ci.bin"));
 pub(super) static GB18030_CHINESE_CI: Weights =
     Weights(include_bytes!("weights/gb18030_chinese_ci.bin"));
-static EIGHT_BIT: &[u8; 512] = include_bytes!("weights/8bit.bin");
+static EIGHT_BIT: &[u8] = include_bytes!("weights/8bit.bin");
 static GBK: &[u8] = include_bytes!("weights/gbk_chinese_ci.bin");
 
 /// Weight of a character of two bytes in gbk_chinese_ci; 0 if there is none.
@@ -35,14 +35,11 @@ pub(super) fn gbk_chinese_ci(lead: u8, trail: u8) -> u16 {
 /// Characters of GBK with one lead byte: trail bytes 40 to FE.
 const GBK_ROW: usize = 0xbf;
 
-/// Weight of a byte in latin1_swedish_ci.
-pub(super) fn latin1_swedish_ci(byte: u8) -> u8 {
-    EIGHT_BIT[usize::from(byte)]
-}
-
-/// Weight of a byte in ascii_general_ci.
-pub(super) fn ascii_general_ci(byte: u8) -> u8 {
-    EIGHT_BIT[256 + usize::from(byte)]
+/// Weights of bytes in the collation that has this place in the data.
+pub(super) fn eight_bit(place: u8) -> &'static [u8; 256] {
+    const NONE: &[u8; 256] = &[0; 256];
+    let tables = EIGHT_BIT.as_chunks().0;
+    tables.get(usize::from(place)).unwrap_or(NONE)
 }
 
 impl Weights {
@@ -106,8 +103,8 @@ mod tests {
         assert_eq!(several(&UNICODE_CI, '\t'), Some(vec![0x0201]));
         assert_eq!(several(&UNICODE_CI, '\0'), Some(vec![]));
         assert_eq!(several(&UNICODE_CI, '数'), None);
-        assert_eq!(latin1_swedish_ci(b'a'), b'A');
-        assert_eq!(ascii_general_ci(b'z'), b'Z');
+        assert_eq!(eight_bit(0)[usize::from(b'a')], b'A');
+        assert_eq!(eight_bit(1)[usize::from(b'z')], b'Z');
         assert_eq!(gbk_chinese_ci(0xcb, 0xc4), 0xbb7b);
         assert_eq!(gbk_chinese_ci(0xc0, 0xed), 0xa656);
         assert_eq!(

@@ -206,8 +206,26 @@ fn types() -> Vec<Type> {
             (declared, Literals::Letters, false)
         })
     });
-    plain.chain(languages).collect()
+    let eight_bit = EIGHT_BIT.iter().map(|collation| {
+        let charset = collation.split('_').next().unwrap_or_default();
+        let declared = format!("varchar(20) character set {charset} collate {collation}");
+        (declared, Literals::Ascii, false)
+    });
+    plain.chain(languages).chain(eight_bit).collect()
 }
+
+/// Collations with a table of bytes.
+const EIGHT_BIT: &[&str] = &[
+    "latin1_german1_ci",
+    "latin1_danish_ci",
+    "latin1_general_ci",
+    "latin1_general_cs",
+    "latin1_spanish_ci",
+    "dec8_swedish_ci",
+    "cp850_general_ci",
+    "hp8_english_ci",
+    "macroman_general_ci",
+];
 
 #[derive(Clone, Copy)]
 enum Literals {
@@ -268,7 +286,7 @@ impl Live {
         among[self.below(among.len() as u64) as usize]
     }
 
-    /// One in three is of a language.
+    /// One in three is of a language, or of one of the small sets.
     fn type_of_key(&mut self) -> Type {
         let (first, len) = match self.below(3) {
             0 => (TYPES.len(), self.types.len() - TYPES.len()),
