@@ -43,8 +43,8 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Plain, as every connection is until its login is over. `moves`: most servers let transactions
-    /// move.
+    /// Plain, as every connection is until its login is over. `moves`: most servers let
+    /// transactions move.
     pub(super) fn new(rng: &mut Rng, moves: bool) -> Self {
         let may = [
             0,

@@ -293,8 +293,8 @@ pub(super) const ROWS: &[&str] = &[
     "select v, n from kv where id = #",
     "select id, v from kv where id in (#, #) order by id",
     "select count(*), sum(n) from kv",
-    // A join whose plan is not in the cache has the kernel name the session's database with the next
-    // OK. All sessions share the cache: without the hint that would be chance.
+    // A join whose plan is not in the cache has the kernel name the session's database with the
+    // next OK. All sessions share the cache: without the hint that would be chance.
     "select /*+ use_plan_cache(none) */ k.id, p.n from kv k, plain p \
      where k.id = p.id and p.id < 4 order by 1",
     "select id from kv where id = # for update",
