@@ -185,7 +185,8 @@ pub(super) struct Outline {
     names_tables: bool,
     /// What it sets them to has a type that the reported literal does not tell.
     pub(super) sets_vaguely: bool,
-    /// It is a SET: a server says that something has changed even where it names nothing.
+    /// It is a SET or a definition: a server says that something has changed even where it names
+    /// nothing, as CREATE USER and DROP USER do. Observed on seekdb 1.3.0.post5.
     pub(super) sets: bool,
     /// It begins a transaction, and nothing else: no server need know before the statement behind
     /// it.
@@ -336,7 +337,12 @@ impl Outline {
         outline.has_user_variables = facts.has_user_variables || !is_simple;
         outline.sets_vaguely = outline.has_user_variables
             && !(is_simple && scan.verb == Verb::Set && sets_literals(scan, text));
-        outline.sets = scan.verb == Verb::Set;
+        outline.sets = match scan.verb {
+            Verb::Set => true,
+            // ALTER SYSTEM changes no session.
+            Verb::Ddl => !has_word(text, &[b"system"]),
+            _ => false,
+        };
         outline.looks_back = match scan.verb {
             _ if facts.asks_last_result || !is_simple => looks_back(text, scan.first.of(text)),
             Verb::Insert | Verb::Replace | Verb::Update | Verb::Delete | Verb::Begin => false,
@@ -699,6 +705,22 @@ mod tests {
         ] {
             let outline = Outline::of_text(&mut scan, text.as_bytes(), Syntax::default(), true);
             assert_eq!(outline.looks_back, looks_back, "{text}");
+        }
+    }
+
+    #[test]
+    fn definitions_change_a_session_as_set_does() {
+        let mut scan = Scan::default();
+        for (text, sets) in [
+            ("set autocommit = 1", true),
+            ("drop user if exists u", true),
+            ("create user u identified by 'x'", true),
+            ("alter system flush plan cache", false),
+            ("flush privileges", false),
+            ("insert into t values (1)", false),
+        ] {
+            let outline = Outline::of_text(&mut scan, text.as_bytes(), Syntax::default(), true);
+            assert_eq!(outline.sets, sets, "{text}");
         }
     }
 

@@ -131,7 +131,7 @@ impl Untold {
 pub(super) enum Occasion {
     /// Of a statement or command.
     Statement,
-    /// Of a SET, which says that something has changed even where it names nothing.
+    /// Of a SET or a definition, which say that something has changed even where they name nothing.
     Set,
     /// Of a login or COM_CHANGE_USER.
     Login,
