@@ -281,6 +281,8 @@ impl Rounds {
                 Reading::Refused(_) => return Step::Done(subject),
             },
             Subject::Tenants => match source::tenants(&selection, rows) {
+                // There is sys at least: no list says that all tenants are gone.
+                Reading::Rows(rows) if rows.is_empty() => Refused::Error("no tenant".into()),
                 Reading::Rows(rows) => {
                     *tenants = Some(rows);
                     return Step::Done(subject);

@@ -41,10 +41,13 @@ pub(super) fn table_of(statement: &[u8]) -> Option<u64> {
 }
 
 impl Cluster {
-    /// The server that leads a table.
+    /// The server that leads a table: none that an operator has stopped, if there is another.
     pub(super) fn leader(&self, table: u64) -> SocketAddr {
-        let at = (table + self.elections) as usize % self.tenant.len();
-        self.tenant[at]
+        let is_stopped = |server: &SocketAddr| self.servers.get(server) == Some(&true);
+        let mut able = self.tenant.clone();
+        able.retain(|server| !is_stopped(server));
+        let able = if able.is_empty() { &self.tenant } else { &able };
+        able[(table + self.elections) as usize % able.len()]
     }
 
     /// The answer to a look-up of tables by their names, or of one tablet.
