@@ -12,6 +12,7 @@
 //! * `feedback.rs`: what a reply says about the choice.
 
 mod blocks;
+mod by_name;
 mod choice;
 mod choose;
 mod class;

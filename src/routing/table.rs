@@ -42,7 +42,7 @@ impl Hash for TableKey {
 }
 
 /// A [`TableKey`] by reference.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct TableName<'a> {
     /// Its cluster.
     pub cluster: &'a str,
@@ -63,62 +63,6 @@ impl TableName<'_> {
             tenant: self.tenant.into(),
             database: self.database.into(),
             name: self.name.into(),
-        }
-    }
-}
-
-/// The first and the last bytes of a short text, which overlap: with its length they are all of it.
-/// `None` if it is longer than 16 bytes, as few names are.
-#[inline(always)]
-fn ends(text: &[u8]) -> Option<(u64, u64)> {
-    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-        let ends = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-        return (text.len() <= 16).then_some(ends);
-    }
-    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        return Some((first.into(), last.into()));
-    }
-    let byte = |at: usize| text.get(at).copied().map_or(0, u64::from);
-    Some((byte(0) | byte(1) << 8 | byte(2) << 16, 0))
-}
-
-/// What `==` says, without a call for short texts.
-#[inline(always)]
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len()
-        && match (ends(a), ends(b)) {
-            (Some(a), Some(b)) => a == b,
-            _ => a == b,
-        }
-}
-
-impl PartialEq for TableName<'_> {
-    #[inline]
-    fn eq(&self, other: &Self) -> bool {
-        is_same(self.name, other.name)
-            && is_same(self.database, other.database)
-            && is_same(self.tenant, other.tenant)
-            && is_same(self.cluster.as_bytes(), other.cluster.as_bytes())
-    }
-}
-
-impl Eq for TableName<'_> {}
-
-impl Hash for TableName<'_> {
-    /// Every statement takes one, so that it is short: the lengths, and the cluster, of which a
-    /// proxy has few, are left to equality.
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        for text in [self.tenant, self.database, self.name] {
-            match ends(text) {
-                Some((first, last)) if text.len() > 8 => {
-                    state.write_u64(first);
-                    state.write_u64(last);
-                }
-                Some((first, last)) => state.write_u64(first ^ last << 32),
-                None => state.write(text),
-            }
         }
     }
 }
@@ -494,22 +438,6 @@ mod tests {
         doubted.add(Doubted::leaf(9));
         assert_eq!(doubted, Doubted::Whole);
         assert!(doubted.covers(&Doubted::leaf(1)));
-    }
-
-    #[test]
-    fn short_texts_are_compared_by_their_ends() {
-        let text = b"0123456789abcdefghij";
-        for len in 0..=text.len() {
-            let own = &text[..len];
-            let same = own.to_vec();
-            assert!(is_same(own, &same));
-            assert!(!is_same(own, &[own, b"x"].concat()));
-            for at in 0..len {
-                let mut other = own.to_vec();
-                other[at] ^= 1;
-                assert!(!is_same(own, &other), "{len} {at}");
-            }
-        }
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! that needs the entry waits for the same answer. An entry that is doubted stays in use: it is
 //! asked for again, and a statement waits for the answer for a moment only.
 
+use super::by_name::ByName;
 use super::{Doubted, Mail, Standing, TableEntry, TableKey, TableName, TableRow, TableRules};
 use crate::base::{CoreId, Tick};
-use hashbrown::HashMap;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -98,7 +98,7 @@ struct Place {
 /// All tables that one core knows.
 #[derive(Debug)]
 pub struct Tables {
-    map: HashMap<Arc<TableKey>, Place>,
+    places: ByName<Place>,
     /// The keys, in the order in which they are looked at for eviction.
     clock: VecDeque<Arc<TableKey>>,
     leaves: usize,
@@ -113,7 +113,7 @@ pub struct Tables {
 impl Default for Tables {
     fn default() -> Self {
         Self {
-            map: HashMap::new(),
+            places: ByName::default(),
             clock: VecDeque::new(),
             leaves: 0,
             tables_max: TABLES_MAX,
@@ -143,7 +143,7 @@ impl Tables {
     /// What is known of a table. The one look-up of a statement's way.
     #[must_use]
     pub fn find(&self, now: Tick, name: &TableName<'_>) -> Found<'_> {
-        let Some(place) = self.map.get(name) else {
+        let Some(place) = self.places.get(name) else {
             count(&self.counts.missing);
             return Found::Due(None);
         };
@@ -160,7 +160,7 @@ impl Tables {
     /// The same for who only wants to know: it is no use, and is not counted.
     #[must_use]
     pub fn peek(&self, now: Tick, name: &TableName<'_>) -> Found<'_> {
-        let place = self.map.get(name);
+        let place = self.places.get(name);
         place.map_or(Found::Due(None), |place| self.found(now, place))
     }
 
@@ -185,7 +185,7 @@ impl Tables {
     /// The entry, if it is fresh; a short way that counts nothing else.
     #[must_use]
     pub fn fresh(&self, now: Tick, name: &TableName<'_>) -> Option<&TableEntry> {
-        let place = self.map.get(name)?;
+        let place = self.places.get(name)?;
         let entry = place.entry.as_ref().filter(|_| now < place.due)?;
         place.used();
         count(&self.counts.fresh);
@@ -195,12 +195,12 @@ impl Tables {
     /// Asks for a table that is due: the mail for the metadata core, and until when a statement
     /// waits for the answer. Without a mail it was asked for already, or too much is asked.
     pub fn ask(&mut self, now: Tick, core: CoreId, name: &TableName<'_>) -> (Option<Mail>, Tick) {
-        let known = self.map.get(name).and_then(|place| place.entry.as_ref());
+        let known = self.places.get(name).and_then(|place| place.entry.as_ref());
         let (wait_ms, wrong) = match known {
             Some(entry) => (self.rules.stale_wait_ms, entry.version),
             None => (self.rules.cold_wait_ms, 0),
         };
-        if let Some(place) = self.map.get(name)
+        if let Some(place) = self.places.get(name)
             && place.is_asked
             && now < place.asked.after_ms(LOST_MS)
         {
@@ -211,7 +211,7 @@ impl Tables {
         }
         let key = self.place(now, name);
         let mut doubted = Doubted::Whole;
-        if let Some(place) = self.map.get_mut(&key) {
+        if let Some(place) = self.places.get_mut(&key.as_name()) {
             (place.asked, place.is_asked) = (now, true);
             doubted = place.doubted.clone().unwrap_or(doubted);
         }
@@ -251,7 +251,7 @@ impl Tables {
         doubted: Doubted,
         wait_ms: u64,
     ) -> bool {
-        let Some(place) = self.map.get_mut(name) else {
+        let Some(place) = self.places.get_mut(name) else {
             return false;
         };
         let known = place.entry.as_ref().map(|entry| entry.version);
@@ -273,7 +273,7 @@ impl Tables {
 
     /// Its definition may be changing: it is asked for again when it is used next.
     pub fn redefine(&mut self, now: Tick, name: &TableName<'_>) {
-        if let Some(place) = self.map.get_mut(name)
+        if let Some(place) = self.places.get_mut(name)
             && !place.is_asked
         {
             place.due = place.due.min(now);
@@ -295,7 +295,7 @@ impl Tables {
     }
 
     fn doubt_where(&mut self, now: Tick, is_meant: impl Fn(&TableEntry) -> bool) {
-        for place in self.map.values_mut() {
+        for place in self.places.values_mut() {
             if place.entry.as_ref().is_some_and(|entry| is_meant(entry)) {
                 let pause = place.asked.after_ms(place.pause_ms);
                 place.due = place.due.min(now.max(pause));
@@ -306,7 +306,7 @@ impl Tables {
 
     /// A statement that went by this version was where it should have been.
     pub fn confirm(&mut self, name: &TableName<'_>, version: u64) {
-        if let Some(place) = self.map.get_mut(name)
+        if let Some(place) = self.places.get_mut(name)
             && let Some(entry) = &place.entry
             && entry.version == version
         {
@@ -316,7 +316,10 @@ impl Tables {
 
     /// Installs an entry; false if it is older than what is there.
     pub fn install(&mut self, now: Tick, entry: Arc<TableEntry>) -> bool {
-        let known = self.map.get(&entry.key).and_then(|p| p.entry.as_ref());
+        let known = self
+            .places
+            .get(&entry.key.as_name())
+            .and_then(|p| p.entry.as_ref());
         if known.is_some_and(|known| known.version >= entry.version) {
             self.counts.outdated += 1;
             return false;
@@ -331,7 +334,7 @@ impl Tables {
         self.leaves = self.leaves - before + leaf_count(Some(&entry));
         let key = self.place(now, &entry.key.as_name());
         let rules = self.rules;
-        if let Some(place) = self.map.get_mut(&key) {
+        if let Some(place) = self.places.get_mut(&key.as_name()) {
             place.pause_ms = match is_same {
                 true => (place.pause_ms * 2).max(PAUSE_MS).min(rules.pause_max_ms),
                 false => 0,
@@ -364,12 +367,15 @@ impl Tables {
                 uses: place.uses.get(),
             })
         };
-        self.map.values().filter_map(row).collect()
+        self.places
+            .iter()
+            .filter_map(|(_, place)| row(place))
+            .collect()
     }
 
     /// The tables that statements went by since the last call, and how many did.
     pub fn take_uses(&mut self) -> Vec<(Arc<TableKey>, u32)> {
-        let used = self.map.iter().filter(|(_, place)| place.uses.get() > 0);
+        let used = self.places.iter().filter(|(_, place)| place.uses.get() > 0);
         used.map(|(key, place)| (key.clone(), place.uses.take()))
             .collect()
     }
@@ -382,7 +388,7 @@ impl Tables {
 
     /// The key of a place, which is made if there is none.
     fn place(&mut self, now: Tick, name: &TableName<'_>) -> Arc<TableKey> {
-        if let Some((key, _)) = self.map.get_key_value(name) {
+        if let Some(key) = self.places.key(name) {
             return key.clone();
         }
         while self.clock.len() >= self.tables_max {
@@ -400,7 +406,7 @@ impl Tables {
             uses: Cell::new(0),
             was_used: Cell::new(true),
         };
-        self.map.insert(key.clone(), place);
+        self.places.insert(key.clone(), place);
         self.clock.push_back(key.clone());
         key
     }
@@ -409,7 +415,7 @@ impl Tables {
     /// table is gone already.
     fn evict(&mut self) {
         while let Some(key) = self.clock.pop_front() {
-            let Some(place) = self.map.get(&key) else {
+            let Some(place) = self.places.get(&key.as_name()) else {
                 return;
             };
             if place.was_used.replace(false) {
@@ -417,14 +423,14 @@ impl Tables {
                 continue;
             }
             self.leaves -= leaf_count(place.entry.as_ref());
-            self.map.remove(&key);
+            self.places.remove(&key.as_name());
             self.counts.evicted += 1;
             return;
         }
     }
 
     fn remove(&mut self, key: &TableKey) {
-        if let Some(place) = self.map.remove(&key.as_name()) {
+        if let Some(place) = self.places.remove(&key.as_name()) {
             // Its key is left in the clock: the hand takes it out.
             self.leaves -= leaf_count(place.entry.as_ref());
         }

@@ -162,7 +162,7 @@ fn the_table_that_nobody_uses_makes_room() {
         assert_eq!(is_fresh(&tables, ms(3), name), Some(1));
     }
     tables.install(ms(4), table("f", 1, 1, &[]));
-    let left: HashSet<_> = tables.map.keys().map(|k| k.name.to_vec()).collect();
+    let left: HashSet<_> = tables.places.iter().map(|(k, _)| k.name.to_vec()).collect();
     let wanted = ["b", "d", "e", "f"].map(|n| n.as_bytes().to_vec());
     assert_eq!(left, wanted.into());
     assert_eq!((tables.leaves, tables.counts().evicted), (3 + 3 + 1 + 1, 2));
@@ -179,7 +179,7 @@ fn forgotten_entries_are_gone() {
         tables.find(ms(2), &key("a").as_name()),
         Found::Due(None)
     ));
-    assert_eq!((tables.leaves, tables.map.len()), (0, 0));
+    assert_eq!((tables.leaves, tables.places.iter().count()), (0, 0));
     // However often tables come and go, the clock has its limit.
     tables.tables_max = 4;
     for version in 7..100 {
