@@ -3,6 +3,7 @@
 
 use super::pin::{Outline, Pin};
 use super::request::Head;
+use super::slot::Slot;
 use super::state::{Ctx, Phase, Session};
 use super::statements::{Needs, ParamsAt, Wanted, put_front};
 use crate::base::{Event, LinkId, Out};
@@ -109,7 +110,9 @@ impl Session {
             }
             // Only where there is a cursor there is something to fetch.
             Command::STMT_FETCH | Command::STMT_GET_PIECE_DATA => Wanted::Nothing,
-            Command::STMT_EXECUTE if self.statements.of(head.statement).is_none() => {
+            Command::STMT_EXECUTE | Command::STMT_PREPARE_EXECUTE
+                if self.statements.of(head.statement).is_none() =>
+            {
                 match self.statements.is_used() {
                     true => Wanted::Unknown,
                     false => Wanted::Nothing,
@@ -120,26 +123,42 @@ impl Session {
         }
     }
 
-    /// The link that a request must go to because of the statement that it names: the one with the
-    /// cursor; one that gives the answer for an unknown statement, which differs on a connection
-    /// that never prepared anything.
+    /// The link that a request must go to because of the statement that it names: the one with its
+    /// cursor, or that had it last, as what a server says of one that is over differs from what it
+    /// says of none; one that knows a statement without a cursor; one that gives the answer for an
+    /// unknown statement, which differs on a connection that never prepared anything.
     pub(super) fn link_of_statement(&self, head: &Head<'_>) -> Option<LinkId> {
         let is_idle = |id: &LinkId| self.slot(*id).is_some_and(|slot| slot.link.is_idle());
+        let asks_last = matches!(
+            head.command,
+            Command::STMT_FETCH | Command::STMT_RESET | Command::STMT_GET_PIECE_DATA
+        );
+        let runs = match head.command {
+            Command::STMT_EXECUTE => true,
+            Command::STMT_PREPARE_EXECUTE => head.statement != 0,
+            _ => false,
+        };
         let statement = self.statements.of(head.statement);
-        match head.command {
-            Command::STMT_FETCH | Command::STMT_GET_PIECE_DATA => statement?.cursor.filter(is_idle),
-            Command::STMT_EXECUTE if statement.is_none() && self.statements.is_used() => {
-                let has = |id: &LinkId| {
-                    let slot = self.slot(*id);
-                    slot.is_some_and(|slot| slot.link.is_idle() && slot.statements.has_prepared)
-                };
-                let others = (0..self.links.len()).map(|at| LinkId(at as u16));
-                std::iter::once(self.binding.current)
-                    .chain(others)
-                    .find(has)
+        match statement {
+            Some(statement) if asks_last && statement.cursor.is_some() => {
+                return statement.cursor.filter(is_idle);
             }
-            _ => None,
+            Some(_) if !asks_last => return None,
+            None if !(asks_last || runs) || !self.statements.is_used() => return None,
+            _ => {}
         }
+        let knows = |slot: &Slot| match statement {
+            Some(_) => slot.statements.server_id(head.statement).is_some(),
+            None => slot.statements.has_prepared,
+        };
+        let has = |id: &LinkId| {
+            let slot = self.slot(*id);
+            slot.is_some_and(|slot| slot.link.is_idle() && knows(slot))
+        };
+        let others = (0..self.links.len()).map(|at| LinkId(at as u16));
+        std::iter::once(self.binding.current)
+            .chain(others)
+            .find(has)
     }
 
     /// A request goes out on a link: what has to be done for the statement that it names.
@@ -213,15 +232,22 @@ impl Session {
             // Parameters that were sent ahead are used up, even by an error.
             Command::STMT_EXECUTE | Command::STMT_PREPARE_EXECUTE => {
                 statement.has_long_data = false;
-                statement.cursor = named.has_cursor.then_some(id);
+                // One that came with all its rows is over, and was one.
+                let had_one = named.has_cursor || command == Command::STMT_PREPARE_EXECUTE;
+                if had_one && !is_failed {
+                    statement.cursor = Some(id);
+                }
                 statement.has_rows = named.has_cursor;
             }
             Command::STMT_RESET if !is_failed => {
                 statement.has_long_data = false;
-                (statement.cursor, statement.has_rows) = (None, false);
+                statement.has_rows = false;
             }
             Command::STMT_FETCH if named.is_at_end => statement.has_rows = false,
-            Command::STMT_SEND_PIECE_DATA if !is_failed => statement.has_long_data = true,
+            Command::STMT_SEND_PIECE_DATA if !is_failed => {
+                statement.has_long_data = true;
+                statement.cursor = Some(id);
+            }
             _ => return,
         }
         if before != (statement.has_rows, statement.has_long_data) {

@@ -42,7 +42,7 @@ pub(super) struct Statement {
     types: Box<[u8]>,
     /// How often they have changed; 0: never sent.
     bound: u32,
-    /// The link where it has a cursor.
+    /// The link where it had its last cursor, or was sent a piece of a parameter.
     pub(super) cursor: Option<LinkId>,
     /// Not all rows of the cursor were sent.
     pub(super) has_rows: bool,

@@ -163,7 +163,7 @@ fn health(t: &mut Table) {
         s.norm(Norm::Ids).qs(&[
             "select connection_id()",
             "select connection_id() as c",
-            "select id = connection_id() from information_schema.processlist \
+            "select distinct id = connection_id() from information_schema.processlist \
              where id = connection_id()",
         ]);
         s.prepare("select connection_id()");
