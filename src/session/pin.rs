@@ -339,8 +339,8 @@ impl Outline {
             && !(is_simple && scan.verb == Verb::Set && sets_literals(scan, text));
         outline.sets = match scan.verb {
             Verb::Set => true,
-            // ALTER SYSTEM changes no session.
-            Verb::Ddl => !has_word(text, &[b"system"]),
+            // ALTER SYSTEM changes no session, and a temporary table is told of by itself.
+            Verb::Ddl => !facts.is_temporary && !has_word(text, &[b"system"]),
             _ => false,
         };
         outline.looks_back = match scan.verb {
@@ -716,6 +716,7 @@ mod tests {
             ("drop user if exists u", true),
             ("create user u identified by 'x'", true),
             ("alter system flush plan cache", false),
+            ("create temporary table t (a int)", false),
             ("flush privileges", false),
             ("insert into t values (1)", false),
         ] {
