@@ -191,6 +191,11 @@ impl ClusterKeeper {
         self.tables.find(now, core, key, wrong, post);
     }
 
+    /// A table, or all tables of a database (the name is empty), may have another definition.
+    pub(super) fn redefined(&mut self, key: &TableKey) {
+        self.tables.redefined(key);
+    }
+
     pub(super) fn timer(&mut self, tools: &mut Tools<'_>, out: &mut Out<'_, Mail>) {
         let env = env(&self.config, tools);
         let candidates = candidates(&self.published, &self.config);

@@ -202,6 +202,12 @@ impl Machines for Metadata {
                     c.find_table(now, core, &key, (wrong, &doubted), post);
                 }
             }
+            Mail::Redefined(key) => {
+                let mut clusters = self.clusters.iter_mut();
+                if let Some(c) = clusters.find(|c| *c.name() == *key.cluster) {
+                    c.redefined(&key);
+                }
+            }
             _ => return,
         }
         wake.push(Self::KEY);

@@ -238,6 +238,27 @@ impl Tables {
         self.want(key, doubted, true);
     }
 
+    /// A table, or all tables of a database (the name is empty), may have another definition: what
+    /// is known of it, in whatever case it was written, is looked up again, even if a look-up runs.
+    pub(super) fn redefined(&mut self, named: &TableKey) {
+        let is_meant = |key: &&Arc<TableKey>| {
+            key.tenant == named.tenant
+                && key.database.eq_ignore_ascii_case(&named.database)
+                && (named.name.is_empty() || key.name.eq_ignore_ascii_case(&named.name))
+        };
+        let room = WAITING_MAX.saturating_sub(self.waiting.len());
+        let keys: Vec<_> = self
+            .known
+            .keys()
+            .filter(is_meant)
+            .take(room)
+            .cloned()
+            .collect();
+        for key in keys {
+            self.want(&key, Doubted::Whole, true);
+        }
+    }
+
     fn want(&mut self, key: &Arc<TableKey>, doubted: Doubted, is_asked: bool) {
         if let Some(waiting) = self.wanted.get_mut(key) {
             waiting.is_asked |= is_asked;

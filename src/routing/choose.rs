@@ -19,7 +19,9 @@ pub enum Touched {
     Only(u32),
     /// These.
     Set(LeafSet),
-    /// All, or it is not known which.
+    /// All.
+    All,
+    /// It is not known which.
     Unknown,
 }
 
@@ -195,17 +197,6 @@ impl<'a> Chooser<'a> {
         let Some(most) = most else {
             return self.without_leader();
         };
-        let is_spread = most < self.leaves && self.leaves > 1;
-        if is_spread
-            && self.is_unknown
-            && let Some(current) = self.asked.current
-            && self.is_usable(current)
-            && self.tallies.iter().any(|t| t.server == current)
-        {
-            // No server has all of it: one that has a part is as good as another, and the
-            // session's state is there.
-            return Some(self.choice(current, Reason::SpreadStays));
-        }
         let best = self
             .tallies
             .iter()
@@ -487,7 +478,9 @@ impl Target<'_> {
         match &self.touched {
             Touched::Only(_) => 1,
             Touched::Set(set) if !set.is_all() => set.len(),
-            Touched::Set(_) | Touched::Unknown => self.entry.locations.leaves().len() as u32,
+            Touched::Set(_) | Touched::All | Touched::Unknown => {
+                self.entry.locations.leaves().len() as u32
+            }
         }
     }
 
@@ -520,7 +513,7 @@ impl Target<'_> {
         match &self.touched {
             Touched::Only(number) => leaf(*number),
             Touched::Set(set) if !set.is_all() => set.iter().for_each(leaf),
-            Touched::Set(_) | Touched::Unknown => {
+            Touched::Set(_) | Touched::All | Touched::Unknown => {
                 for (server, share) in places.servers().iter().zip(places.shares()) {
                     add(*server, *share);
                 }

@@ -190,10 +190,9 @@ fn several_leaves_go_to_the_server_that_leads_most_of_them() {
     world.current = Some(at(2));
     let tied = world.all(&[(&spread, some(4, &[1, 3]))]);
     assert_eq!(tied, (at(2), Reason::MostLeaders));
-    // Nothing is known: a session that has a server with a part of it stays.
-    let unknown = world.all(&[(&spread, Touched::Unknown)]);
-    assert_eq!(unknown, (at(2), Reason::SpreadStays));
-    world.current = None;
+    // All, or nothing is known: not the session's server, which leads less.
+    let all = world.all(&[(&spread, Touched::All)]);
+    assert_eq!(all, (at(3), Reason::MostLeaders));
     let unknown = world.all(&[(&spread, Touched::Unknown)]);
     assert_eq!(unknown, (at(3), Reason::LeafUnknown));
     // One server leads all of it, whatever is meant.

@@ -7,7 +7,7 @@
 use super::json::Json;
 use super::route::{forced, name};
 use super::{
-    Block, Choice, Consistency, Found, Held, Reason, ReplicaKind, Routed, Share, Standing,
+    Block, Came, Choice, Consistency, Found, Held, Reason, ReplicaKind, Routed, Share, Standing,
     Statement, StrongBy, TableEntry, TableKind, Tables, Touched, View, WeakBy,
 };
 use crate::base::Tick;
@@ -34,19 +34,16 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a statement with EXPLAIN ROUTE asks for. JSON is asked for by `FORMAT=JSON`
-    /// among the first words, as with the server's EXPLAIN.
+    /// The format that is asked for in front of the statement: JSON by `FORMAT=JSON`, as with the
+    /// server's EXPLAIN.
     #[must_use]
-    pub fn of(text: &[u8]) -> Self {
-        let head: Vec<u8> = text
+    pub fn of(front: &[u8]) -> Self {
+        let front: Vec<u8> = front
             .iter()
-            .take(256)
             .filter(|b| !b.is_ascii_whitespace())
             .map(u8::to_ascii_lowercase)
             .collect();
-        let route = memchr::memmem::find(&head, b"route");
-        let behind = route.and_then(|at| head.get(at + 5..)).unwrap_or_default();
-        match behind.starts_with(b"format=json") {
+        match front.ends_with(b"format=json") {
             true => Self::Json,
             false => Self::Text,
         }
@@ -58,6 +55,10 @@ impl Format {
 enum Source {
     /// This core knew it.
     Core,
+    /// The metadata core knew it, and was asked.
+    Global,
+    /// A server was asked for it.
+    Query,
     /// This core knew it, and doubts it.
     Stale,
     /// Nothing is known yet.
@@ -70,6 +71,8 @@ impl Source {
     const fn name(self) -> &'static str {
         match self {
             Self::Core => "core",
+            Self::Global => "global",
+            Self::Query => "query",
             Self::Stale => "core_stale",
             Self::Pending => "pending",
             Self::Nowhere => "none",
@@ -110,6 +113,7 @@ pub struct Plan<'a> {
     choice: Option<Choice>,
     reason: Reason,
     is_waiting: bool,
+    /// How long the decision took, look-ups included.
     elapsed_us: u64,
 }
 
@@ -121,7 +125,7 @@ impl std::fmt::Debug for Plan<'_> {
 
 impl<'a> Plan<'a> {
     /// Explains what [`super::route`] has said of a statement, with what it was called with.
-    /// `elapsed_us`: how long the decision took, look-ups included.
+    /// `since`: when it was asked for.
     #[must_use]
     pub fn of(
         now: Tick,
@@ -129,9 +133,9 @@ impl<'a> Plan<'a> {
         view: &View<'a>,
         statement: &'a Statement<'a>,
         routed: &Routed<'_>,
-        elapsed_us: u64,
+        since: Tick,
     ) -> Self {
-        let named = named(now, tables, view, statement);
+        let named = named((since, now), tables, view, statement);
         let (choice, reason, is_waiting) = match *routed {
             Routed::To(choice, _) => (Some(choice), choice.reason, false),
             Routed::Wait { .. } => (None, Reason::LocationPending, true),
@@ -146,7 +150,7 @@ impl<'a> Plan<'a> {
             choice,
             reason,
             is_waiting,
-            elapsed_us,
+            elapsed_us: now.since_us(since),
         }
     }
 
@@ -381,7 +385,7 @@ impl<'a> Plan<'a> {
             Reason::Cursor => "USE_CURSOR",
             Reason::RouteAddress => "USE_OBPROXY_ROUTE_ADDR",
             Reason::TargetServer | Reason::TargetUnusable => "USE_TARGET_DB_SERVER",
-            Reason::CurrentServer | Reason::SpreadStays => "USE_CACHED_SESSION",
+            Reason::CurrentServer => "USE_CACHED_SESSION",
             reason if reason.is_beside_location() => "USE_ROUTE_POLICY",
             _ => "USE_PARTITION_LOCATION_LOOKUP",
         }
@@ -418,7 +422,7 @@ fn put_json(json: &mut Json, table: &Named<'_>) {
 
 /// The statement's tables, as far as this core knows them.
 fn named<'a>(
-    now: Tick,
+    (since, now): (Tick, Tick),
     tables: &'a Tables,
     view: &View<'_>,
     statement: &Statement<'a>,
@@ -436,7 +440,14 @@ fn named<'a>(
             continue;
         };
         let (source, entry) = match tables.peek(now, &name) {
-            Found::Fresh(entry) => (Source::Core, Some(&**entry)),
+            Found::Fresh(entry) => {
+                let source = match tables.came(&name, since) {
+                    None => Source::Core,
+                    Some(Came::Known) => Source::Global,
+                    Some(Came::LookedUp) => Source::Query,
+                };
+                (source, Some(&**entry))
+            }
             Found::Due(Some(entry)) => (Source::Stale, Some(&**entry)),
             Found::Asked {
                 stale: Some(entry), ..
@@ -541,7 +552,7 @@ fn each_replica(entry: &TableEntry, touched: &Touched, mut call: impl FnMut(Sock
     let is_touched = |leaf: u32| match touched {
         Touched::Only(only) => *only == leaf,
         Touched::Set(set) => set.contains(leaf),
-        Touched::Unknown => true,
+        Touched::All | Touched::Unknown => true,
     };
     let places = entry.locations.leaves().iter().zip(0..);
     for (place, _) in places.filter(|(_, leaf)| is_touched(*leaf)) {
@@ -559,7 +570,7 @@ fn listed(table: &Named<'_>) -> (Vec<u32>, usize) {
     match &table.touched {
         Touched::Only(leaf) => (vec![*leaf], 1),
         Touched::Set(set) => (set.iter().take(LEAVES_MAX).collect(), set.len() as usize),
-        Touched::Unknown => (vec![], count),
+        Touched::All | Touched::Unknown => (vec![], count),
     }
 }
 

@@ -73,7 +73,14 @@ impl World {
             preferences: &self.preferences,
         };
         let routed = route(NOW, &self.tables, &view, &statement);
-        let plan = Plan::of(NOW, &self.tables, &view, &statement, &routed, 42);
+        let plan = Plan::of(
+            Tick(NOW.0 + 42),
+            &self.tables,
+            &view,
+            &statement,
+            &routed,
+            NOW,
+        );
         (plan.text(), plan.json())
     }
 }
@@ -163,9 +170,13 @@ fn the_format_is_read_from_the_first_words() {
             Format::Json,
         ),
         ("explain route select 'route format=json'", Format::Text),
+        ("explain route format json /* c */ set a = 1", Format::Text),
         ("explain", Format::Text),
     ] {
-        assert_eq!(Format::of(text.as_bytes()), format, "{text}");
+        let mut scan = Scan::default();
+        scan.read(text.as_bytes(), Syntax::default(), true);
+        let front = text.get(..scan.subject.start as usize).unwrap();
+        assert_eq!(Format::of(front.as_bytes()), format, "{text}");
     }
 }
 
@@ -196,7 +207,7 @@ fn the_result_is_one_row_of_one_text() {
         preferences: &world.preferences,
     };
     let routed = Routed::Nowhere(Reason::Nobody);
-    let plan = Plan::of(NOW, &world.tables, &view, &statement, &routed, 0);
+    let plan = Plan::of(NOW, &world.tables, &view, &statement, &routed, NOW);
     let mut out = vec![];
     plan.put(&mut out, 1, 2, Format::Json);
     let shown = String::from_utf8_lossy(&out);
@@ -204,4 +215,23 @@ fn the_result_is_one_row_of_one_text() {
         shown.contains(COLUMN) && shown.contains("\"server\": null"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_plan_says_where_what_is_known_came_from() {
+    let mut world = World::new();
+    let asked_at = Tick(NOW.0 + 10);
+    for (published, source) in [(5, "global"), (15, "query")] {
+        world.tables.redefine(NOW, &hashed().key.as_name());
+        world
+            .tables
+            .ask(asked_at, crate::base::CoreId(1), &hashed().key.as_name());
+        let mut entry = TableEntry::clone(&hashed());
+        entry.version = 100 + published;
+        entry.published = Tick(NOW.0 + published);
+        assert!(world.tables.install(Tick(NOW.0 + 20), Arc::new(entry)));
+        let (_, json) = world.explain("explain route select * from h where id = 5");
+        let wanted = format!("\"cache_source\": \"{source}\"");
+        assert!(json.contains(&wanted), "{json}");
+    }
 }

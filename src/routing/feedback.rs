@@ -39,6 +39,10 @@ pub struct Reply {
     pub is_to_holder: bool,
     /// It was a weak read.
     pub is_weak: bool,
+    /// The server knows that.
+    pub is_told_weak: bool,
+    /// It was an INSERT or the like.
+    pub adds_rows: bool,
     /// The flag.
     pub hit: Hit,
     /// What a weak read met.
@@ -74,7 +78,28 @@ pub const fn judge(reply: &Reply) -> Verdict {
         // It worked, so the table is there now.
         return Verdict::Doubt;
     }
+    if matches!(reply.reason, Reason::NoLeaf) {
+        // There are rows after all, or there is a place for new ones.
+        let has_leaf = matches!(reply.hit, Hit::No) || reply.adds_rows;
+        return if has_leaf {
+            Verdict::Doubt
+        } else {
+            Verdict::Nothing
+        };
+    }
+    if matches!(reply.reason, Reason::LeafUnknown) {
+        // Most likely a leaf of another server was meant. But if the table is divided otherwise by
+        // now, nothing else would show that.
+        return match reply.hit {
+            Hit::No => Verdict::Doubt,
+            Hit::Yes | Hit::Unknown => Verdict::Nothing,
+        };
+    }
     if reply.reason.is_beside_location() {
+        return Verdict::Nothing;
+    }
+    if reply.is_weak && !reply.is_told_weak {
+        // The server says what it says of a strong read.
         return Verdict::Nothing;
     }
     if reply.is_weak {
@@ -158,6 +183,8 @@ mod tests {
             has_leader: true,
             is_to_holder: true,
             is_weak: false,
+            is_told_weak: true,
+            adds_rows: false,
             hit: Hit::Unknown,
             weak: None,
             is_error: false,
@@ -211,6 +238,26 @@ mod tests {
                 Doubt,
             ),
             (
+                "no leaf, and nothing there",
+                |r| r.reason = Reason::NoLeaf,
+                Nothing,
+            ),
+            (
+                "no leaf, and another server leads one",
+                |r| (r.hit, r.reason) = (Hit::No, Reason::NoLeaf),
+                Doubt,
+            ),
+            (
+                "nobody knew which leaf, and another server leads it",
+                |r| (r.hit, r.reason) = (Hit::No, Reason::LeafUnknown),
+                Doubt,
+            ),
+            (
+                "no leaf, and a row was added",
+                |r| (r.adds_rows, r.reason) = (true, Reason::NoLeaf),
+                Doubt,
+            ),
+            (
                 "inside a transaction",
                 |r| (r.hit, r.reason) = (Hit::No, Reason::Coordinator),
                 Nothing,
@@ -219,6 +266,11 @@ mod tests {
                 "weak: a holder that says no",
                 |r| (r.is_weak, r.hit) = (true, Hit::No),
                 Doubt,
+            ),
+            (
+                "weak: a holder that knows nothing of that and says no",
+                |r| (r.is_weak, r.is_told_weak, r.hit) = (true, false, Hit::No),
+                Nothing,
             ),
             (
                 "weak: a stranger that says yes",

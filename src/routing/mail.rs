@@ -54,6 +54,9 @@ pub enum Mail {
         /// What of it.
         doubted: Doubted,
     },
+    /// Serving core to metadata core: the table may have got another definition, or all tables of a
+    /// database (the name is empty). What is known is looked up again.
+    Redefined(Arc<TableKey>),
     /// Metadata core to serving core: the first round is over, every configured cluster is known.
     Primed,
     /// Serving core to metadata core: a server of that cluster could not be reached. Starts an

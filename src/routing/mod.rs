@@ -65,12 +65,12 @@ pub use policy::{Policy, PolicyFacts, SaidConsistency, policy, weak_policy, zone
 pub use preferences::{Preferences, Said, ZoneList, targets};
 pub use reason::Reason;
 pub use replica::Replica;
-pub use route::{Located, Routed, Statement, redefine, route};
+pub use route::{Located, Routed, Statement, defined, route};
 pub use rules::{Login, RoutingRules, TableRules};
 pub use table::{
     Doubted, Held, LeafPlace, Locations, ReplicaKind, Row, Share, TableEntry, TableKey, TableKind,
     TableName,
 };
-pub use tables::{Found, TableCounts, Tables};
+pub use tables::{Came, Found, TableCounts, Tables};
 pub use tenant::{SYS, Standing, Tenant};
 pub use traffic::Traffic;

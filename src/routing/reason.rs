@@ -96,9 +96,6 @@ reasons! {
     /// It leads most of the table's leaves, and which of them are meant is not known.
     LeafUnknown = "leaf_unknown",
         "the partition cannot be told from the statement, and this server leads most of the table";
-    /// Leaves of several servers are needed, or all; the session's server has some of them.
-    SpreadStays = "spread_stays",
-        "the statement needs partitions of several servers and stays on the session's server";
     /// No row can match.
     NoLeaf = "no_leaf",
         "no row can match, so any server will do";

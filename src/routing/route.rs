@@ -204,14 +204,22 @@ pub fn route<'a>(
     }
 }
 
-/// A statement that changes definitions goes out: the tables that it names are asked for again by
-/// the next statement that uses them.
-pub fn redefine(now: Tick, tables: &mut Tables, statement: &Statement<'_>) {
-    for table in &statement.scan.tables {
-        if let Some(name) = name(statement, table.name.of(statement.text)) {
-            tables.redefine(now, &name);
-        }
-    }
+/// The tables that a statement gives a new definition, as database and name; of a database as a
+/// whole the name is empty. Names without a database are of `database`.
+pub fn defined<'a>(
+    text: &'a [u8],
+    scan: &'a Scan,
+    database: &'a [u8],
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    let is_temporary = scan.facts.is_temporary || scan.facts.drops_temporary;
+    let is_meant = scan.verb == Verb::Ddl && !is_temporary;
+    let tables = scan.tables.iter().filter(move |_| is_meant);
+    let tables = tables.map(move |table| split(table.name.of(text), database));
+    let is_whole = is_meant && scan.tables.is_empty() && !scan.subject.is_empty();
+    let whole = is_whole.then(|| (bare_name(scan.subject.of(text)), &b""[..]));
+    tables
+        .chain(whole)
+        .filter(|(database, _)| !database.is_empty())
 }
 
 /// Where a server stands in the entry of a target.
@@ -354,18 +362,19 @@ fn look_up<'t, 'a>(
 
 /// The whole name of a table; `None` without a database.
 pub(super) fn name<'a>(statement: &Statement<'a>, written: &'a [u8]) -> Option<TableName<'a>> {
-    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-    let (database, name) = if written.iter().all(is_plain) {
-        (statement.context.database, written)
-    } else {
-        let parts = NameParts::of(written);
-        let database = match parts.qualifier() {
-            Some(database) => bare_name(database),
-            None => statement.context.database,
-        };
-        (database, bare_name(parts.last()))
-    };
+    let (database, name) = split(written, statement.context.database);
     in_database(statement, database, name)
+}
+
+/// Database and name of a table as it is written; without a database it is of this one.
+fn split<'a>(written: &'a [u8], database: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    if written.iter().all(is_plain) {
+        return (database, written);
+    }
+    let parts = NameParts::of(written);
+    let database = parts.qualifier().map_or(database, bare_name);
+    (database, bare_name(parts.last()))
 }
 
 /// The name of a table of a database; `None` if there is none.
@@ -390,6 +399,7 @@ fn touched(answer: Answer) -> Touched {
     match (answer.certainty, answer.leaves.only()) {
         (Certainty::Unknown, _) => Touched::Unknown,
         (_, Some(only)) => Touched::Only(only),
+        (Certainty::Exact, _) if answer.leaves.is_all() => Touched::All,
         _ if answer.leaves.is_all() => Touched::Unknown,
         _ => Touched::Set(answer.leaves),
     }

@@ -107,7 +107,7 @@ fn statements_find_their_leaves() {
             Reason::MostLeaders,
         ),
         ("insert into h (id, v) values (2, 0)", 3, Reason::Leader),
-        ("select * from h", 2, Reason::SpreadStays),
+        ("select * from h", 1, Reason::LeafUnknown),
         ("select * from h where id = 1 and id = 2", 2, Reason::NoLeaf),
         ("delete from p where id = 1", 3, Reason::Leader),
         ("select 1", 2, Reason::CurrentServer),
@@ -136,8 +136,8 @@ fn statements_find_their_leaves() {
         ),
         (
             "/*ODP: table(h), part_key(z = 1)*/ select 1",
-            2,
-            Reason::SpreadStays,
+            1,
+            Reason::LeafUnknown,
         ),
         (
             "/*ODP: part_key(id = 2)*/ select * from h where id = 1",

@@ -43,6 +43,15 @@ pub enum Found<'a> {
     },
 }
 
+/// How an entry came to a core that asked for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Came {
+    /// The metadata core knew it.
+    Known,
+    /// A server was asked.
+    LookedUp,
+}
+
 /// What a core's table was good for, in numbers.
 #[derive(Clone, Debug, Default)]
 pub struct TableCounts {
@@ -162,6 +171,17 @@ impl Tables {
     pub fn peek(&self, now: Tick, name: &TableName<'_>) -> Found<'_> {
         let place = self.places.get(name);
         place.map_or(Found::Due(None), |place| self.found(now, place))
+    }
+
+    /// How the entry came, if it came later than `since`; else `None`.
+    #[must_use]
+    pub fn came(&self, name: &TableName<'_>, since: Tick) -> Option<Came> {
+        let place = self.places.get(name)?;
+        let entry = place.entry.as_ref()?;
+        (place.installed > since).then_some(match entry.published < place.asked {
+            true => Came::Known,
+            false => Came::LookedUp,
+        })
     }
 
     fn found<'p>(&self, now: Tick, place: &'p Place) -> Found<'p> {
@@ -340,14 +360,20 @@ impl Tables {
                 false => 0,
             };
             let half = rules.expire_ms / 2;
-            place.due = match half {
-                0 => Tick(u64::MAX),
+            let is_unanswered = matches!(entry.standing, Standing::Unanswered { .. });
+            (place.due, place.doubted) = match half {
+                // Nobody has said that it still holds.
+                _ if is_unanswered && entry.is_located() => {
+                    let pause_ms = place.pause_ms.max(PAUSE_MS);
+                    (now.after_ms(pause_ms), Some(Doubted::Whole))
+                }
+                0 => (Tick(u64::MAX), None),
                 // Entries of one moment do not grow old in one moment.
-                half => now.after_ms(half + mixed(entry.version) % half),
+                half => (now.after_ms(half + mixed(entry.version) % half), None),
             };
             place.entry = Some(entry);
             place.installed = now;
-            (place.is_asked, place.doubted) = (false, None);
+            place.is_asked = false;
         }
         while self.leaves > LEAVES_MAX && self.clock.len() > 1 {
             self.evict();

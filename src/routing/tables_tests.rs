@@ -203,3 +203,23 @@ fn a_core_asks_only_so_much_in_a_second() {
     assert!(ask(&mut tables, ms(1_000), 5_000));
     assert_eq!(tables.counts().held_back, 2_000 - QUESTIONS_MAX);
 }
+
+#[test]
+fn a_look_up_that_fails_leaves_the_doubt() {
+    let mut tables = known();
+    let a = key("a");
+    assert!(tables.doubt(ms(10), &a.as_name(), 5));
+    tables.ask(ms(10), CORE, &a.as_name());
+    let mut failed = TableEntry::clone(&table("a", 6, 1, &[row(0, 1, true)]));
+    failed.standing = Standing::Unanswered { cause: "no".into() };
+    assert!(tables.install(ms(11), Arc::new(failed)));
+    assert_eq!(is_fresh(&tables, ms(12), "a"), Some(6), "for a moment");
+    let later = ms(11 + PAUSE_MS);
+    assert!(matches!(
+        tables.find(later, &a.as_name()),
+        Found::Due(Some(_))
+    ));
+    tables.ask(later, CORE, &a.as_name());
+    assert!(tables.install(later, table("a", 7, 1, &[row(0, 1, true)])));
+    assert_eq!(is_fresh(&tables, ms(100_000), "a"), Some(7));
+}

@@ -6,8 +6,10 @@
 //!                        └── too long ──> read again, with what there is
 //! ```
 
+use super::define::Defined;
 use super::execute::prepare_execute;
-use super::pin::{Outline, Pin};
+use super::outline::Outline;
+use super::pin::Pin;
 use super::request::{Broken, Head};
 use super::reroute::Named;
 use super::route::Place;
@@ -19,13 +21,16 @@ use crate::protocol::error::Fault;
 use crate::protocol::mysql::{Command, OkPacket, TRACK_VARIABLES, status};
 use crate::protocol::reroute::REROUTE;
 use crate::routing::{
-    Choice, ConsistencyFacts, ExplainFormat, Fault as Said, Hit, Level, Located, Mail, Plan,
-    Reason, Reply, Routed, SYS, Statement, TableKey, TableName, Verdict, View, WeakFeedback,
-    consistency, forces_master, judge, redefine, route, take_fault,
+    Choice, Consistency, ConsistencyFacts, ExplainFormat, Fault as Said, Hit, Level, Located, Mail,
+    Plan, Reason, Reply, Routed, SYS, Statement, TableKey, TableName, Verdict, View, WeakBy,
+    WeakFeedback, consistency, forces_master, judge, route, take_fault,
 };
-use crate::sql::{Explain, Scan, Syntax, Verb};
+use crate::sql::{self, Scan, Syntax, Verb};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+
+/// The variable that makes reads weak on a server.
+const CONSISTENCY: &[u8] = b"ob_read_consistency";
 
 /// What the request at hand was sent by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,21 +48,29 @@ pub(super) struct Aim {
     has_leader: bool,
     is_to_holder: bool,
     is_weak: bool,
+    /// The server knows that it is a weak read: by its hint, or by `ob_read_consistency`.
+    is_told_weak: bool,
     /// Reads behind it in the same transaction are strong.
     writes: bool,
     /// A statement before it in the transaction was such.
     has_written: bool,
+    /// One of them wrote to a replicated table: not every replica has that yet.
+    has_written_dup: bool,
     /// It has waited long enough.
     is_impatient: bool,
     /// Servers that were tried for it in vain, and what they said.
     pub(super) tried: Vec<SocketAddr>,
     pub(super) causes: Vec<String>,
-    /// The answer to EXPLAIN ROUTE.
+    /// When EXPLAIN ROUTE was asked, and the answer to it.
+    since: Option<Tick>,
     pub(super) plan: Vec<u8>,
+    /// What it gives another definition.
+    pub(super) defines: Vec<Defined>,
+    /// It adds rows.
+    adds_rows: bool,
     /// What the reply says about the place.
     hit: Option<bool>,
     weak: Option<WeakFeedback>,
-    #[serde(skip)]
     pub(super) better: Option<Named>,
 }
 
@@ -65,6 +78,8 @@ impl Aim {
     fn set(&mut self, choice: Choice, located: Option<Located<'_>>, level: Level) {
         self.reason = Some(choice.reason);
         self.is_weak = level.consistency.is_weak();
+        let by_wish = Consistency::Weak(WeakBy::Split);
+        self.is_told_weak = self.is_weak && level.consistency != by_wish;
         self.writes = level.writes;
         self.version = 0;
         if let Some(located) = located {
@@ -95,6 +110,7 @@ impl Aim {
     /// The open transaction is gone.
     pub(super) const fn transaction_over(&mut self) {
         self.has_written = false;
+        self.has_written_dup = false;
     }
 
     /// True if the request goes to a server because it leads rows of the statement.
@@ -110,6 +126,16 @@ impl Aim {
     /// True if the request reads weakly.
     pub(super) const fn is_weak(&self) -> bool {
         self.is_weak
+    }
+
+    /// True if the server knows that.
+    pub(super) const fn is_told_weak(&self) -> bool {
+        self.is_told_weak
+    }
+
+    /// The reply says that the open transaction has written to a replicated table.
+    pub(super) const fn has_written_dup(&mut self) {
+        self.has_written_dup = true;
     }
 
     /// What the variables of an OK say about the place of its statement.
@@ -187,8 +213,18 @@ struct Asked<'a> {
     seed: u64,
     /// It is bound to this server.
     pin: Option<(SocketAddr, Reason)>,
-    /// The decision itself is asked for, in packets from this number on.
-    explain: Option<u8>,
+    /// The decision itself is asked for.
+    explain: Option<Explain>,
+}
+
+/// How a decision is told.
+#[derive(Clone, Copy)]
+struct Explain {
+    /// Number of the first packet.
+    seq: u8,
+    format: ExplainFormat,
+    /// When it was asked for.
+    since: Tick,
 }
 
 /// What a decision was.
@@ -269,39 +305,58 @@ impl Session {
     }
 
     /// The place of an EXPLAIN ROUTE, if this is one: it is answered here, and waits for the same
-    /// as the statement in it.
+    /// as the statement in it. The scan of it becomes one of that statement.
     pub(super) fn explain(
         &mut self,
         ctx: &Ctx<'_>,
         head: &Head<'_>,
-        outline: &Outline,
         out: &mut Out<'_, Mail>,
     ) -> Option<Place> {
-        let text = head.body();
-        let begins = |text: &[u8]| {
-            let word = text.trim_ascii_start().get(..7);
-            word.is_some_and(|word| word.eq_ignore_ascii_case(b"explain"))
-        };
-        if head.command != Command::QUERY || !head.is_whole || !begins(text) {
+        if head.command != Command::QUERY || !head.is_whole || !self.binding.is_routed {
             return None;
         }
+        let scan = ctx.scan.borrow();
+        if scan.explain != sql::Explain::Route || scan.facts.is_multi {
+            return None;
+        }
+        let start = scan.subject.start as usize;
+        drop(scan);
+        let (front, text) = head.body().split_at_checked(start)?;
         let syntax = self.dialect.syntax(self.facts.status);
-        ctx.scan.borrow_mut().read(text, syntax, true);
-        if ctx.scan.borrow().explain != Explain::Route {
-            return None;
-        }
-        let pin = self.pin(outline).and_then(|pin| {
-            let slot = self.slot(self.link_of_pin(pin, outline))?;
-            Some((slot.link.server, pin.reason()))
-        });
+        let inner = Outline::of_text(&mut ctx.scan.borrow_mut(), text, syntax, true);
         let asked = Asked {
             text,
             params: &[],
             seed: u64::from(self.id),
-            pin,
-            explain: Some(head.seq.wrapping_add(1)),
+            pin: self.pinned(head, &inner),
+            explain: Some(Explain {
+                seq: head.seq.wrapping_add(1),
+                format: ExplainFormat::of(front),
+                since: *self.aim.since.get_or_insert(ctx.now),
+            }),
         };
         Some(self.place_of(ctx, &asked, out))
+    }
+
+    /// The server that a statement must go to for a reason of the session.
+    fn pinned(&self, head: &Head<'_>, outline: &Outline) -> Option<(SocketAddr, Reason)> {
+        let link = match self.pin(outline) {
+            Some(pin) => {
+                let past = self.link_of_past(pin, outline);
+                Some((past.unwrap_or_else(|| self.link_of_pin(pin, outline)), pin))
+            }
+            None => {
+                let id = self.link_of_variables(head, outline);
+                id.map(|id| (id, Pin::Variables))
+            }
+        };
+        match link {
+            Some((id, pin)) => Some((self.slot(id)?.link.server, pin.reason())),
+            None => self
+                .wishes
+                .address
+                .map(|server| (server, Reason::RouteAddress)),
+        }
     }
 
     fn place_of(&mut self, ctx: &Ctx<'_>, asked: &Asked<'_>, out: &mut Out<'_, Mail>) -> Place {
@@ -348,7 +403,11 @@ impl Session {
         if !is_sys && tenant.is_none_or(|tenant| tenant.servers.is_empty()) {
             return None;
         }
-        self.wishes.refresh(settings, name, cluster, tenant);
+        if self.wishes.refresh(settings, name, cluster, tenant)
+            && let Some((weak, is_default)) = self.wishes.consistency()
+        {
+            self.known.want(CONSISTENCY, weak, is_default);
+        }
         let rules = self.wishes.rules();
         let scan = ctx.scan.borrow();
         let moment = Moment {
@@ -381,29 +440,30 @@ impl Session {
             cluster: &cluster.name,
             tenant: &name.tenant,
             consistency: level.consistency,
-            has_written_dup: false,
+            has_written_dup: aim.has_written_dup,
             pin: asked.pin,
             current: self.slot(self.binding.current).map(|s| s.link.server),
             tried: &tried,
             is_impatient: aim.is_impatient,
             seed,
         };
-        if scan.verb == Verb::Ddl && asked.explain.is_none() {
-            redefine(ctx.now, &mut ctx.view.tables_mut(), &statement);
-        }
         let tables = ctx.view.tables();
         let routed = route(ctx.now, &tables, &view, &statement);
+        let is_decided = !matches!(routed, Routed::Wait { .. });
         let decision = match routed {
-            Routed::To(..) | Routed::Nowhere(_) if asked.explain.is_some() => {
-                let seq = asked.explain.unwrap_or_default();
-                let plan = Plan::of(ctx.now, &tables, &view, &statement, &routed, 0);
+            _ if let Some(explain) = asked.explain
+                && is_decided =>
+            {
+                let since = explain.since;
+                let plan = Plan::of(ctx.now, &tables, &view, &statement, &routed, since);
                 let status = self.facts.status & (status::IN_TRANSACTION | status::AUTOCOMMIT);
                 aim.plan.clear();
-                plan.put(&mut aim.plan, seq, status, ExplainFormat::of(text));
+                plan.put(&mut aim.plan, explain.seq, status, explain.format);
                 Decision::Explained
             }
             Routed::To(choice, located) => {
                 aim.set(choice, located, level);
+                aim.adds_rows = scan.verb.is_insert();
                 Decision::To(choice.server)
             }
             Routed::Wait { name, until } => {
@@ -477,6 +537,7 @@ impl Session {
     pub(super) fn aimed(&mut self, ctx: &Ctx<'_>) {
         let aim = &mut self.aim;
         aim.is_impatient = false;
+        aim.since = None;
         aim.tried.clear();
         aim.causes.clear();
         (aim.hit, aim.weak, aim.better) = (None, None, None);
@@ -493,9 +554,13 @@ impl Session {
         error: Option<u16>,
         out: &mut Out<'_, Mail>,
     ) {
+        if !self.aim.defines.is_empty() {
+            self.look_definitions_up(ctx, out);
+        }
         let is_in_transaction = self.facts.status & status::IN_TRANSACTION != 0;
         let aim = &mut self.aim;
         aim.has_written = is_in_transaction && (aim.has_written || aim.writes);
+        aim.has_written_dup &= is_in_transaction;
         let Some(reason) = aim.reason.take() else {
             return;
         };
@@ -513,6 +578,8 @@ impl Session {
             has_leader: aim.has_leader,
             is_to_holder: aim.is_to_holder,
             is_weak: aim.is_weak,
+            is_told_weak: aim.is_told_weak,
+            adds_rows: aim.adds_rows,
             hit,
             weak: aim.weak,
             is_error: error.is_some(),

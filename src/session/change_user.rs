@@ -35,6 +35,8 @@ pub(super) const fn room(collected: usize) -> usize {
 pub(super) struct NewUser {
     name: LoginName,
     credentials: Credentials,
+    /// No login can name its collation, which has a number above 255: other links are told by SET.
+    is_wide: bool,
     /// The front of the server's reply: its auth switch, if there is one.
     switch: Vec<u8>,
     /// The packet that answers it; empty without one.
@@ -114,6 +116,7 @@ impl Session {
         let plugin_auth = self.facts.capabilities & client::PLUGIN_AUTH != 0;
         let database = Some(packet.database).filter(|name| !name.is_empty());
         let charset = packet.charset.and_then(|id| u8::try_from(id).ok());
+        let is_wide = packet.charset.is_some() && charset.is_none();
         let credentials = Credentials {
             user: user.clone(),
             proof: Proof::PassThrough {
@@ -131,6 +134,7 @@ impl Session {
         let new_user = NewUser {
             credentials,
             name,
+            is_wide,
             switch: vec![],
             answer: vec![],
         };
@@ -166,7 +170,12 @@ impl Session {
             Some(user) => user.credentials.database.clone(),
             None => self.known.database().map(<[u8]>::to_vec),
         };
+        let charset = match &new_user {
+            Some(user) if user.is_wide => self.known.charset(),
+            _ => vec![],
+        };
         self.known.clear();
+        self.known.set_charset(&charset);
         self.statements.clear();
         if let Some(slot) = self.slot_mut(id) {
             slot.statements.clear();
@@ -175,6 +184,7 @@ impl Session {
         self.known.set_database(database.as_deref());
         let Some(user) = new_user else {
             self.wishes = Wishes::default();
+            self.facts.set_limits(self.first_limits);
             self.dialect.clone_from(&self.first_dialect);
             self.dialect.forget_charset();
             if let Some(login) = &mut self.login {
@@ -183,6 +193,7 @@ impl Session {
             }
             return;
         };
+        self.first_limits = self.facts.limits();
         self.first_dialect.clone_from(&self.dialect);
         let switched = user.switched();
         let NewUser {

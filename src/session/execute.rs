@@ -1,7 +1,8 @@
 //! Requests that name a prepared statement: the client's id in them becomes the server's, and what
 //! the link lacks of parameter types is put in.
 
-use super::pin::{Outline, Pin};
+use super::outline::Outline;
+use super::pin::Pin;
 use super::request::Head;
 use super::slot::Slot;
 use super::state::{Ctx, Phase, Session};

@@ -1,6 +1,6 @@
 //! Frames of a session's links: requests go into them, replies come out of them.
 
-use super::pin::Past;
+use super::outline::Past;
 use super::slot::Slot;
 use super::state::{Bytes, Ctx, Phase, Session};
 use crate::base::{CloseReason, Level, LinkId, Out, Output, Side};

@@ -12,7 +12,8 @@
 //!                                      └── B cannot be had: the same
 //! ```
 
-use super::pin::{Outline, Pin};
+use super::outline::Outline;
+use super::pin::Pin;
 use super::request::{Broken, Head};
 use super::route::Place;
 use super::slot::Slot;
@@ -72,11 +73,14 @@ impl Session {
     /// the request, or its last ones.
     pub(super) fn request_flags(&self, id: LinkId, is_whole: bool) -> u32 {
         let is_on = self.binding.free_route.is_on;
-        let reroute = if is_whole { self.reroute_flag(id) } else { 0 };
-        match is_on && self.slot(id).is_some_and(Slot::carries_transactions) {
-            true => flag::INTERNAL_ROUTING | reroute,
-            false => reroute,
+        let mut flags = if is_whole { self.reroute_flag(id) } else { 0 };
+        if is_on && self.slot(id).is_some_and(Slot::carries_transactions) {
+            flags |= flag::INTERNAL_ROUTING;
         }
+        if self.aim.is_weak() {
+            flags |= flag::WEAK_READ;
+        }
+        flags
     }
 
     /// True if a server has an open transaction of the session. One that was begun at the proxy
@@ -105,6 +109,9 @@ impl Session {
         if !self.is_in_transaction() {
             self.binding.free_route.transaction_over();
             return;
+        }
+        if flags & flag::DUP_LS_MODIFIED != 0 {
+            self.aim.has_written_dup();
         }
         let is_carried = self.slot(id).is_some_and(Slot::carries_transactions);
         let free_route = &mut self.binding.free_route;

@@ -15,7 +15,7 @@
 //! while they have a connection of them, and of a statement not on which connection it runs.
 
 use super::execute::Named;
-use super::pin::Outline;
+use super::outline::Outline;
 use super::request::{Head, Route};
 use super::route::Place;
 use super::state::{Ctx, Phase, Session, UNASKED_SEQ};

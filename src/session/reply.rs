@@ -61,7 +61,28 @@ pub(super) struct Facts {
     pub(super) transactions: u64,
 }
 
+/// Limits of time that variables of the session set.
+pub(super) type Limits = (Option<u32>, Option<u64>, Option<u32>);
+
 impl Facts {
+    /// `wait_timeout`, `ob_query_timeout` and `net_write_timeout`.
+    pub(super) const fn limits(&self) -> Limits {
+        (
+            self.wait_timeout_s,
+            self.query_timeout_ms,
+            self.net_write_timeout_s,
+        )
+    }
+
+    /// Puts them back.
+    pub(super) const fn set_limits(&mut self, limits: Limits) {
+        (
+            self.wait_timeout_s,
+            self.query_timeout_ms,
+            self.net_write_timeout_s,
+        ) = limits;
+    }
+
     /// Status bits of an OK that no server makes: what is so for longer than one statement.
     pub(super) const fn local_status(&self) -> u16 {
         let lasting = status::IN_TRANSACTION | status::AUTOCOMMIT | status::NO_BACKSLASH_ESCAPES;
@@ -388,7 +409,9 @@ impl Session {
             Phase::Running(running) => running.error.or_else(|| running.refusal()),
             _ => None,
         };
+        let mut is_single = false;
         if let Some(slot) = self.slot_mut(id) {
+            is_single = slot.link.reply().is_some_and(|reply| !reply.had_more());
             slot.link.finish();
         }
         let Phase::Running(running) = &mut self.phase else {
@@ -423,7 +446,7 @@ impl Session {
         if outline.counts_rows && (outline.is_several || !is_failed) {
             self.has_counted(id);
         }
-        self.bind(&outline, is_failed);
+        self.bind(&outline, is_failed, is_single);
         if !is_failed && matches!(command, Command::CHANGE_USER | Command::RESET_CONNECTION) {
             self.began_anew(id, new_user, out);
         }

@@ -3,7 +3,7 @@
 use super::change_user::{self, NewUser};
 use super::execute::Named;
 use super::known::Missing;
-use super::pin::Outline;
+use super::outline::Outline;
 use super::route::{Kept, Place};
 use super::state::{Bytes, Ctx, Phase, Session, UNASKED_SEQ};
 use super::statements::Needs;

@@ -38,7 +38,8 @@ impl Session {
         let is_sendable = |kept: &Kept| kept.may_repeat() && kept.is_one_piece();
         let rules = self.wishes.rules();
         let is_wanted = match self.aim.is_weak() {
-            true => rules.reroutes_weak_reads,
+            // A server that does not know it would name the leader.
+            true => rules.reroutes_weak_reads && self.aim.is_told_weak(),
             false => rules.reroutes,
         };
         let may = is_wanted

@@ -8,7 +8,8 @@
 
 use super::free_route::{FREE_ROUTE_NOT_SUPPORTED, FreeRoute};
 use super::loss::Outcome;
-use super::pin::{Outline, Past, Pin, Pins};
+use super::outline::{Outline, Past};
+use super::pin::{Pin, Pins};
 use super::request::{Broken, Head, Running};
 use super::server_login::{NOT_SERVING, Purpose, ServerLogin};
 use super::slot::Slot;
@@ -287,8 +288,11 @@ impl Session {
                 false => self.at_coordinator(),
             };
         }
-        if let Some(place) = self.explain(ctx, head, outline, out) {
+        if let Some(place) = self.explain(ctx, head, out) {
             return place;
+        }
+        if outline.sets || outline.is_several {
+            self.note_definitions(ctx, head);
         }
         if let Some(pin) = self.pin(outline) {
             let current = self.link_of_pin(pin, outline);
@@ -504,7 +508,7 @@ impl Session {
 
     /// The link that knows what `found_rows()` or `row_count()` is, for a request that asks for
     /// nothing else.
-    fn link_of_past(&self, pin: Pin, outline: &Outline) -> Option<LinkId> {
+    pub(super) fn link_of_past(&self, pin: Pin, outline: &Outline) -> Option<LinkId> {
         let id = match outline.past {
             Past::Any => None,
             Past::FoundRows => self.binding.rows,

@@ -504,6 +504,7 @@ impl Session {
             known,
             dialect,
             first_dialect,
+            first_limits,
             wishes,
             ..
         } = self;
@@ -577,6 +578,7 @@ impl Session {
                             facts.learn(&ok);
                             learn_variables(dialect, wishes, &ok, false);
                             first_dialect.clone_from(dialect);
+                            *first_limits = facts.limits();
                             known.set_database(login.credentials.database.as_deref());
                             let untold = facts.untold.as_deref_mut();
                             out.own(Side::Client, |b| {

@@ -7,7 +7,7 @@ use super::client_login::{ClientLogin, Parsed};
 use super::dialect::Dialect;
 use super::kill::{KilledBy, Killing};
 use super::known::Known;
-use super::reply::Facts;
+use super::reply::{Facts, Limits};
 use super::request::{NEVER, Running};
 use super::route::Binding;
 use super::server_login::proxy_connection_id;
@@ -111,6 +111,8 @@ pub struct Session {
     pub(super) dialect: Dialect,
     /// As it was at the login: what COM_RESET_CONNECTION goes back to.
     pub(super) first_dialect: Dialect,
+    /// What limited its time then.
+    pub(super) first_limits: Limits,
     pub(super) wishes: Wishes,
     pub(super) known: Known,
     pub(super) statements: Statements,
@@ -156,6 +158,7 @@ impl Session {
             aim: Aim::default(),
             dialect: Dialect::default(),
             first_dialect: Dialect::default(),
+            first_limits: Limits::default(),
             wishes: Wishes::default(),
             known: Known::default(),
             statements: Statements::default(),

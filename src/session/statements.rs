@@ -5,7 +5,7 @@
 //! server counts its own ids. A statement whose text could not be kept is on one link only, and the
 //! session stays there (`pin.rs`).
 
-use super::pin::Outline;
+use super::outline::Outline;
 use crate::base::LinkId;
 use crate::partition::{TextCharset, Value};
 use crate::protocol::mysql::{HEADER_LEN, PrepareExecute};
@@ -624,8 +624,10 @@ mod tests {
         assert!(statements.missing(&held, Wanted::One(7)).is_empty());
         assert!(statements.missing(&held, Wanted::Nothing).is_empty());
         assert_eq!(statements.missing(&held, Wanted::All), [1, 2, 3, 50]);
-        let mut looks_back = Outline::default();
-        looks_back.looks_back = true;
+        let looks_back = Outline {
+            looks_back: true,
+            ..Outline::default()
+        };
         statements.add(text(), looks_back, 0, Box::default());
         assert_eq!(statements.missing(&held, Wanted::Nothing), [51]);
         assert_eq!(statements.missing(&held, Wanted::One(2)), [2, 51]);

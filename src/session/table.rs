@@ -314,6 +314,7 @@ impl Machines for Sessions {
             | Mail::Unreachable { .. }
             | Mail::FindTenant { .. }
             | Mail::FindTable { .. }
+            | Mail::Redefined(_)
             | Mail::Ask(_)
             | Mail::Listed { .. } => {}
         }

@@ -83,20 +83,20 @@ impl Wishes {
         self.made = Made::default();
     }
 
-    /// Puts the rules together, if anything has changed since the last time.
+    /// Puts the rules together, if anything has changed since the last time: true if so.
     pub(super) fn refresh(
         &mut self,
         settings: &Settings,
         name: &LoginName,
         cluster: &Cluster,
         tenant: Option<&Tenant>,
-    ) {
+    ) -> bool {
         let of = (
             settings.number,
             tenant.map_or(cluster.version, |tenant| tenant.version),
         );
         if self.made.of == of {
-            return;
+            return false;
         }
         let login = Login {
             cluster: &cluster.name,
@@ -122,6 +122,19 @@ impl Wishes {
             rules: Some(Box::new(rules)),
             of,
         };
+        true
+    }
+
+    /// What servers have to be told of `ob_read_consistency`, and whether that is what they think
+    /// anyway; `None` if the session has said it itself.
+    pub(super) fn consistency(&self) -> Option<(&'static [u8], bool)> {
+        let rules = self.rules();
+        match (self.said, rules.reads_weakly) {
+            (_, true) if rules.is_consistency_fixed => Some((b"2", false)),
+            (SaidConsistency::Never, true) => Some((b"2", false)),
+            (SaidConsistency::Never, false) => Some((b"3", true)),
+            _ => None,
+        }
     }
 
     /// The rules as they were put together last.

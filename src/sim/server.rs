@@ -273,6 +273,11 @@ impl Server {
             acts.push(Act::Send(answer));
             return;
         }
+        if let Some(stamp) = self.wire.sent_stamp() {
+            // It is here, whatever becomes of the request.
+            self.stamp = stamp;
+            self.wire.open = self.wire.open.map(|_| stamp);
+        }
         // Other replies may begin with an EOF.
         if matches!(command, 0x03 | 0x16 | 0x17) && is_now(&mut self.trouble.garbles) {
             acts.push(Act::Send(script::packet(next, &[0xFE, 0, 0, 2, 0])));
@@ -324,7 +329,6 @@ impl Server {
                     return;
                 }
                 cluster.has_run((command, seed));
-                self.stamp = self.wire.sent_stamp().unwrap_or(self.stamp);
                 let connection = self.connection();
                 let open = cluster.bind(self.session, connection, command, self.stamp);
                 self.wire.open = open;

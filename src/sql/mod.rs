@@ -41,6 +41,16 @@ use lexer::Lexer;
 use parser::Parser;
 
 impl Scan {
+    /// What stands behind the first statement of a text that was read, and its `;`.
+    #[must_use]
+    pub fn behind_first<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        let end = self.first.end as usize;
+        match self.facts.is_multi && end > 0 {
+            true => text.get(end + 1..).unwrap_or_default(),
+            false => b"",
+        }
+    }
+
     /// Reads a statement. Everything that was there before is forgotten.
     ///
     /// `is_whole` is false if `text` is only the beginning of the statement.

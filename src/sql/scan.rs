@@ -209,8 +209,12 @@ pub struct Facts {
     pub has_user_variables: bool,
     /// Reads `@@v`.
     pub has_system_variables: bool,
-    /// CREATE or DROP TEMPORARY.
+    /// CREATE TEMPORARY.
     pub is_temporary: bool,
+    /// DROP TEMPORARY.
+    pub drops_temporary: bool,
+    /// XA COMMIT, XA ROLLBACK.
+    pub ends_xa: bool,
     /// INSERT IGNORE and its kind: what does not fit is made to fit.
     pub ignores_errors: bool,
 }
@@ -240,8 +244,8 @@ pub struct Scan {
     pub names: Vec<Span>,
     /// Of several statements, the first one; else empty.
     pub first: Span,
-    /// The name that a statement without tables is about: database of USE, prepared statement,
-    /// savepoint, procedure of CALL.
+    /// The name that a statement without tables is about: database of USE and of DDL, prepared
+    /// statement, savepoint, procedure of CALL. Of EXPLAIN ROUTE: the statement that it is about.
     pub subject: Span,
     /// Arguments of CALL, USING of EXECUTE, text of PREPARE: a list.
     pub arguments: NodeList,

@@ -322,6 +322,52 @@ fn settings_names_and_arguments_are_kept() {
 }
 
 #[test]
+fn definitions_name_their_tables() {
+    for (text, want) in [
+        ("create table a (k int)", "a"),
+        ("create table if not exists d.a like b", "d.a"),
+        ("drop table a, d.b, `c`", "a d.b `c`"),
+        ("drop view if exists v, w", "v w"),
+        ("create or replace view v as select * from t", "v"),
+        (
+            "create algorithm = merge definer = u@h sql security invoker view v as select 1",
+            "v",
+        ),
+        ("truncate a", "a"),
+        ("truncate table a", "a"),
+        ("rename table a to b, c to d.e", "a b c d.e"),
+        ("rename user a to b", ""),
+        ("alter table a rename to b", "a b"),
+        ("alter table a add column x int, rename b", "a b"),
+        (
+            "alter table a rename column x to y, rename index i to j",
+            "a",
+        ),
+        ("alter table a exchange partition p with table b", "a b"),
+        (
+            "alter table a add partition (partition p values less than (5))",
+            "a",
+        ),
+        ("create unique index i on a (k)", "a"),
+        ("drop index i on a", "a"),
+        ("drop database d", "database d"),
+        ("create schema if not exists `d`", "database `d`"),
+        ("create user u identified by 'x'", ""),
+        ("drop table", ""),
+        ("alter system major freeze", ""),
+    ] {
+        let found = scan(text.as_bytes(), Syntax::default());
+        assert_eq!(found.verb, Verb::Ddl, "{text}");
+        let of = |span: &Span| String::from_utf8_lossy(span.of(text.as_bytes())).into_owned();
+        let mut names: Vec<_> = found.tables.iter().map(|t| of(&t.name)).collect();
+        if !found.subject.is_empty() {
+            names.push(format!("database {}", of(&found.subject)));
+        }
+        assert_eq!(names.join(" "), want, "{text}");
+    }
+}
+
+#[test]
 fn a_text_that_goes_on_is_cut() {
     let mut found = Scan::default();
     found.read(b"select * from t where k=1", Syntax::default(), false);

@@ -257,6 +257,35 @@ fn a_table_that_changes_meanwhile_is_read_again() {
 }
 
 #[test]
+fn what_has_another_definition_is_looked_up_again_for_every_core() {
+    let mut rig = with_tables();
+    for name in ["a", "h", "n"] {
+        find(&mut rig, 0, name, 0);
+    }
+    let versions = |rig: &Rig| ["a", "h", "n"].map(|name| known(rig, name).version);
+    let first = versions(&rig);
+    let redefined = |rig: &mut Rig, database: &str, name: &str| {
+        let before = rig.asked.len();
+        let mut key = TableKey::clone(&key(name));
+        key.database = database.as_bytes().into();
+        rig.mail(Mail::Redefined(Arc::new(key)));
+        rig.asked.len() > before
+    };
+    // A server may take another spelling for the same table.
+    assert!(redefined(&mut rig, "D", "H"));
+    let second = versions(&rig);
+    let is_newer = |n: usize| second[n] > first[n];
+    assert_eq!([0, 1, 2].map(is_newer), [false, true, false]);
+    // What nobody has asked for is of no interest.
+    assert!(!redefined(&mut rig, "d", "unknown"));
+    assert!(!redefined(&mut rig, "other", ""));
+    // All of a database, with what was not there.
+    assert!(redefined(&mut rig, "d", ""));
+    let third = versions(&rig);
+    assert!((0..3).all(|n| third[n] > second[n]), "{second:?} {third:?}");
+}
+
+#[test]
 fn absent_tables_are_remembered_for_a_short_time() {
     let mut rig = with_tables();
     for n in 0..20 {

@@ -44,6 +44,13 @@ const OF_THE_SERVER: &[&[u8]] = &[
 ];
 /// What servers tell proxies as if they were user variables. Source: OceanBase wire facts, 4.6.
 const OF_ROUTING: &[&[u8]] = &[INFO, b"ob_client_feedback"];
+/// What a login's collation decides.
+const OF_CHARSET: &[&[u8]] = &[
+    b"character_set_client",
+    b"character_set_results",
+    b"character_set_connection",
+    b"collation_connection",
+];
 /// Reported once by every connection, with an early reply, although nobody has changed them.
 pub(super) const ON_AT_FIRST: &[&[u8]] =
     &[b"_nlj_batching_enabled", b"ob_enable_transmission_checksum"];
@@ -227,6 +234,27 @@ impl Known {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// The variables of the session's character set, as servers have reported them.
+    pub(super) fn charset(&self) -> Vec<(&'static [u8], Vec<u8>)> {
+        let value = |name: &'static [u8]| Some((name, self.value_of(name)?.to_vec()));
+        OF_CHARSET.iter().filter_map(|name| value(name)).collect()
+    }
+
+    /// Every server has to be told that they are so.
+    pub(super) fn set_charset(&mut self, variables: &[(&'static [u8], Vec<u8>)]) {
+        for (name, value) in variables {
+            self.learn_variable(name, value, false);
+        }
+    }
+
+    /// A system variable that the settings want, or do not want any more. A session that was never
+    /// told of it is not told of the default.
+    pub(super) fn want(&mut self, name: &[u8], value: &[u8], is_default: bool) {
+        if !is_default || self.value_of(name).is_some() {
+            self.learn_variable(name, value, false);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Recursive descent over tokens. Depth is bounded; what is deeper, or not understood, is skipped
 //! by counting parentheses, so that every byte is looked at a bounded number of times.
 
+mod ddl;
 mod expression;
 mod insert;
 mod other;

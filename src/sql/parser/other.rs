@@ -41,15 +41,16 @@ impl Parser<'_> {
             Kw::Commit => (Verb::Commit, Self::rest),
             Kw::Rollback => (Verb::Rollback, Self::rollback),
             Kw::Savepoint | Kw::Release => (Verb::Savepoint, Self::subject),
-            Kw::Xa => (Verb::Xa, Self::rest),
+            Kw::Xa => (Verb::Xa, Self::xa),
             Kw::Set => (Verb::Set, Self::set),
             Kw::Use => (Verb::Use, Self::subject),
             Kw::Show => (Verb::Show, Self::rest),
             Kw::Help => (Verb::Help, Self::rest),
             Kw::Kill => (Verb::Kill, Self::rest),
-            Kw::Create | Kw::Alter | Kw::Drop | Kw::Truncate | Kw::Rename | Kw::Analyze => {
-                (Verb::Ddl, Self::ddl)
-            }
+            Kw::Create | Kw::Alter | Kw::Analyze => (Verb::Ddl, Self::ddl),
+            Kw::Drop => (Verb::Ddl, Self::drop),
+            Kw::Truncate => (Verb::Ddl, Self::truncate),
+            Kw::Rename => (Verb::Ddl, Self::rename),
             Kw::Prepare => (Verb::Prepare, Self::prepare),
             Kw::Execute => (Verb::Execute, Self::execute),
             Kw::Deallocate => (Verb::Deallocate, Self::deallocate),
@@ -62,6 +63,11 @@ impl Parser<'_> {
         self.out.verb = verb;
         self.hint_behind_verb();
         parse(self);
+    }
+
+    fn xa(&mut self) {
+        self.out.facts.ends_xa = matches!(self.kw(), Kw::Commit | Kw::Rollback);
+        self.skip(|_| false);
     }
 
     fn rest(&mut self) {
@@ -90,41 +96,47 @@ impl Parser<'_> {
     /// EXPLAIN of a statement, or of a table.
     fn explain(&mut self) {
         self.out.explain = Explain::Plan;
+        let mut front = self.now.span.end;
         self.step();
         loop {
             match self.now.tok {
-                Tok::Word(Kw::Route) => {
-                    self.out.explain = Explain::Route;
-                    self.step();
-                }
+                Tok::Word(Kw::Route) => self.out.explain = Explain::Route,
                 Tok::Word(Kw::Format) => {
                     self.step();
                     self.takes(Tok::Punct(b'='));
-                    self.step();
                 }
-                Tok::Word(Kw::Extended | Kw::Partitions | Kw::Analyze) => self.step(),
-                Tok::Word(
-                    Kw::Select
-                    | Kw::Insert
-                    | Kw::Replace
-                    | Kw::Update
-                    | Kw::Delete
-                    | Kw::Merge
-                    | Kw::With
-                    | Kw::Table
-                    | Kw::Values,
-                )
-                | Tok::Punct(b'(') => return self.statement(),
+                Tok::Word(Kw::Extended | Kw::Partitions | Kw::Analyze) => {}
                 // BASIC, OUTLINE, EXTENDED_NOADDR, PLANREGRESS, PRETTY, ...
-                Tok::Word(Kw::Other) if self.is_plan_word() => self.step(),
+                Tok::Word(Kw::Other) if self.is_plan_word() => {}
                 _ => break,
             }
+            front = self.now.span.end;
+            self.step();
         }
-        if self.out.explain == Explain::Plan {
-            self.out.explain = Explain::No;
-            self.out.verb = Verb::Describe;
-        } else {
-            self.out.verb = Verb::Other;
+        if self.out.explain == Explain::Route {
+            self.out.subject = Span {
+                start: front,
+                end: self.lexer.text().len() as u32,
+            };
+        }
+        match self.now.tok {
+            Tok::Word(
+                Kw::Select
+                | Kw::Insert
+                | Kw::Replace
+                | Kw::Update
+                | Kw::Delete
+                | Kw::Merge
+                | Kw::With
+                | Kw::Table
+                | Kw::Values,
+            )
+            | Tok::Punct(b'(') => return self.statement(),
+            _ if self.out.explain == Explain::Plan => {
+                self.out.explain = Explain::No;
+                self.out.verb = Verb::Describe;
+            }
+            _ => self.out.verb = Verb::Other,
         }
         self.skip(|_| false);
     }
@@ -191,28 +203,6 @@ impl Parser<'_> {
         self.skip(|_| false);
     }
 
-    /// The table behind the words of a DDL, if it is about tables.
-    fn ddl(&mut self) {
-        let mut is_table = false;
-        loop {
-            match self.now.tok {
-                Tok::Word(Kw::Table | Kw::Tables) => is_table = true,
-                Tok::Word(Kw::Temporary) => self.out.facts.is_temporary = true,
-                Tok::Word(Kw::If | Kw::Not | Kw::Exists | Kw::Or | Kw::Replace) => {}
-                _ => break,
-            }
-            self.step();
-        }
-        if is_table && !self.lexer.is_broken {
-            let block = self.outermost();
-            let name = self.name();
-            if !name.is_empty() {
-                self.named_table(block, name);
-            }
-        }
-        self.skip(|_| false);
-    }
-
     fn prepare(&mut self) {
         self.out.subject = self.name();
         if self.takes_word(Kw::From) {
@@ -238,7 +228,7 @@ impl Parser<'_> {
         self.skip(|_| false);
     }
 
-    fn deallocate(&mut self) {
+    pub(super) fn deallocate(&mut self) {
         self.takes_word(Kw::Prepare);
         self.out.subject = self.name();
         self.skip(|_| false);

@@ -1,9 +1,10 @@
 //! Reading and writing the little-endian fields of the MySQL protocol.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A field reaches past the end of the bytes that were given.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Short {
     /// Offset at which the field begins.
     pub at: usize,

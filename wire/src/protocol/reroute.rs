@@ -5,6 +5,7 @@
 //! [`INFO`]. Source: OceanBase wire facts, section 4.6; a single server never sends it.
 
 use crate::base::{Cursor, Short};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -15,7 +16,7 @@ pub const REROUTE: u16 = 5727;
 pub const INFO: &[u8] = b"ob_client_reroute_info";
 
 /// Why a value of [`INFO`] cannot be read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum BadInfo {
     /// It ends inside a field.
     Short(Short),

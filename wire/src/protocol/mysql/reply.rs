@@ -187,6 +187,8 @@ pub struct Reply {
     next_seq: u8,
     /// The head that is being passed gets this statement id.
     renamed: Option<u32>,
+    /// A result said that another one follows.
+    had_more: bool,
 }
 
 /// serde has arrays up to 32 elements built in; this keeps the field a fixed array.
@@ -236,7 +238,14 @@ impl Reply {
             begun: false,
             next_seq: 0,
             renamed: None,
+            had_more: false,
         }
+    }
+
+    /// True when there was more than one result.
+    #[must_use]
+    pub const fn had_more(&self) -> bool {
+        self.had_more
     }
 
     /// True when the last byte of the reply was read.
@@ -520,6 +529,7 @@ impl Reply {
             }
             Expect::Rows if is_eof => {
                 if eof_status(peek) & status::MORE_RESULTS != 0 {
+                    self.had_more = true;
                     self.expect = Expect::First;
                 } else if self.shape.command == Command::STMT_PREPARE_EXECUTE {
                     // As many rows as were asked for; the others wait.
@@ -640,6 +650,7 @@ impl Reply {
         }
         self.passes();
         let more = OkPacket::parse(payload).is_ok_and(|ok| ok.status & status::MORE_RESULTS != 0);
+        self.had_more |= more;
         self.expect = if more { Expect::First } else { Expect::Done };
         sink.ok(self.seq, payload);
     }
