@@ -99,11 +99,12 @@ impl<'a> Row<'a> {
         if !column.generated.is_empty() {
             return self.generated(column);
         }
-        match self.given(&column.name, column.index) {
+        let key = match self.given(&column.name, column.index) {
             Given::Value(value) => column.store(&value, self.request.context),
             Given::Default => self.default(column),
             Given::NotKnown => None,
-        }
+        };
+        key.filter(|key| !column.is_replaced(key))
     }
 
     fn default(&self, column: &Column) -> Option<Key<'a>> {
@@ -202,5 +203,120 @@ impl<'a> Row<'a> {
             // Without its type, only what is the same in every type that would take it.
             None => matches!(value, Value::Null | Value::Int(_) | Value::Text(..)).then_some(value),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::{KeyRow, Layout, PartRow, Product};
+    use crate::sql::{Scan, Syntax};
+
+    const PARTS: u32 = 16;
+
+    /// A table by KEY of one column, not in a primary key.
+    fn by_key(name: &[u8], type_number: u32) -> Table {
+        let key = KeyRow {
+            level: 1,
+            name,
+            type_number,
+            index: 0,
+            rowkey_index: -1,
+            collation: 45,
+            extra: b"",
+            length: 20,
+            precision: 10,
+            scale: 0,
+            default: None,
+        };
+        let part = |n: u32| PartRow {
+            part_id: n.into(),
+            name: b"p",
+            tablet: n.into(),
+            bound: b"",
+        };
+        let layout = Layout {
+            part_type: 1,
+            part_expr: name,
+            sub: None,
+        };
+        let parts: Vec<_> = (0..PARTS).map(part).collect();
+        Table::new(&layout, &[key], &parts, &[], Product::OceanBase).expect("a table")
+    }
+
+    fn found(table: &Table, text: &str, is_strict: bool) -> Vec<u32> {
+        let mut scan = Scan::default();
+        scan.read(text.as_bytes(), Syntax::default(), true);
+        let context = Context {
+            is_strict,
+            ..Context::default()
+        };
+        let request = Request {
+            text: text.as_bytes(),
+            scan: &scan,
+            tables: &[Some(table)],
+            context: &context,
+        };
+        let answer = crate::partition::leaves(&request, 0).expect("an answer");
+        answer.leaves.iter().collect()
+    }
+
+    /// The leaf of the only key.
+    fn leaf_of(table: &Table, key: &Key<'_>) -> Vec<u32> {
+        let hash = table.columns[0].hash(key, 0).expect("a hash");
+        let hash = hash.cast_signed().unsigned_abs();
+        vec![(hash % u64::from(PARTS)) as u32]
+    }
+
+    #[test]
+    fn a_value_that_the_server_makes_is_not_known() {
+        let all: Vec<u32> = (0..PARTS).collect();
+        let (mut auto, mut plain) = (by_key(b"k", 5), by_key(b"k", 5));
+        let open = plain.clone();
+        auto.declare(b"k", "bigint not null AUTO_INCREMENT comment 'a'", 63);
+        plain.declare(b"k", "bigint comment 'auto_increment'", 63);
+        for (values, made, key) in [
+            ("values (7, 1)", false, Key::Int(7)),
+            ("values (0, 1)", true, Key::Int(0)),
+            ("values ('0', 1)", true, Key::Int(0)),
+            ("values (-0.4, 1)", true, Key::Int(0)),
+            ("values (0e0, 1)", true, Key::Int(0)),
+            ("values (false, 1)", true, Key::Int(0)),
+            ("values (null, 1)", true, Key::Null),
+            ("values (default, 1)", true, Key::Null),
+            ("(v) values (1)", true, Key::Null),
+            ("() values ()", true, Key::Null),
+            ("set v = 1", true, Key::Null),
+            ("select 0, v from u", true, Key::Int(0)),
+        ] {
+            for verb in ["insert into", "replace into"] {
+                let text = format!("{verb} t {values}");
+                let own = leaf_of(&plain, &key);
+                let wide = if made { all.clone() } else { own.clone() };
+                assert_eq!(found(&auto, &text, true), wide, "{text}");
+                assert_eq!(found(&open, &text, true), wide, "{text}, not declared");
+                assert_eq!(found(&plain, &text, true), own, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn null_is_what_the_column_stores_of_it() {
+        let all: Vec<u32> = (0..PARTS).collect();
+        let open = by_key(b"k", 4);
+        let mut bound = open.clone();
+        bound.declare(b"k", "int not null", 63);
+        let zero = leaf_of(&bound, &Key::Int(0));
+        for (text, is_strict) in [
+            ("insert ignore into t values (null, 1)", true),
+            ("insert into t (v) values (1)", false),
+            ("insert into t values (null, 1), (null, 2)", false),
+        ] {
+            assert_eq!(found(&bound, text, is_strict), zero, "{text}");
+            assert_eq!(found(&open, text, is_strict), all, "{text}");
+        }
+        // Observed on seekdb 1.3.0: left out, an ENUM is its first member in strict modes too.
+        let open = by_key(b"k", 32);
+        assert_eq!(found(&open, "insert into t (v) values (1)", true), all);
     }
 }

@@ -290,12 +290,16 @@ impl Table {
     }
 
     /// Adds what a column's declaration says and the metadata does not: the members of ENUM and
-    /// SET, or the type of a column that a generated key is computed from. `declared` is the type
+    /// SET, NOT NULL, AUTO_INCREMENT, or the type of a column that a generated key is computed from.
+    /// `declared` is the type
     /// as `SHOW COLUMNS` writes it. A declaration that is not understood adds nothing.
     pub fn declare(&mut self, name: &[u8], declared: &str, collation: u32) {
-        let members = super::declared::members(declared);
-        let is_nullable = !declared.to_ascii_lowercase().contains("not null");
-        if !self.declare_key(name, members, is_nullable)
+        let said = Said {
+            members: super::declared::members(declared),
+            is_nullable: !super::declared::has_words(declared, &["not", "null"]),
+            is_auto: super::declared::has_words(declared, &["auto_increment"]),
+        };
+        if !self.declare_key(name, said)
             && self.computes_from(name)
             && let Some(column) = super::declared::column(name, declared, collation)
         {
@@ -305,7 +309,12 @@ impl Table {
 
     /// The same, from a row of `__all_virtual_column`.
     pub fn declare_column(&mut self, row: &ColumnRow<'_>, product: Product) {
-        if !self.declare_key(row.name, row.members(), row.is_nullable)
+        let said = Said {
+            members: row.members(),
+            is_nullable: row.is_nullable,
+            is_auto: row.is_auto,
+        };
+        if !self.declare_key(row.name, said)
             && self.computes_from(row.name)
             && let Some(column) = row.column(product)
         {
@@ -316,18 +325,22 @@ impl Table {
     /// [`Table::declare_column`] would add something: without it some leaves cannot be told.
     #[must_use]
     pub fn needs_columns(&self) -> bool {
+        // What a row has where an INSERT says NULL, nothing or zero.
+        let is_open = |c: &Column| c.is_nullable.is_none() || c.is_auto.is_none();
         let has_members = |c: &Column| matches!(c.kind, Kind::Enum | Kind::Set);
-        self.columns.iter().any(has_members) || self.formulas.iter().any(Option::is_some)
+        let needs = |c: &Column| is_open(c) || has_members(c);
+        self.columns.iter().any(needs) || self.formulas.iter().any(Option::is_some)
     }
 
     /// Adds to a key column; false: it is none.
-    fn declare_key(&mut self, name: &[u8], members: Vec<Vec<u8>>, is_nullable: bool) -> bool {
+    fn declare_key(&mut self, name: &[u8], said: Said) -> bool {
         let mut keys = self.columns.iter_mut().filter(|c| same_name(&c.name, name));
         let Some(column) = keys.next() else {
             return false;
         };
-        column.members = members;
-        column.is_nullable.get_or_insert(is_nullable);
+        column.members = said.members;
+        column.is_nullable.get_or_insert(said.is_nullable);
+        column.is_auto.get_or_insert(said.is_auto);
         true
     }
 
@@ -394,6 +407,13 @@ impl Table {
     }
 }
 
+/// What a declaration says of a key column.
+struct Said {
+    members: Vec<Vec<u8>>,
+    is_nullable: bool,
+    is_auto: bool,
+}
+
 /// Columns of the rows, each once.
 fn columns(keys: &[KeyRow<'_>], product: Product) -> Result<Vec<Column>, TableError> {
     let mut columns: Vec<Column> = Vec::new();
@@ -421,6 +441,10 @@ fn columns(keys: &[KeyRow<'_>], product: Product) -> Result<Vec<Column>, TableEr
             is_unsigned: matches!(row.type_number, 13 | 14 | 16),
             // Columns of the primary key cannot be NULL.
             is_nullable: (row.rowkey_index >= 0).then_some(false),
+            is_auto: match kind.may_be_auto() && row.extra.is_empty() {
+                true => None,
+                false => Some(false),
+            },
             generated: row.extra.to_vec(),
             default,
             members: Vec::new(),
