@@ -3,7 +3,7 @@
 use super::leaves::LeafSet;
 use super::session::Context;
 use super::table::Table;
-use crate::sql::{Origin, Scan};
+use crate::sql::{Origin, Scan, is_plain_name};
 
 /// A statement and the tables it names.
 #[derive(Clone, Copy, Debug)]
@@ -101,9 +101,12 @@ fn general(request: &Request<'_>, table: &Table, index: usize) -> Option<Answer>
         let named = scan.names(scanned.partitions);
         let mut allowed = LeafSet::empty(table.leaf_count());
         for name in named {
-            table
-                .named(name.of(request.text))
-                .for_each(|leaf| allowed.add(leaf));
+            let name = name.of(request.text);
+            if !is_plain_name(name) && table.named(name).next().is_none() {
+                // It may be one of them in another spelling.
+                allowed = LeafSet::all(table.leaf_count());
+            }
+            table.named(name).for_each(|leaf| allowed.add(leaf));
         }
         // With a name that is not there the statement fails, on any server.
         answer.leaves.intersect(&allowed);
@@ -112,4 +115,36 @@ fn general(request: &Request<'_>, table: &Table, index: usize) -> Option<Answer>
         }
     }
     Some(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::Syntax;
+
+    #[test]
+    fn a_partition_may_be_named_in_another_spelling() {
+        let names = ["p0", "Ключ", "a`b"].map(str::as_bytes);
+        let table = Table::by_hash(b"k", names.into_iter().zip(0..));
+        for (named, leaves) in [
+            ("P0", vec![0]),
+            ("p9", vec![]),
+            ("`Ключ`", vec![1]),
+            ("`кЛЮЧ`", vec![0, 1, 2]),
+            ("`a``b`", vec![0, 1, 2]),
+            ("p0, `Ключ`", vec![0, 1]),
+        ] {
+            let text = format!("select * from t partition ({named})");
+            let mut scan = Scan::default();
+            scan.read(text.as_bytes(), Syntax::default(), true);
+            let request = Request {
+                text: text.as_bytes(),
+                scan: &scan,
+                tables: &[Some(&table)],
+                context: &Context::default(),
+            };
+            let found = super::leaves(&request, 0).map(|a| a.leaves.iter().collect::<Vec<_>>());
+            assert_eq!(found, Some(leaves), "{text}");
+        }
+    }
 }

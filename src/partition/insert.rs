@@ -10,7 +10,7 @@ use super::session::Context;
 use super::solve::Spread;
 use super::table::Table;
 use super::value::{Key, Value};
-use crate::sql::{Expr, Insert, NameParts, NodeId, Rows, bare_name, same_name};
+use crate::sql::{Expr, Insert, NameParts, NodeId, Rows, bare_name, is_plain_name, same_name};
 
 /// The leaves that the rows go to.
 pub(super) fn leaves(request: &Request<'_>, table: &Table, insert: &Insert) -> Answer {
@@ -129,11 +129,14 @@ impl<'a> Row<'a> {
         } = *self.request;
         let place = match self.insert.columns {
             Some(columns) => {
-                let is_it =
-                    |n: &&crate::sql::Span| same_name(NameParts::of(n.of(text)).last(), name);
-                let names = scan.names(columns);
-                match names.iter().position(|n| is_it(&n)) {
+                let names = scan.names(columns).iter();
+                let mut names = names.map(|n| NameParts::of(n.of(text)).last());
+                match names.clone().position(|n| same_name(n, name)) {
                     Some(place) => place,
+                    // One of the names may be this one in another spelling.
+                    None if !is_plain_name(name) || !names.all(is_plain_name) => {
+                        return Given::NotKnown;
+                    }
                     // `()` has no names, and VALUES () no values: all defaults.
                     None => return Given::Default,
                 }
@@ -318,5 +321,33 @@ mod tests {
         // Observed on seekdb 1.3.0: left out, an ENUM is its first member in strict modes too.
         let open = by_key(b"k", 32);
         assert_eq!(found(&open, "insert into t (v) values (1)", true), all);
+    }
+
+    #[test]
+    fn a_column_may_be_named_in_another_spelling() {
+        let all: Vec<u32> = (0..PARTS).collect();
+        for (name, listed, is_known) in [
+            ("k", "v, K", true),
+            ("k", "v, `k`", true),
+            ("k", "v, t . k", true),
+            ("k", "v, `t`./*c*/`k`", false),
+            ("ключ", "v, `ключ`", true),
+            ("ключ", "v, КЛЮЧ", false),
+            ("é", "v, e", false),
+            ("a`b", "v, `a``b`", false),
+        ] {
+            let mut table = by_key(name.as_bytes(), 4);
+            table.declare(name.as_bytes(), "int", 63);
+            let text = format!("insert into t ({listed}) values (1, 5)");
+            let own = match is_known {
+                true => leaf_of(&table, &Key::Int(5)),
+                false => all.clone(),
+            };
+            assert_eq!(found(&table, &text, true), own, "{name}: {text}");
+        }
+        let mut table = by_key(b"k", 4);
+        table.declare(b"k", "int", 63);
+        let null = leaf_of(&table, &Key::Null);
+        assert_eq!(found(&table, "insert into t (v) values (1)", true), null);
     }
 }
