@@ -64,7 +64,7 @@ impl Charset {
 /// The session's settings that change what a text means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Syntax {
-    /// `character_set_client`.
+    /// `character_set_connection`, by which servers read a statement.
     pub charset: Charset,
     /// ANSI_QUOTES: double quotes enclose names.
     pub ansi_quotes: bool,
