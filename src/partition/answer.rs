@@ -120,7 +120,19 @@ fn general(request: &Request<'_>, table: &Table, index: usize) -> Option<Answer>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::Syntax;
+
+    fn found(table: &Table, text: &str, context: &Context<'_>) -> Vec<u32> {
+        let mut scan = Scan::default();
+        scan.read(text.as_bytes(), context.syntax, true);
+        let request = Request {
+            text: text.as_bytes(),
+            scan: &scan,
+            tables: &[Some(table)],
+            context,
+        };
+        let answer = super::leaves(&request, 0).expect("an answer");
+        answer.leaves.iter().collect()
+    }
 
     #[test]
     fn a_partition_may_be_named_in_another_spelling() {
@@ -135,16 +147,56 @@ mod tests {
             ("p0, `Ключ`", vec![0, 1]),
         ] {
             let text = format!("select * from t partition ({named})");
-            let mut scan = Scan::default();
-            scan.read(text.as_bytes(), Syntax::default(), true);
-            let request = Request {
-                text: text.as_bytes(),
-                scan: &scan,
-                tables: &[Some(&table)],
-                context: &Context::default(),
-            };
-            let found = super::leaves(&request, 0).map(|a| a.leaves.iter().collect::<Vec<_>>());
-            assert_eq!(found, Some(leaves), "{text}");
+            assert_eq!(found(&table, &text, &Context::default()), leaves, "{text}");
+        }
+    }
+
+    #[test]
+    fn not_may_stand_in_front_of_the_column_alone() {
+        let table = Table::by_hash(b"k", (0..8).map(|n| (&b"p"[..], n)));
+        let plain = Context::default();
+        let high = Context {
+            high_not_precedence: true,
+            ..plain
+        };
+        let all: Vec<u32> = (0..8).collect();
+        for (condition, low) in [
+            ("not k <> 5", vec![5]),
+            ("not not k = 5", vec![5]),
+            ("k = 1 and not 5 <> 5", vec![1]),
+            ("not 1 = 5", all.clone()),
+            ("not 2 = 2", vec![]),
+        ] {
+            let text = format!("select * from t where {condition}");
+            assert_eq!(found(&table, &text, &plain), low, "{text}");
+            let wide = if low.contains(&1) { low } else { all.clone() };
+            assert_eq!(found(&table, &text, &high), wide, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_number_made_last_may_be_null() {
+        let mut table = Table::by_hash(b"k", (0..8).map(|n| (&b"p"[..], n)));
+        let text = "select * from t where k is null";
+        assert!(found(&table, text, &Context::default()).is_empty());
+        let all: Vec<u32> = (0..8).collect();
+        for is_auto in [None, Some(true)] {
+            table.columns[0].is_auto = is_auto;
+            assert_eq!(found(&table, text, &Context::default()), all);
+        }
+    }
+
+    #[test]
+    fn a_hexadecimal_literal_beside_text_is_bytes() {
+        let table = Table::by_hash(b"k", (0..8).map(|n| (&b"p"[..], n)));
+        for (condition, leaves) in [
+            ("k = 3 and 0x35 = '5'", vec![3]),
+            ("k = 3 and 0x35 = '53'", vec![]),
+            ("k = 3 and 0x35 = 53", vec![3]),
+            ("k = 0x0b", vec![3]),
+        ] {
+            let text = format!("select * from t where {condition}");
+            assert_eq!(found(&table, &text, &Context::default()), leaves, "{text}");
         }
     }
 }

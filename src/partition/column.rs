@@ -247,10 +247,11 @@ impl Column {
             Key::Int(n) => murmur(&(*n as u64).to_le_bytes(), seed),
             Key::Real(n) if self.kind == Kind::Double && self.scale >= 0 => {
                 let digits = usize::try_from(self.scale).ok()?;
+                let n = without_sign(*n);
                 murmur(format!("{n:.digits$}").as_bytes(), seed)
             }
             Key::Real(n) => {
-                let n = if *n == 0.0 { 0.0 } else { *n };
+                let n = without_sign(*n);
                 murmur(&n.to_le_bytes(), seed)
             }
             Key::Decimal(n) => self.hash_decimal(n, seed)?,
@@ -294,6 +295,11 @@ impl Column {
             _ => None,
         }
     }
+}
+
+/// Zero without a sign: both are one value.
+const fn without_sign(n: f64) -> f64 {
+    if n == 0.0 { 0.0 } else { n }
 }
 
 /// The older form of DECIMAL: sign and exponent, and digits to the base of 10^9 (routing.md 4.4).

@@ -291,6 +291,8 @@ impl<'a> Solver<'a> {
                 pending.push(step);
                 return true;
             }
+            // What NOT stands in front of is another thing then.
+            Expr::Not(_) if self.request.context.high_not_precedence => return false,
             Expr::Not(inner) => match tree.get(inner) {
                 Expr::Not(node) => {
                     return self.narrow(Step { node, ..step }, domains, pending, depth + 1);
@@ -447,9 +449,13 @@ impl<'a> Solver<'a> {
         self.is_simple() && !self.is_branch && self.table.first.method != Method::List
     }
 
-    /// `column IS NULL`. Of dates that cannot be NULL it selects the zero date.
+    /// `column IS NULL`. Of dates that cannot be NULL it selects the zero date; of AUTO_INCREMENT
+    /// it may select the number that was made last (`sql_auto_is_null`).
     fn null(&self, column: usize) -> Option<Selected<'a>> {
         let described = self.table.described().nth(column)?;
+        if described.is_auto != Some(false) {
+            return None;
+        }
         let zero = described.moment_key(&Moment::default(), None);
         let keys = match (described.is_nullable, zero) {
             // No row, and the server knows it.

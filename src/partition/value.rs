@@ -99,7 +99,8 @@ impl Value<'_> {
         real.is_finite().then_some(real)
     }
 
-    /// As text of ASCII, of a number or a time; `None` for strings and NULL.
+    /// As text of ASCII, of a number or a time; `None` for strings and NULL, and for a time of which
+    /// it is not known how many zeros stand at its end.
     pub(super) fn written(&self) -> Option<String> {
         Some(match self {
             Self::Int(n) => n.to_string(),
@@ -110,8 +111,8 @@ impl Value<'_> {
             // Beyond these a number is written with an exponent, in a form of its own.
             Self::Real(n) if *n == 0.0 || (1e-5..1e15).contains(&n.abs()) => n.to_string(),
             Self::Date(m) => date_text(m),
-            Self::DateTime(m) => format!("{} {}", date_text(m), time_text(m.time_us)),
-            Self::Time(us) => time_text(*us),
+            Self::DateTime(m) => format!("{} {}", date_text(m), time_text(m.time_us)?),
+            Self::Time(us) => time_text(*us)?,
             _ => return None,
         })
     }
@@ -121,13 +122,14 @@ fn date_text(m: &Moment) -> String {
     format!("{:04}-{:02}-{:02}", m.year, m.month, m.day)
 }
 
-fn time_text(us: i64) -> String {
+fn time_text(us: i64) -> Option<String> {
     let (sign, us) = (if us < 0 { "-" } else { "" }, us.abs());
     let (seconds, fraction) = (us / SECOND_US, us % SECOND_US);
     let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match fraction {
-        0 => format!("{sign}{h:02}:{m:02}:{s:02}"),
-        _ => format!("{sign}{h:02}:{m:02}:{s:02}.{fraction:06}"),
+        0 => Some(format!("{sign}{h:02}:{m:02}:{s:02}")),
+        _ if fraction % 10 == 0 => None,
+        _ => Some(format!("{sign}{h:02}:{m:02}:{s:02}.{fraction:06}")),
     }
 }
 
@@ -246,7 +248,8 @@ mod tests {
 
     #[test]
     fn numbers_and_times_are_written() {
-        let moment = Moment::from_text(b"2024-01-02 03:04:05.5").unwrap();
+        let moment = Moment::from_text(b"2024-01-02 03:04:05.000005").unwrap();
+        let half = Moment::from_text(b"2024-01-02 03:04:05.5").unwrap();
         for (value, want) in [
             (Value::Int(-5), Some("-5")),
             (
@@ -256,7 +259,8 @@ mod tests {
             (Value::Real(1000.0), Some("1000")),
             (Value::Real(1e300), None),
             (Value::Date(moment), Some("2024-01-02")),
-            (Value::DateTime(moment), Some("2024-01-02 03:04:05.500000")),
+            (Value::DateTime(moment), Some("2024-01-02 03:04:05.000005")),
+            (Value::DateTime(half), None),
             (Value::Time(-SECOND_US), Some("-00:00:01")),
             (Value::Null, None),
         ] {

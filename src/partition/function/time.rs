@@ -5,8 +5,8 @@ use super::super::session::Context;
 use super::super::temporal::{self, DAY_US, Moment, SECOND_US};
 use super::super::value::Value;
 use super::super::zone::Zone;
-use super::Result;
 use super::text::as_text;
+use super::{Result, has_point, with_known_digits};
 use bigdecimal::{BigDecimal, ToPrimitive};
 
 pub(super) fn now<'a>(name: &str, args: &[Value<'_>], context: &Context<'_>) -> Result<'a> {
@@ -23,11 +23,12 @@ pub(super) fn now<'a>(name: &str, args: &[Value<'_>], context: &Context<'_>) -> 
     };
     let unit = 10_i64.pow(6 - digits);
     let moment = zone.wall_clock(context.now_us? / unit * unit)?;
-    Some(match name {
+    let now = match name {
         "curdate" | "current_date" | "utc_date" => Value::Date(moment.without_time()),
         "curtime" | "current_time" | "utc_time" => Value::Time(moment.time_us),
         _ => Value::DateTime(moment),
-    })
+    };
+    with_known_digits(now, digits > 0)
 }
 
 /// A value as a date with time.
@@ -345,10 +346,11 @@ pub(in crate::partition) fn add_interval<'a>(
         _ => return None,
     };
     let moved = m.add_us(us.checked_mul(count)?)?;
-    Some(match us < DAY_US {
+    let moved = match us < DAY_US {
         true => Value::DateTime(moved),
         false => of_kind(value, moved),
-    })
+    };
+    with_known_digits(moved, us == 1 || has_point(value))
 }
 
 /// TIMESTAMPADD: as DATE_ADD, but never a date alone.
