@@ -7,7 +7,7 @@ use super::constant::Source;
 use super::domain::Domain;
 use super::leaves::LeafSet;
 use super::session::Context;
-use super::solve::Spread;
+use super::solve::{Reach, Spread};
 use super::table::Table;
 use super::value::{Key, Value};
 use crate::sql::{Expr, Insert, NameParts, NodeId, Rows, bare_name, is_plain_name, same_name};
@@ -50,7 +50,7 @@ pub(super) fn leaves(request: &Request<'_>, table: &Table, insert: &Insert) -> A
                     return Answer::unknown(table);
                 };
                 Row { first, ..rows }.add_to(&mut answer);
-                if answer.leaves.is_all() && answer.certainty != Certainty::Exact {
+                if answer.certainty != Certainty::Exact && answer.leaves.is_all() {
                     break;
                 }
             }
@@ -86,7 +86,13 @@ impl<'a> Row<'a> {
             None => Domain::All,
         };
         let domains: Vec<_> = self.table.columns.iter().map(domain).collect();
-        let spread = Spread::of_domains(self.table, self.request.context, &domains, false);
+        let spread = Spread::of_domains(
+            self.table,
+            self.request.context,
+            &domains,
+            false,
+            Reach::Left,
+        );
         let (leaves, IsExact(is_exact)) = spread.leaves(self.table);
         answer.leaves.unite(&leaves);
         if !is_exact {

@@ -1,5 +1,6 @@
 //! How a table is partitioned, from the rows of the metadata (routing.md 3).
 
+use super::choose::number_order;
 use super::collation::Collation;
 use super::column::{Column, Default, Kind, Product};
 use super::declared::ColumnRow;
@@ -7,6 +8,7 @@ use super::object::{Bound, Object, Objects};
 use super::quick::HashKey;
 use super::value::Key;
 use crate::sql::{Expr, NodeId, Scan, bare_name, same_name};
+use std::cmp::Ordering;
 use std::fmt;
 
 /// Most leaves of a table; the server allows 8,192.
@@ -175,13 +177,16 @@ pub(super) struct Level {
 }
 
 /// The partitions of a level, or of one partition.
-#[derive(Clone, Debug, std::default::Default)]
+#[derive(Clone, PartialEq, Debug, std::default::Default)]
 pub(super) struct Parts {
     pub(super) count: u32,
     /// RANGE: a bound for each partition.
     pub(super) bounds: Vec<Vec<Bound>>,
     /// LIST: rows, and the partition of each.
     pub(super) rows: Vec<(Vec<Bound>, u32)>,
+    /// LIST: places in the rows in the order of their values, to search in; `None` if of some it is
+    /// not known which is smaller.
+    pub(super) order: Option<Vec<u32>>,
     /// LIST: the partition of everything else.
     pub(super) default: Option<u32>,
 }
@@ -212,6 +217,8 @@ pub struct Table {
     pub(super) second: Option<Level>,
     /// Subpartitions of each partition.
     pub(super) second_parts: Vec<Parts>,
+    /// For each partition one whose subpartitions are the same: by a template all.
+    pub(super) second_like: Vec<u32>,
     /// Number of the first leaf of each partition.
     pub(super) offsets: Vec<u32>,
     leaves: Vec<Leaf>,
@@ -251,6 +258,7 @@ impl Table {
             first_parts,
             second: None,
             second_parts: Vec::new(),
+            second_like: Vec::new(),
             offsets: Vec::new(),
             leaves: Vec::new(),
             part_names: parts.iter().map(|p| p.name.to_vec()).collect(),
@@ -285,6 +293,7 @@ impl Table {
             let own = own.iter().zip(0..).map(|(row, sub)| leaf(Some(sub), row));
             table.leaves.extend(own);
         }
+        table.second_like = alike(&table.second_parts);
         table.hash_key = HashKey::of(&table);
         Ok(table)
     }
@@ -576,10 +585,35 @@ fn read_parts(
         }
     }
     // The order of bounds is what a search relies on: checked once, here.
-    if level.formula.is_none() && !are_ordered(&parts.bounds, level, columns) {
+    if !are_ordered(&parts.bounds, level, columns) {
         return Err(TableError::Bound);
     }
+    parts.order = list_order(&parts.rows, level, columns);
     Ok(parts)
+}
+
+/// For each of several partitions' parts a place of the same ones: the one in front, or the first.
+fn alike(all: &[Parts]) -> Vec<u32> {
+    let mut like: Vec<u32> = Vec::with_capacity(all.len());
+    for (parts, at) in all.iter().zip(0..) {
+        let before = like.last().copied().unwrap_or(0);
+        let is_same = |other: &u32| all.get(*other as usize) == Some(parts);
+        like.push([before, 0].into_iter().find(is_same).unwrap_or(at));
+    }
+    like
+}
+
+/// The order of the rows of lists; `None`: not known.
+fn list_order(rows: &[(Vec<Bound>, u32)], level: &Level, columns: &[Column]) -> Option<Vec<u32>> {
+    let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+    let mut is_known = true;
+    order.sort_by(|a, b| {
+        let [a, b] = [a, b].map(|at| rows.get(*at as usize).map_or(&[][..], |(row, _)| row));
+        let order = level.compare(a, b, columns);
+        is_known &= order.is_some();
+        order.unwrap_or(Ordering::Equal)
+    });
+    is_known.then_some(order)
 }
 
 /// RANGE(y) and LIST(y) over a YEAR count ordinary years, in bounds of another type. Bounds are
@@ -612,23 +646,29 @@ fn are_ordered(bounds: &[Vec<Bound>], level: &Level, columns: &[Column]) -> bool
         let [a, b] = pair else {
             return true;
         };
-        for ((a, b), column) in a.iter().zip(b).zip(&level.columns) {
+        level.compare(a, b, columns).is_none_or(Ordering::is_le)
+    })
+}
+
+impl Level {
+    /// Which of two bounds is smaller; `None` if that is not known.
+    fn compare(&self, a: &[Bound], b: &[Bound], columns: &[Column]) -> Option<Ordering> {
+        for ((a, b), column) in a.iter().zip(b).zip(&self.columns) {
             let order = match (a, b) {
-                (Bound::Max, Bound::Max) => Some(std::cmp::Ordering::Equal),
-                (Bound::Max, _) => Some(std::cmp::Ordering::Greater),
-                (_, Bound::Max) => Some(std::cmp::Ordering::Less),
-                (Bound::Value(a), Bound::Value(b)) => {
-                    columns.get(*column).and_then(|c| c.compare(a, b))
-                }
+                (Bound::Max, Bound::Max) => Ordering::Equal,
+                (Bound::Max, _) => Ordering::Greater,
+                (_, Bound::Max) => Ordering::Less,
+                (Bound::Value(a), Bound::Value(b)) => match self.formula {
+                    Some(_) => number_order(a, b)?,
+                    None => columns.get(*column)?.compare(a, b)?,
+                },
             };
-            match order {
-                Some(std::cmp::Ordering::Equal) => {}
-                Some(order) => return order.is_lt(),
-                None => return true,
+            if order.is_ne() {
+                return Some(order);
             }
         }
-        true
-    })
+        Some(Ordering::Equal)
+    }
 }
 
 impl Formula {
