@@ -58,6 +58,14 @@ impl Kind {
         matches!(self, Self::Int { .. } | Self::Float | Self::Double)
     }
 
+    /// True for dates, with a time or without.
+    pub(super) const fn is_date(self) -> bool {
+        matches!(
+            self,
+            Self::Date | Self::DateTime | Self::Timestamp | Self::MysqlDate | Self::MysqlDateTime
+        )
+    }
+
     /// By object type number (routing.md 3.5); `None` for one that is not expected.
     #[must_use]
     pub const fn of(number: u32, product: Product) -> Option<Self> {

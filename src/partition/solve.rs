@@ -487,6 +487,8 @@ impl<'a> Solver<'a> {
         }
         let zero = described.moment_key(&Moment::default(), None);
         let keys = match (described.is_nullable, zero) {
+            // No row either, but the server looks into a partition.
+            (Some(false), None) if described.kind == Kind::Set => vec![Key::Null],
             // No row, and the server knows it.
             (Some(false), None) => vec![],
             (_, None) | (Some(true), _) => vec![Key::Null],

@@ -110,9 +110,18 @@ impl Value<'_> {
                 .to_plain_string(),
             // Beyond these a number is written with an exponent, in a form of its own.
             Self::Real(n) if *n == 0.0 || (1e-5..1e15).contains(&n.abs()) => n.to_string(),
+            Self::DateTime(m) if m.time_us % 10 == 0 && m.time_us % SECOND_US != 0 => return None,
+            Self::Time(us) if us % 10 == 0 && us % SECOND_US != 0 => return None,
+            value => return value.written_long(),
+        })
+    }
+
+    /// A time as text, with six digits behind the point or none.
+    pub(super) fn written_long(&self) -> Option<String> {
+        Some(match self {
             Self::Date(m) => date_text(m),
-            Self::DateTime(m) => format!("{} {}", date_text(m), time_text(m.time_us)?),
-            Self::Time(us) => time_text(*us)?,
+            Self::DateTime(m) => format!("{} {}", date_text(m), time_text(m.time_us)),
+            Self::Time(us) => time_text(*us),
             _ => return None,
         })
     }
@@ -122,14 +131,13 @@ fn date_text(m: &Moment) -> String {
     format!("{:04}-{:02}-{:02}", m.year, m.month, m.day)
 }
 
-fn time_text(us: i64) -> Option<String> {
+fn time_text(us: i64) -> String {
     let (sign, us) = (if us < 0 { "-" } else { "" }, us.abs());
     let (seconds, fraction) = (us / SECOND_US, us % SECOND_US);
     let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match fraction {
-        0 => Some(format!("{sign}{h:02}:{m:02}:{s:02}")),
-        _ if fraction % 10 == 0 => None,
-        _ => Some(format!("{sign}{h:02}:{m:02}:{s:02}.{fraction:06}")),
+        0 => format!("{sign}{h:02}:{m:02}:{s:02}"),
+        _ => format!("{sign}{h:02}:{m:02}:{s:02}.{fraction:06}"),
     }
 }
 
