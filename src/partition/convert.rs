@@ -137,7 +137,7 @@ impl Column {
                 let whole = match value {
                     Value::Decimal(_) | Value::Real(_) => {
                         let n = value.real()?.round_ties_even();
-                        (n >= 0.0 && n < 1e9).then_some(Value::Int(n as i128))?
+                        (0.0..1e9).contains(&n).then_some(Value::Int(n as i128))?
                     }
                     value => value.clone(),
                 };

@@ -165,10 +165,12 @@ impl<'a> Equals<'a> {
                     return;
                 };
                 match (self.place(a, block), self.place(b, block)) {
-                    (Some(a), Some(b)) if self.pairs.len() < PAIRS_MAX => {
-                        if Self::is_within(limits, a) && Self::is_within(limits, b) {
-                            self.pairs.push((a, b));
-                        }
+                    (Some(a), Some(b))
+                        if self.pairs.len() < PAIRS_MAX
+                            && Self::is_within(limits, a)
+                            && Self::is_within(limits, b) =>
+                    {
+                        self.pairs.push((a, b));
                     }
                     (Some(place), None) => self.constant(place, b, limits),
                     (None, Some(place)) => self.constant(place, a, limits),
@@ -323,7 +325,7 @@ mod tests {
             ("c left join a on a.k = 5 where", Some(5)),
         ] {
             let text = format!("select 1 from {from} exists (select 1 from b where b.k = a.k)");
-            let wanted = wanted.map_or(all.clone(), |leaf| vec![leaf]);
+            let wanted = wanted.map_or_else(|| all.clone(), |leaf| vec![leaf]);
             assert_eq!(last(&text), wanted, "{text}");
         }
         // A condition of an outer join about a table further out.
@@ -332,7 +334,7 @@ mod tests {
                 "select 1 from a where exists (select 1 from m left join c on {on} \
                  where exists (select 1 from b where b.k = a.k))"
             );
-            let wanted = wanted.map_or(all.clone(), |leaf| vec![leaf]);
+            let wanted = wanted.map_or_else(|| all.clone(), |leaf| vec![leaf]);
             assert_eq!(last(&text), wanted, "{text}");
         }
     }

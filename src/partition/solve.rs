@@ -193,9 +193,10 @@ struct Step {
 /// Most levels of AND and OR: as deep as a scan goes.
 const DEPTH_MAX: u32 = 64;
 
-/// Most work for one table, in values looked up and copied, partitions, and words of sets; beyond it
-/// nothing is known. A list of as many rows as a statement can have is less, for a table of 8,192
-/// leaves; what is more multiplies long lists, or branches of ORs with thousands of partitions.
+/// Most work for one table, in values looked up and copied, partitions, and words of sets; beyond
+/// it nothing is known. A list of as many rows as a statement can have is less, for a table of
+/// 8,192 leaves; what is more multiplies long lists, or branches of ORs with thousands of
+/// partitions.
 pub(super) const WORK_MAX: u64 = 1 << 23;
 
 struct Solver<'a> {

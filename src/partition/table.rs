@@ -299,9 +299,9 @@ impl Table {
     }
 
     /// Adds what a column's declaration says and the metadata does not: the members of ENUM and
-    /// SET, NOT NULL, AUTO_INCREMENT, or the type of a column that a generated key is computed from.
-    /// `declared` is the type
-    /// as `SHOW COLUMNS` writes it. A declaration that is not understood adds nothing.
+    /// SET, NOT NULL, AUTO_INCREMENT, or the type of a column that a generated key is computed
+    /// from. `declared` is the type as `SHOW COLUMNS` writes it. A declaration that is not
+    /// understood adds nothing.
     pub fn declare(&mut self, name: &[u8], declared: &str, collation: u32) {
         let said = Said {
             members: super::declared::members(declared),

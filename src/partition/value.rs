@@ -99,8 +99,8 @@ impl Value<'_> {
         real.is_finite().then_some(real)
     }
 
-    /// As text of ASCII, of a number or a time; `None` for strings and NULL, and for a time of which
-    /// it is not known how many zeros stand at its end.
+    /// As text of ASCII, of a number or a time; `None` for strings and NULL, and for a time of
+    /// which it is not known how many zeros stand at its end.
     pub(super) fn written(&self) -> Option<String> {
         Some(match self {
             Self::Int(n) => n.to_string(),

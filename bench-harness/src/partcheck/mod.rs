@@ -24,8 +24,8 @@ pub enum Class {
     Exact,
     /// These and others.
     Superset,
-    /// Fewer, where the server shows all; there are stored rows elsewhere, and the statement selects
-    /// none of them.
+    /// Fewer, where the server shows all; there are stored rows elsewhere, and the statement
+    /// selects none of them.
     Narrower,
     /// Fewer, where the server shows all, and no stored row tells who is right.
     Unproven,
