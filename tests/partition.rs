@@ -12,14 +12,15 @@ fn partitions_are_those_of_the_server() {
     of_the_server(&folder, 6_900, [0.95, 0.95]);
 }
 
-/// Tables, keys and literals that the first folder has few of, and what once went wrong.
+/// Tables, keys and literals that the first folder has few of, and what once went wrong. Lists have
+/// literals of unlike types.
 #[test]
 fn partitions_of_more_tables_are_those_of_the_server() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/partition/more");
-    of_the_server(&folder, 2_000, [0.85, 0.90]);
+    of_the_server(&folder, 3_400, [0.90, 0.94]);
 }
 
-fn of_the_server(folder: &Path, least: usize, [each_shape, all_shapes]: [f64; 2]) {
+fn of_the_server(folder: &Path, least: usize, [lists, all_shapes]: [f64; 2]) {
     let report = check(folder).expect("vectors");
     println!("{report}");
     assert!(report.tables.is_empty(), "{:?}", report.tables);
@@ -33,6 +34,7 @@ fn of_the_server(folder: &Path, least: usize, [each_shape, all_shapes]: [f64; 2]
 
     let share = |name: &str, bound: f64, keep: &dyn Fn(&Case) -> bool| {
         let share = report.exact_share(keep);
+        println!("{name}: {share:.4} are exact");
         assert!(
             share >= bound,
             "{name}: {share:.4} are exact, {bound} must be"
@@ -41,7 +43,9 @@ fn of_the_server(folder: &Path, least: usize, [each_shape, all_shapes]: [f64; 2]
     share("INSERT", 1.0, &|c| c.file == "insert");
     share("prepared", 1.0, &|c| c.file == "ps");
     for shape in SHAPES {
-        share(shape, each_shape, &|c| c.shape == *shape && c.is_pruned);
+        let is_list = ["in", "in-all", "or-all"].contains(shape);
+        let bound = if is_list { lists } else { 0.95 };
+        share(shape, bound, &|c| c.shape == *shape && c.is_pruned);
     }
     share("all shapes", all_shapes, &|c| c.file == "where");
 }

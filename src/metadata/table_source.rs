@@ -233,8 +233,9 @@ pub(super) fn columns_sql(tenant: u64, ids: &[u64]) -> Vec<u8> {
     let ids = ids.join(", ");
     format!(
         "SELECT /*+READ_CONSISTENCY(WEAK)*/ table_id, column_name, data_type, data_length, \
-         data_precision, data_scale, nullable, collation_type, extended_type_info \
-         FROM oceanbase.__all_virtual_column WHERE tenant_id = {tenant} AND table_id IN ({ids})"
+         data_precision, data_scale, nullable, collation_type, extended_type_info, \
+         autoincrement FROM oceanbase.__all_virtual_column \
+         WHERE tenant_id = {tenant} AND table_id IN ({ids})"
     )
     .into_bytes()
 }
@@ -255,6 +256,7 @@ fn column<'a>(row: &Values<'a>) -> Option<(u64, ColumnRow<'a>)> {
         is_nullable: number(row, 6) != Some(0_u8),
         collation: number(row, 7)?,
         members: bytes(row, 8),
+        is_auto: number(row, 9) != Some(0_u8),
     };
     Some((number(row, 0)?, column))
 }

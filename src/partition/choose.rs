@@ -16,7 +16,10 @@ use std::cmp::Ordering;
 pub(super) struct IsExact(pub(super) bool);
 
 /// Most combinations of values that are looked up for one condition; more are taken as all.
-const COMBINATIONS_MAX: usize = 1 << 16;
+pub(super) const COMBINATIONS_MAX: usize = 1 << 16;
+
+/// Most values of rows of lists that are compared one by one; more are taken as all.
+const COMPARED_MAX: usize = 1 << 20;
 
 /// Widest range of integers that is enumerated for HASH. The server enumerates short ranges too;
 /// more partitions than this many values would be rare.
@@ -45,6 +48,7 @@ pub(super) struct Chooser<'a, 'd> {
 impl Chooser<'_, '_> {
     /// The partitions, and whether these are exactly the ones that such rows can be in.
     pub(super) fn choose(&self) -> (LeafSet, IsExact) {
+        work::step();
         let all = || (LeafSet::all(self.parts.count), IsExact(false));
         if self
             .level
@@ -199,6 +203,7 @@ impl Chooser<'_, '_> {
     fn search(&self, points: &[Point<'_>], or_equal: bool) -> Option<u32> {
         let (mut low, mut high) = (0, self.parts.bounds.len());
         while low < high {
+            work::step();
             let middle = usize::midpoint(low, high);
             let order = self.compare(self.parts.bounds.get(middle)?, points)?;
             let is_behind = order.is_gt() || (or_equal && order.is_eq());
@@ -242,6 +247,13 @@ impl Chooser<'_, '_> {
             return Some((set, IsExact(true)));
         }
         // Lists that any column excludes are out; what is in no list is in the default.
+        let values = columns.iter().map(|c| match self.domain(*c) {
+            Domain::Values(values) => values.len(),
+            _ => 0,
+        });
+        if values.sum::<usize>().saturating_mul(self.parts.rows.len()) > COMPARED_MAX {
+            return None;
+        }
         let mut set = LeafSet::empty(self.parts.count);
         for (row, part) in &self.parts.rows {
             let fits = row.iter().zip(columns).all(|(bound, column)| {
@@ -264,31 +276,44 @@ impl Chooser<'_, '_> {
     /// The partition whose list has the row, or the default; the inner `None`: no partition, the
     /// outer: not known.
     fn list_part(&self, row: &[&Key<'_>]) -> Option<Option<u32>> {
-        for (listed, part) in &self.parts.rows {
-            let mut is_same = true;
-            for ((bound, key), column) in listed.iter().zip(row).zip(&self.level.columns) {
-                let Bound::Value(bound) = bound else {
-                    return None;
-                };
-                is_same &= match self.level.formula {
-                    None => self
-                        .table
-                        .columns
-                        .get(*column)?
-                        .compare(bound, key)?
-                        .is_eq(),
-                    Some(_) => match (bound, *key) {
-                        (Key::Null, Key::Null) => true,
-                        (Key::Null, _) | (_, Key::Null) => false,
-                        (bound, key) => number_order(bound, key)?.is_eq(),
-                    },
-                };
+        let listed = |at: usize| self.parts.rows.get(at);
+        if let Some(order) = &self.parts.order {
+            let (mut low, mut high) = (0, order.len());
+            while low < high {
+                let middle = usize::midpoint(low, high);
+                let (listed, part) = listed(*order.get(middle)? as usize)?;
+                match self.list_order(listed, row)? {
+                    Ordering::Equal => return Some(Some(*part)),
+                    Ordering::Less => low = middle + 1,
+                    Ordering::Greater => high = middle,
+                }
             }
-            if is_same {
+            return Some(self.parts.default);
+        }
+        for (listed, part) in &self.parts.rows {
+            if self.list_order(listed, row)?.is_eq() {
                 return Some(Some(*part));
             }
         }
         Some(self.parts.default)
+    }
+
+    /// Order of a row of a list against a row of values.
+    fn list_order(&self, listed: &[Bound], row: &[&Key<'_>]) -> Option<Ordering> {
+        work::step();
+        for ((bound, key), column) in listed.iter().zip(row).zip(&self.level.columns) {
+            let Bound::Value(bound) = bound else {
+                return None;
+            };
+            let order = match self.level.formula {
+                None => self.table.columns.get(*column)?.compare(bound, key)?,
+                Some(_) => number_order(bound, key)?,
+            };
+            if order.is_ne() {
+                return Some(order);
+            }
+        }
+        Some(Ordering::Equal)
     }
 
     /// HASH, RANGE and LIST of an expression.
@@ -377,26 +402,33 @@ impl Chooser<'_, '_> {
                 Some(order.is_gt() || (or_equal && order.is_eq()))
             }
         };
-        for (bounds, part) in self.parts.bounds.iter().zip(0..) {
-            if is_behind(bounds.first()?)? {
-                return Some(part);
+        let (mut low, mut high) = (0, self.parts.bounds.len());
+        while low < high {
+            work::step();
+            let middle = usize::midpoint(low, high);
+            match is_behind(self.parts.bounds.get(middle)?.first()?)? {
+                true => high = middle,
+                false => low = middle + 1,
             }
         }
-        Some(self.parts.count)
+        u32::try_from(low).ok()
     }
 }
 
 /// Most columns of a key; the server allows 16.
 pub(super) const COLUMNS_MAX: usize = 16;
 
-/// Order of two numbers, whole or not; `None` if one is none.
-fn number_order(a: &Key<'_>, b: &Key<'_>) -> Option<Ordering> {
+/// Order of two numbers, whole or not, NULL in front; `None` if one is none.
+pub(super) fn number_order(a: &Key<'_>, b: &Key<'_>) -> Option<Ordering> {
     let decimal = |key: &Key<'_>| match key {
         Key::Int(n) => Some(BigDecimal::from(*n)),
         Key::Decimal(n) => Some(n.clone()),
         _ => None,
     };
     match (a, b) {
+        (Key::Null, Key::Null) => Some(Ordering::Equal),
+        (Key::Null, _) => Some(Ordering::Less),
+        (_, Key::Null) => Some(Ordering::Greater),
         (Key::Int(a), Key::Int(b)) => Some(a.cmp(b)),
         _ => Some(decimal(a)?.cmp(&decimal(b)?)),
     }
@@ -408,4 +440,25 @@ pub(super) fn hash_index(n: i128, count: u64) -> u32 {
     let n = (n as u64).cast_signed();
     let absolute = n.checked_abs().unwrap_or(i64::MAX).unsigned_abs();
     (absolute % count.max(1)) as u32
+}
+
+/// Counts what costs time, for tests of how it grows.
+pub(super) mod work {
+    #[cfg(test)]
+    thread_local! {
+        static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    }
+
+    /// One choice among the partitions of a level, or one comparison with a bound or a row.
+    #[inline]
+    pub(in crate::partition) fn step() {
+        #[cfg(test)]
+        STEPS.with(|steps| steps.set(steps.get() + 1));
+    }
+
+    /// Steps since the last call.
+    #[cfg(test)]
+    pub(in crate::partition) fn taken() -> u64 {
+        STEPS.with(|steps| steps.replace(0))
+    }
 }

@@ -52,6 +52,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// True for types that AUTO_INCREMENT may stand behind.
+    #[must_use]
+    pub(super) const fn may_be_auto(self) -> bool {
+        matches!(self, Self::Int { .. } | Self::Float | Self::Double)
+    }
+
+    /// True for dates, with a time or without.
+    pub(super) const fn is_date(self) -> bool {
+        matches!(
+            self,
+            Self::Date | Self::DateTime | Self::Timestamp | Self::MysqlDate | Self::MysqlDateTime
+        )
+    }
+
     /// By object type number (routing.md 3.5); `None` for one that is not expected.
     #[must_use]
     pub const fn of(number: u32, product: Product) -> Option<Self> {
@@ -103,7 +117,7 @@ impl Kind {
 /// Value of a default, generated, or ordinary column that an INSERT leaves out.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Default {
-    /// Not known: AUTO_INCREMENT, or a form that is not read.
+    /// Not known: a form that is not read.
     Unknown,
     /// This.
     Value(Key<'static>),
@@ -132,6 +146,8 @@ pub struct Column {
     pub is_unsigned: bool,
     /// Whether it can be NULL; `None` if that is not known.
     pub is_nullable: Option<bool>,
+    /// AUTO_INCREMENT; `None` if that is not known.
+    pub is_auto: Option<bool>,
     /// The expression of a generated column; empty for others.
     pub generated: Vec<u8>,
     /// What an INSERT without it stores.
@@ -191,6 +207,19 @@ impl Column {
         })
     }
 
+    /// True if the server may store a number of its own where an INSERT has this value: in an
+    /// AUTO_INCREMENT column instead of zero, which is taken as it is only under
+    /// NO_AUTO_VALUE_ON_ZERO. What is rounded to zero counts as well, observed on seekdb 1.3.0.
+    pub(super) fn is_replaced(&self, stored: &Key<'_>) -> bool {
+        let is_zero = match stored {
+            Key::Null => true,
+            Key::Int(n) => *n == 0,
+            Key::Real(n) => *n == 0.0,
+            Key::Decimal(_) | Key::Bytes(_) => false,
+        };
+        is_zero && self.is_auto != Some(false)
+    }
+
     /// Makes the default what the column stores. The metadata has it as it was written: seconds
     /// may have more digits than the column.
     pub(super) fn fit_default(&mut self) {
@@ -226,10 +255,11 @@ impl Column {
             Key::Int(n) => murmur(&(*n as u64).to_le_bytes(), seed),
             Key::Real(n) if self.kind == Kind::Double && self.scale >= 0 => {
                 let digits = usize::try_from(self.scale).ok()?;
+                let n = without_sign(*n);
                 murmur(format!("{n:.digits$}").as_bytes(), seed)
             }
             Key::Real(n) => {
-                let n = if *n == 0.0 { 0.0 } else { *n };
+                let n = without_sign(*n);
                 murmur(&n.to_le_bytes(), seed)
             }
             Key::Decimal(n) => self.hash_decimal(n, seed)?,
@@ -273,6 +303,11 @@ impl Column {
             _ => None,
         }
     }
+}
+
+/// Zero without a sign: both are one value.
+const fn without_sign(n: f64) -> f64 {
+    if n == 0.0 { 0.0 } else { n }
 }
 
 /// The older form of DECIMAL: sign and exponent, and digits to the base of 10^9 (routing.md 4.4).

@@ -69,11 +69,14 @@ impl<'a> Source<'a> {
                 let Value::Text(text, _) = self.text_value(span.of(self.text))? else {
                     return None;
                 };
-                Some(match kind {
-                    Temporal::Date => Value::Date(Moment::from_text(&text)?.without_time()),
+                let value = match kind {
+                    Temporal::Date => {
+                        return Some(Value::Date(Moment::from_text(&text)?.without_time()));
+                    }
                     Temporal::Timestamp => Value::DateTime(Moment::from_text(&text)?),
                     Temporal::Time => Value::Time(time_from_text(&text)?),
-                })
+                };
+                function::with_known_digits(value, text.contains(&b'.'))
             }
             Expr::Param(n) => self.context.params.get(n as usize)?.clone(),
             Expr::UserVariable(span) => {
@@ -120,6 +123,8 @@ impl<'a> Source<'a> {
                 let is_null = self.at_depth(inner, depth)? == Value::Null;
                 Some(Value::Int(is_null.into()))
             }
+            // What NOT stands in front of is another thing then.
+            Expr::Not(_) if self.context.high_not_precedence => None,
             Expr::Not(inner) => Some(match truth(&self.at_depth(inner, depth)?)? {
                 Some(is_true) => Value::Int((!is_true).into()),
                 None => Value::Null,
@@ -146,16 +151,27 @@ impl<'a> Source<'a> {
     /// The value of the first branch of CASE whose condition is true.
     fn case(&self, first: NodeId, depth: u32) -> Option<Value<'a>> {
         let mut parts = self.tree.children(first);
+        let (mut chosen, mut all) = (None, Vec::new());
         while let Some(part) = parts.next() {
-            let Some(value) = parts.next() else {
+            let (is_taken, value) = match parts.next() {
+                Some(value) if chosen.is_none() => {
+                    (truth(&self.at_depth(part, depth)?)? == Some(true), value)
+                }
+                // Conditions behind the branch that is taken do not count.
+                Some(value) => (false, value),
                 // ELSE
-                return self.at_depth(part, depth);
+                None => (true, part),
             };
-            if truth(&self.at_depth(part, depth)?)? == Some(true) {
-                return self.at_depth(value, depth);
+            let value = self.at_depth(value, depth)?;
+            if is_taken && chosen.is_none() {
+                chosen = Some(value.clone());
+            }
+            all.push(value);
+            if all.len() > PARTS_MAX {
+                return None;
             }
         }
-        Some(Value::Null)
+        function::one_of(chosen.unwrap_or(Value::Null), &all)
     }
 
     /// AND, or OR, of constants.
@@ -448,6 +464,11 @@ fn arithmetic<'a>(op: Arithmetic, a: Value<'a>, b: Value<'a>) -> Option<Value<'a
 /// Order of two constants that are numbers, or ASCII strings of the same case; `None` otherwise.
 pub(super) fn order(a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
     match (a, b) {
+        // A hexadecimal literal is a number beside a number, and else bytes: `0x35 = '5'`.
+        (Value::Hex(x), Value::Hex(y)) => Some(x.cmp(y)),
+        (Value::Hex(_), Value::Text(_, TextCharset::Utf16))
+        | (Value::Text(_, TextCharset::Utf16), Value::Hex(_)) => None,
+        (Value::Hex(x), Value::Text(y, _)) | (Value::Text(x, _), Value::Hex(y)) => Some(x.cmp(y)),
         (Value::Text(x, from), Value::Text(y, to)) => {
             // Equal bytes are equal everywhere; else the collation would have to be known.
             let is_same = convert(x, *from, *to)?.as_ref() == y.as_ref();

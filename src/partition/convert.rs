@@ -36,6 +36,10 @@ impl Column {
         if stored.is_some() || context.is_strict {
             return stored;
         }
+        if context.allows_invalid_dates && self.kind.is_date() {
+            // 2020-02-31 is stored as it is.
+            return None;
+        }
         self.store_part(value)
     }
 
@@ -127,12 +131,22 @@ impl Column {
                 let bits = u32::try_from(self.precision).ok()?;
                 whole(value, 0, (1_i128 << bits.min(64)) - 1)?
             }
-            // Observed on seekdb 1.3.0: the constant is made a year, as INSERT would do it.
-            Kind::Year => match (year(value), value.number()) {
-                (Some(year), _) => Match::Is(Key::Int(year)),
-                (None, Some(_)) => Match::Never,
-                (None, None) => Match::Is(self.store_part(value)?),
-            },
+            // Observed on seekdb 1.3.0: the constant is made a year, text and integers as INSERT
+            // would do it; of other numbers halves go to the even one.
+            Kind::Year => {
+                let whole = match value {
+                    Value::Decimal(_) | Value::Real(_) => {
+                        let n = value.real()?.round_ties_even();
+                        (0.0..1e9).contains(&n).then_some(Value::Int(n as i128))?
+                    }
+                    value => value.clone(),
+                };
+                match (year(&whole), whole.number()) {
+                    (Some(year), _) => Match::Is(Key::Int(year)),
+                    (None, Some(_)) => Match::Never,
+                    (None, None) => Match::Is(self.store_part(value)?),
+                }
+            }
             // Compared as text: only in the order of the declaration it can be equal.
             Kind::Set if !self.is_in_order(value) => Match::Never,
             // Whether blanks at the end count is not known.
@@ -561,7 +575,20 @@ pub(super) fn year(value: &Value<'_>) -> Option<i128> {
         value => match value.number()? {
             Value::Int(0) => return Some(0),
             Value::Int(n) => (n, 0),
-            Value::Decimal(n) => (rounded(&n)?, 0),
+            // What rounds to nothing is 2000, or, as text of four digits would be, the year 0:
+            // 0.1 and 0.100 are the one, 0.10 is the other (observed on seekdb 1.3.0).
+            Value::Decimal(n) => match rounded(&n)? {
+                0 if n.sign() == Sign::Minus => return None,
+                0 => {
+                    return Some(if n.fractional_digit_count() == 2 {
+                        0
+                    } else {
+                        100
+                    });
+                }
+                n => (n, 0),
+            },
+            Value::Real(n) if n.abs() < 0.5 => return (n >= 0.0).then_some(0),
             Value::Real(n) if n.abs() < 1e9 => (n.round() as i128, 0),
             _ => return None,
         },

@@ -51,6 +51,25 @@ fn quoted_len(text: &str) -> Option<usize> {
     None
 }
 
+/// True if a declaration has these words side by side, outside of strings and parentheses.
+pub(super) fn has_words(declared: &str, words: &[&str]) -> bool {
+    let mut plain = String::with_capacity(declared.len());
+    let (mut depth, mut quote) = (0_u32, None);
+    for c in declared.chars() {
+        match (quote, c) {
+            (Some(open), _) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"' | '`') => quote = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') => depth = depth.saturating_sub(1),
+            (None, _) if depth == 0 => plain.push(c.to_ascii_lowercase()),
+            _ => {}
+        }
+    }
+    let all: Vec<_> = plain.split_ascii_whitespace().collect();
+    all.windows(words.len()).any(|some| some == words)
+}
+
 /// A column that is no key, by its declared type.
 pub(super) fn column(name: &[u8], declared: &str, collation: u32) -> Option<Column> {
     let lower = declared.trim().to_ascii_lowercase();
@@ -106,7 +125,8 @@ pub(super) fn column(name: &[u8], declared: &str, collation: u32) -> Option<Colu
         precision,
         scale,
         is_unsigned,
-        is_nullable: Some(!rest.contains("not null")),
+        is_nullable: Some(!has_words(rest, &["not", "null"])),
+        is_auto: Some(has_words(rest, &["auto_increment"])),
         generated: Vec::new(),
         default: Default::Unknown,
         members: Vec::new(),
@@ -128,6 +148,8 @@ pub struct ColumnRow<'a> {
     pub scale: i32,
     /// `nullable`
     pub is_nullable: bool,
+    /// `autoincrement`
+    pub is_auto: bool,
     /// `collation_type`
     pub collation: u32,
     /// `extended_type_info`: the members of ENUM and SET. Their number, then of each the length,
@@ -171,6 +193,7 @@ impl ColumnRow<'_> {
             scale: self.scale,
             is_unsigned: matches!(self.type_number, 6..=10 | 13 | 14 | 16),
             is_nullable: Some(self.is_nullable),
+            is_auto: Some(self.is_auto),
             generated: Vec::new(),
             default: Default::Unknown,
             members: self.members(),
@@ -232,6 +255,7 @@ mod tests {
             precision: -1,
             scale: -1,
             is_nullable: false,
+            is_auto: false,
             collation: 45,
             members: MEMBERS,
         };
@@ -269,5 +293,25 @@ mod tests {
             }
         }
         assert_eq!(of(36, 0, 0, 0), None, "JSON");
+    }
+
+    #[test]
+    fn words_of_a_declaration_are_those_outside_of_strings() {
+        for (declared, is_there) in [
+            ("int NOT  NULL", true),
+            ("int default 1 not null", true),
+            ("int", false),
+            ("varchar(9) default 'not null'", false),
+            ("int comment \"it's not null\"", false),
+            ("int check (k is not null)", false),
+            ("int not\nnull", true),
+            ("int knot null", false),
+        ] {
+            assert_eq!(
+                has_words(declared, &["not", "null"]),
+                is_there,
+                "{declared}"
+            );
+        }
     }
 }

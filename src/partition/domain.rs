@@ -34,6 +34,14 @@ impl<'a> Domain<'a> {
         matches!(self, Self::Values(values) if values.is_empty())
     }
 
+    /// How many values it lists; 1 if it lists none.
+    pub(super) fn width(&self) -> u64 {
+        match self {
+            Self::Values(values) => values.len().max(1) as u64,
+            _ => 1,
+        }
+    }
+
     /// Keeps what is also in `other`. What cannot be compared stays.
     pub(super) fn intersect(&mut self, other: Self, column: &Column) {
         *self = match (std::mem::take(self), other) {

@@ -7,7 +7,9 @@ use super::convert::Match;
 use super::domain::Domain;
 use super::table::Table;
 use super::value::Value;
-use crate::sql::{Comparison, Expr, NameParts, NodeId, Origin, bare_name, same_name};
+use crate::sql::{
+    Comparison, Condition, Expr, NameParts, NodeId, Origin, TableSet, bare_name, same_name,
+};
 
 /// The table that a column name means when it stands in a block: its index. `None` if that is not
 /// certain. A bare name is a key of the only table that is known to have such a key: if another
@@ -59,6 +61,11 @@ pub(super) fn owner(request: &Request<'_>, block: u16, name: &NameParts<'_>) -> 
     None
 }
 
+/// The set of one table.
+fn bit(index: usize) -> TableSet {
+    1_u64.checked_shl(index as u32).unwrap_or(0)
+}
+
 /// Most pairs of columns that are kept, and most columns that are followed.
 const PAIRS_MAX: usize = 64;
 
@@ -76,7 +83,7 @@ pub(super) struct Equals<'a> {
 
 impl<'a> Equals<'a> {
     /// Collects what holds for all rows of the table that matter: its own conditions, and, of the
-    /// blocks around it, those that are not about an outer join's inner side.
+    /// blocks around it, what holds of every row there or of none that is missing.
     pub(super) fn new(request: &'a Request<'a>, table: &'a Table, index: usize) -> Self {
         let mut it = Self {
             request,
@@ -90,7 +97,7 @@ impl<'a> Equals<'a> {
         if scan.tables.len() < 2 {
             return it;
         }
-        let bit = 1_u64.checked_shl(index as u32).unwrap_or(0);
+        let bit = bit(index);
         let mut around = Vec::new();
         let mut block = scan.tables.get(index).map(|t| t.block);
         while let Some(number) = block {
@@ -100,11 +107,30 @@ impl<'a> Equals<'a> {
         for condition in &scan.conditions {
             let is_own = (condition.plain | condition.rejecting) & bit != 0;
             let is_outer = around.contains(&condition.block) && condition.rejecting == 0;
-            if is_own || is_outer {
-                it.collect(condition.root, condition.block, 0);
+            if is_own {
+                it.collect(condition.root, condition, None, 0);
+            } else if is_outer {
+                it.collect(condition.root, condition, it.limits(condition), 0);
             }
         }
         it
+    }
+
+    /// The tables that a condition of a block around speaks of; `None`: it holds whenever the
+    /// subquery is asked. ON of an outer join says nothing about the other side: of `a LEFT JOIN c
+    /// ON a.k = 5 WHERE EXISTS (.. b.k = a.k)` rows of `a` with any key ask for rows of `b`.
+    fn limits(&self, condition: &Condition) -> Option<TableSet> {
+        let scan = self.request.scan;
+        let tables = scan.tables.iter().enumerate();
+        let own = tables.filter(|(_, t)| t.block == condition.block);
+        let all = own.fold(0, |all, (index, _)| all | bit(index));
+        let holds = all & !condition.plain == 0 && !scan.facts.hides_tables;
+        (!holds).then_some(condition.plain)
+    }
+
+    /// True if what is said of a place holds.
+    fn is_within(limits: Option<TableSet>, place: Place) -> bool {
+        limits.is_none_or(|tables| tables & bit(place.0) != 0)
     }
 
     fn place(&self, node: NodeId, block: u16) -> Option<Place> {
@@ -117,12 +143,21 @@ impl<'a> Equals<'a> {
         Some((index, table.column(bare_name(name.last()))?))
     }
 
-    fn collect(&mut self, node: NodeId, block: u16, depth: u32) {
+    /// Collects from a condition, or a part of it that holds with it. Of `limits` all places of an
+    /// equality must be: one that is not may have any value where the tables of the others miss.
+    fn collect(
+        &mut self,
+        node: NodeId,
+        condition: &Condition,
+        limits: Option<TableSet>,
+        depth: u32,
+    ) {
         let tree = &self.request.scan.tree;
+        let block = condition.block;
         match tree.get(node) {
             Expr::And(first) if depth < 64 => {
                 for node in tree.children(first) {
-                    self.collect(node, block, depth + 1);
+                    self.collect(node, condition, limits, depth + 1);
                 }
             }
             Expr::Compare(Comparison::Equal, first) => {
@@ -130,23 +165,29 @@ impl<'a> Equals<'a> {
                     return;
                 };
                 match (self.place(a, block), self.place(b, block)) {
-                    (Some(a), Some(b)) if self.pairs.len() < PAIRS_MAX => self.pairs.push((a, b)),
-                    (Some(place), None) => self.constant(place, b),
-                    (None, Some(place)) => self.constant(place, a),
+                    (Some(a), Some(b))
+                        if self.pairs.len() < PAIRS_MAX
+                            && Self::is_within(limits, a)
+                            && Self::is_within(limits, b) =>
+                    {
+                        self.pairs.push((a, b));
+                    }
+                    (Some(place), None) => self.constant(place, b, limits),
+                    (None, Some(place)) => self.constant(place, a, limits),
                     _ => {}
                 }
             }
             Expr::In(first) => {
                 if let Some(place) = self.place(first, block) {
-                    self.constant(place, node);
+                    self.constant(place, node, limits);
                 }
             }
             _ => {}
         }
     }
 
-    fn constant(&mut self, place: Place, node: NodeId) {
-        if self.constants.len() < PAIRS_MAX {
+    fn constant(&mut self, place: Place, node: NodeId, limits: Option<TableSet>) {
+        if self.constants.len() < PAIRS_MAX && Self::is_within(limits, place) {
             self.constants.push((place, node));
         }
     }
@@ -236,5 +277,65 @@ fn are_alike(a: &Column, b: &Column) -> bool {
             a.collation.is_some() && a.collation == b.collation
         }
         (a_kind, b_kind) => a_kind == b_kind && a.scale == b.scale,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::{Context, leaves};
+    use crate::sql::{Scan, Syntax};
+
+    /// Leaves of the last table named of a statement over tables by HASH(k) of 16 partitions.
+    fn last(text: &str) -> Vec<u32> {
+        let table = Table::by_hash(b"k", (0..16).map(|n| (&b"p"[..], n)));
+        let mut scan = Scan::default();
+        scan.read(text.as_bytes(), Syntax::default(), true);
+        let tables = vec![Some(&table); scan.tables.len()];
+        let request = Request {
+            text: text.as_bytes(),
+            scan: &scan,
+            tables: &tables,
+            context: &Context::default(),
+        };
+        let answer = leaves(&request, scan.tables.len() - 1).expect(text);
+        answer.leaves.iter().collect()
+    }
+
+    #[test]
+    fn a_subquery_learns_from_around_what_holds_whenever_it_is_asked() {
+        let all: Vec<u32> = (0..16).collect();
+        for (from, wanted) in [
+            ("a where a.k = 5 and", Some(5)),
+            ("a join c on a.k = 5 where", Some(5)),
+            ("a join c on a.k = c.k and c.k = 5 where", Some(5)),
+            ("a left join c on a.k = 5 where", None),
+            ("a left join c on a.k = c.k and c.k = 5 where", None),
+            ("c right join a on a.k = c.k and c.k = 5 where", None),
+            ("a left join c on c.k = 5 where a.k = c.k and", None),
+            ("a left join (c join d on a.k = 5) on true where", None),
+            (
+                "a join d on a.k = 5 left join c on c.v = d.v where",
+                Some(5),
+            ),
+            (
+                "(a join d on a.k = 5) right join c on c.v = d.v where",
+                Some(5),
+            ),
+            ("c left join a on a.k = 5 where", Some(5)),
+        ] {
+            let text = format!("select 1 from {from} exists (select 1 from b where b.k = a.k)");
+            let wanted = wanted.map_or_else(|| all.clone(), |leaf| vec![leaf]);
+            assert_eq!(last(&text), wanted, "{text}");
+        }
+        // A condition of an outer join about a table further out.
+        for (on, wanted) in [("c.k = a.k and c.k = 5", None), ("a.k = 5", None)] {
+            let text = format!(
+                "select 1 from a where exists (select 1 from m left join c on {on} \
+                 where exists (select 1 from b where b.k = a.k))"
+            );
+            let wanted = wanted.map_or_else(|| all.clone(), |leaf| vec![leaf]);
+            assert_eq!(last(&text), wanted, "{text}");
+        }
     }
 }

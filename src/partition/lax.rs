@@ -12,9 +12,10 @@ use std::borrow::Cow;
 
 impl Column {
     /// What is stored of NULL: of a column that cannot be NULL, where the mode is not strict, the
-    /// value that its type begins with.
+    /// value that its type begins with. `None` also where it is not known whether it can be: an
+    /// ENUM left out is its first member then, even in strict modes.
     pub(super) fn store_null(&self, is_strict: bool) -> Option<Key<'static>> {
-        if self.is_nullable != Some(false) {
+        if self.is_nullable? {
             return Some(Key::Null);
         }
         if is_strict {

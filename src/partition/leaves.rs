@@ -43,7 +43,21 @@ impl LeafSet {
 
     /// Adds all from `first` to below `end`.
     pub fn add_range(&mut self, first: u32, end: u32) {
-        (first..end.min(self.limit)).for_each(|leaf| self.add(leaf));
+        let end = end.min(self.limit);
+        let mut at = first;
+        while at < end {
+            let (from, to) = (at % 64, 64.min(end - at + at % 64));
+            let low = u64::MAX << from;
+            if let Some(word) = self.words.get_mut((at / 64) as usize) {
+                *word |= low & (u64::MAX >> (64 - to));
+            }
+            at += to - from;
+        }
+    }
+
+    /// Adds the members of another set, each moved up by so many.
+    pub(super) fn add_moved(&mut self, other: &Self, by: u32) {
+        other.iter().for_each(|leaf| self.add(by + leaf));
     }
 
     /// True if it is in the set.
@@ -95,7 +109,15 @@ impl LeafSet {
 
     /// Its members, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.limit).filter(|leaf| self.contains(*leaf))
+        let words = self.words.iter().zip((0..).step_by(64));
+        words.flat_map(|(word, before)| {
+            let mut rest = *word;
+            std::iter::from_fn(move || {
+                let bit = (rest != 0).then(|| rest.trailing_zeros())?;
+                rest &= rest - 1;
+                Some(before + bit)
+            })
+        })
     }
 
     /// The member, if it is the only one.
@@ -148,5 +170,24 @@ mod tests {
         a.add(298);
         assert_eq!(a.only(), None);
         assert!(LeafSet::all(300).is_all() && LeafSet::all(0).is_all());
+        for (first, end) in [
+            (0, 0),
+            (0, 1),
+            (5, 64),
+            (63, 65),
+            (64, 128),
+            (1, 300),
+            (7, 3),
+        ] {
+            let mut set = LeafSet::empty(300);
+            set.add_range(first, end);
+            assert_eq!(
+                set.iter().collect::<Vec<_>>(),
+                (first..end).collect::<Vec<_>>()
+            );
+            let mut moved = LeafSet::empty(400);
+            moved.add_moved(&set, 99);
+            assert!(moved.iter().eq((first..end).map(|leaf| leaf + 99)));
+        }
     }
 }

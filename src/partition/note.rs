@@ -6,7 +6,7 @@ use super::constant::Source;
 use super::convert::Match;
 use super::domain::Domain;
 use super::session::Context;
-use super::solve::Spread;
+use super::solve::{Reach, Spread};
 use super::table::Table;
 use super::value::Key;
 use crate::sql::{Comparison, Expr, NameParts, NodeId, Scan, bare_name, same_name};
@@ -37,7 +37,7 @@ pub fn leaves_of_note<'a>(table: &'a Table, conditions: &[u8], context: &'a Cont
         }
     }
     let (leaves, IsExact(is_exact)) =
-        Spread::of_domains(table, context, &domains, false).leaves(table);
+        Spread::of_domains(table, context, &domains, false, Reach::Left).leaves(table);
     let certainty = match is_whole && is_exact {
         true => Certainty::Exact,
         false if leaves.is_all() => Certainty::Unknown,

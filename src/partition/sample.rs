@@ -38,6 +38,9 @@ impl Table {
         };
         let parts: Vec<_> = numbered.map(part).collect();
         let table = Self::new(&layout, &[key], &parts, &[], Product::OceanBase);
-        table.expect("a table by hash")
+        let mut table = table.expect("a table by hash");
+        let name = String::from_utf8_lossy(column).into_owned();
+        table.declare(name.as_bytes(), "bigint", 63);
+        table
     }
 }

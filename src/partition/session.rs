@@ -14,6 +14,8 @@ pub struct Context<'a> {
     pub is_strict: bool,
     /// ALLOW_INVALID_DATES in `sql_mode`.
     pub allows_invalid_dates: bool,
+    /// HIGH_NOT_PRECEDENCE in `sql_mode`: `NOT k <> 5` is `(NOT k) <> 5`.
+    pub high_not_precedence: bool,
     /// Modes that change how text is read, and how its bytes are.
     pub syntax: Syntax,
     /// `character_set_connection`; `None` if it is not known.
@@ -34,6 +36,7 @@ impl Default for Context<'_> {
             zone: None,
             is_strict: true,
             allows_invalid_dates: false,
+            high_not_precedence: false,
             syntax: Syntax::default(),
             charset: Some(TextCharset::Utf8mb4),
             now_us: None,

@@ -6,7 +6,7 @@
 //! narrows nothing.
 
 use super::answer::{Answer, Certainty, Request};
-use super::choose::{Chooser, IsExact};
+use super::choose::{COMBINATIONS_MAX, Chooser, IsExact};
 use super::column::{Column, Kind};
 use super::constant::{Source, truth};
 use super::convert::Match;
@@ -14,10 +14,19 @@ use super::domain::{Domain, End};
 use super::equal::Equals;
 use super::leaves::LeafSet;
 use super::session::Context;
-use super::table::{Method, Table};
+use super::table::{Level, Method, Table};
 use super::temporal::Moment;
 use super::value::{Key, Value};
 use crate::sql::{Comparison, Condition, Expr, NameParts, NodeId, Scan, bare_name, same_name};
+
+/// Of which partitions the second level is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reach {
+    /// All: another branch may have partitions that this one has not.
+    All,
+    /// Those that the first level leaves.
+    Left,
+}
 
 /// Leaves by level: those whose partition is in the first set and that are in the second.
 ///
@@ -47,6 +56,7 @@ impl Spread {
         context: &'a Context<'a>,
         domains: &[Domain<'a>],
         is_branch: bool,
+        reach: Reach,
     ) -> Self {
         let generated = super::generated::computed(table, context, domains, is_branch);
         let domains = generated.as_deref().unwrap_or(domains);
@@ -70,10 +80,23 @@ impl Spread {
             };
         };
         let mut second = LeafSet::empty(table.leaf_count());
-        for (parts, offset) in table.second_parts.iter().zip(&table.offsets) {
-            let (subs, IsExact(is_sub_exact)) = choose(level, parts);
-            is_exact &= is_sub_exact;
-            subs.iter().for_each(|sub| second.add(offset + sub));
+        // Of partitions that are alike one is looked at.
+        let mut last: Option<(u32, LeafSet)> = None;
+        let mut add = |part: u32| {
+            let like = table.second_like.get(part as usize).copied()?;
+            let offset = table.offsets.get(part as usize)?;
+            if last.as_ref().is_none_or(|(of, _)| *of != like) {
+                let (subs, IsExact(is_sub_exact)) =
+                    choose(level, table.second_parts.get(like as usize)?);
+                is_exact &= is_sub_exact;
+                last = Some((like, subs));
+            }
+            second.add_moved(&last.as_ref()?.1, *offset);
+            Some(())
+        };
+        match reach {
+            Reach::All => (0..table.first_parts.count).for_each(|part| _ = add(part)),
+            Reach::Left => first.iter().for_each(|part| _ = add(part)),
         }
         Self {
             first,
@@ -149,7 +172,7 @@ pub(super) fn leaves(request: &Request<'_>, table: &Table, index: usize) -> Answ
         is_exact &= solver.narrow(step, &mut domains, &mut pending, 0);
     }
     Equals::new(request, table, index).narrow(&mut domains);
-    let Some(spread) = solver.solve(&domains, &pending, 0) else {
+    let Some(spread) = solver.solve(&domains, &pending, Reach::Left, 0) else {
         return Answer::unknown(table);
     };
     let (leaves, IsExact(is_solved)) = spread.leaves(table);
@@ -170,9 +193,11 @@ struct Step {
 /// Most levels of AND and OR: as deep as a scan goes.
 const DEPTH_MAX: u32 = 64;
 
-/// Most branches of ORs that are solved for one table; beyond it nothing is known. Lists of IN do
-/// not count.
-const BRANCHES_MAX: u32 = 4_096;
+/// Most work for one table, in values looked up and copied, partitions, and words of sets; beyond
+/// it nothing is known. A list of as many rows as a statement can have is less, for a table of
+/// 8,192 leaves; what is more multiplies long lists, or branches of ORs with thousands of
+/// partitions.
+pub(super) const WORK_MAX: u64 = 1 << 23;
 
 struct Solver<'a> {
     request: &'a Request<'a>,
@@ -180,7 +205,9 @@ struct Solver<'a> {
     index: usize,
     condition: Option<Condition>,
     rejects_null: bool,
-    branches: u32,
+    work: u64,
+    /// Kinds of subpartitions.
+    kinds: u64,
     /// Inside a branch of an OR.
     is_branch: bool,
 }
@@ -196,7 +223,10 @@ impl<'a> Solver<'a> {
             index,
             condition: None,
             rejects_null: false,
-            branches: 0,
+            work: 0,
+            kinds: (table.second_like.iter().zip(0..))
+                .filter(|(like, at)| *like == at)
+                .count() as u64,
             is_branch: false,
         }
     }
@@ -291,6 +321,8 @@ impl<'a> Solver<'a> {
                 pending.push(step);
                 return true;
             }
+            // What NOT stands in front of is another thing then.
+            Expr::Not(_) if self.request.context.high_not_precedence => return false,
             Expr::Not(inner) => match tree.get(inner) {
                 Expr::Not(node) => {
                     return self.narrow(Step { node, ..step }, domains, pending, depth + 1);
@@ -447,11 +479,17 @@ impl<'a> Solver<'a> {
         self.is_simple() && !self.is_branch && self.table.first.method != Method::List
     }
 
-    /// `column IS NULL`. Of dates that cannot be NULL it selects the zero date.
+    /// `column IS NULL`. Of dates that cannot be NULL it selects the zero date; of AUTO_INCREMENT
+    /// it may select the number that was made last (`sql_auto_is_null`).
     fn null(&self, column: usize) -> Option<Selected<'a>> {
         let described = self.table.described().nth(column)?;
+        if described.is_auto != Some(false) {
+            return None;
+        }
         let zero = described.moment_key(&Moment::default(), None);
         let keys = match (described.is_nullable, zero) {
+            // No row either, but the server looks into a partition.
+            (Some(false), None) if described.kind == Kind::Set => vec![Key::Null],
             // No row, and the server knows it.
             (Some(false), None) => vec![],
             (_, None) | (Some(true), _) => vec![Key::Null],
@@ -551,7 +589,14 @@ impl<'a> Solver<'a> {
     }
 
     /// The leaves of domains and of conditions that were put off. `None`: too much work.
-    fn solve(&mut self, domains: &[Domain<'a>], pending: &[Step], depth: u32) -> Option<Spread> {
+    /// `reach`: for domains without others.
+    fn solve(
+        &mut self,
+        domains: &[Domain<'a>],
+        pending: &[Step],
+        reach: Reach,
+        depth: u32,
+    ) -> Option<Spread> {
         // The server looks at the levels one by one: what the columns of one exclude, the other
         // does not know.
         let is_nothing = match self.table.second {
@@ -562,11 +607,13 @@ impl<'a> Solver<'a> {
             return Some(Spread::empty(self.table));
         }
         if pending.is_empty() {
+            self.spend(self.cost(domains, reach))?;
             return Some(Spread::of_domains(
                 self.table,
                 self.request.context,
                 domains,
                 self.is_branch,
+                reach,
             ));
         }
         if depth > DEPTH_MAX {
@@ -581,6 +628,33 @@ impl<'a> Solver<'a> {
             }
         }
         all
+    }
+
+    /// `None`: that is more than is done for one table.
+    fn spend(&mut self, work: u64) -> Option<()> {
+        self.work = self.work.saturating_add(work);
+        (self.work <= WORK_MAX).then_some(())
+    }
+
+    /// What finding the leaves of domains takes at most: values to look up on each level, for each
+    /// kind of subpartitions, and words of sets.
+    fn cost(&self, domains: &[Domain<'a>], reach: Reach) -> u64 {
+        let combinations = |level: &Level| {
+            let lists = level.columns.iter().filter_map(|c| domains.get(*c));
+            let all = lists.fold(1_u64, |all, list| all.saturating_mul(list.width()));
+            all.min(COMBINATIONS_MAX as u64)
+        };
+        let first = combinations(&self.table.first);
+        let parts = u64::from(self.table.first_parts.count);
+        let parts = match reach {
+            Reach::All => parts,
+            Reach::Left => parts.min(first),
+        };
+        let words = u64::from(self.table.leaf_count()) / 64;
+        match &self.table.second {
+            None => first + words,
+            Some(level) => first + combinations(level) * self.kinds.min(parts) + parts + words,
+        }
     }
 
     /// The union over the branches of an OR, or over the rows of `(a, b) IN (..)`.
@@ -601,12 +675,15 @@ impl<'a> Solver<'a> {
             },
             _ => return None,
         };
+        // Of rows each is looked at by itself: the levels are not mixed.
+        let reach = match row.is_some() && self.has_single_columns() {
+            true => Reach::Left,
+            false => Reach::All,
+        };
         let mut union = Spread::empty(self.table);
+        let copied: u64 = domains.iter().map(Domain::width).sum();
         for node in tree.children(first) {
-            self.branches += u32::from(row.is_none());
-            if self.branches > BRANCHES_MAX {
-                return None;
-            }
+            self.spend(copied)?;
             let mut narrowed = domains.to_vec();
             let mut pending = Vec::new();
             let is_exact = match row {
@@ -621,9 +698,8 @@ impl<'a> Solver<'a> {
                     _ => false,
                 },
             };
-            let mut branch = self.solve(&narrowed, &pending, depth + 1)?;
-            if row.is_some() && self.has_single_columns() {
-                // Each row by itself: the levels are not mixed.
+            let mut branch = self.solve(&narrowed, &pending, reach, depth + 1)?;
+            if reach == Reach::Left {
                 branch = branch.joined(self.table);
             }
             union.unite(&branch);

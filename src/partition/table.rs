@@ -1,5 +1,6 @@
 //! How a table is partitioned, from the rows of the metadata (routing.md 3).
 
+use super::choose::number_order;
 use super::collation::Collation;
 use super::column::{Column, Default, Kind, Product};
 use super::declared::ColumnRow;
@@ -7,6 +8,7 @@ use super::object::{Bound, Object, Objects};
 use super::quick::HashKey;
 use super::value::Key;
 use crate::sql::{Expr, NodeId, Scan, bare_name, same_name};
+use std::cmp::Ordering;
 use std::fmt;
 
 /// Most leaves of a table; the server allows 8,192.
@@ -175,13 +177,16 @@ pub(super) struct Level {
 }
 
 /// The partitions of a level, or of one partition.
-#[derive(Clone, Debug, std::default::Default)]
+#[derive(Clone, PartialEq, Debug, std::default::Default)]
 pub(super) struct Parts {
     pub(super) count: u32,
     /// RANGE: a bound for each partition.
     pub(super) bounds: Vec<Vec<Bound>>,
     /// LIST: rows, and the partition of each.
     pub(super) rows: Vec<(Vec<Bound>, u32)>,
+    /// LIST: places in the rows in the order of their values, to search in; `None` if of some it is
+    /// not known which is smaller.
+    pub(super) order: Option<Vec<u32>>,
     /// LIST: the partition of everything else.
     pub(super) default: Option<u32>,
 }
@@ -212,6 +217,8 @@ pub struct Table {
     pub(super) second: Option<Level>,
     /// Subpartitions of each partition.
     pub(super) second_parts: Vec<Parts>,
+    /// For each partition one whose subpartitions are the same: by a template all.
+    pub(super) second_like: Vec<u32>,
     /// Number of the first leaf of each partition.
     pub(super) offsets: Vec<u32>,
     leaves: Vec<Leaf>,
@@ -251,6 +258,7 @@ impl Table {
             first_parts,
             second: None,
             second_parts: Vec::new(),
+            second_like: Vec::new(),
             offsets: Vec::new(),
             leaves: Vec::new(),
             part_names: parts.iter().map(|p| p.name.to_vec()).collect(),
@@ -285,17 +293,22 @@ impl Table {
             let own = own.iter().zip(0..).map(|(row, sub)| leaf(Some(sub), row));
             table.leaves.extend(own);
         }
+        table.second_like = alike(&table.second_parts);
         table.hash_key = HashKey::of(&table);
         Ok(table)
     }
 
     /// Adds what a column's declaration says and the metadata does not: the members of ENUM and
-    /// SET, or the type of a column that a generated key is computed from. `declared` is the type
-    /// as `SHOW COLUMNS` writes it. A declaration that is not understood adds nothing.
+    /// SET, NOT NULL, AUTO_INCREMENT, or the type of a column that a generated key is computed
+    /// from. `declared` is the type as `SHOW COLUMNS` writes it. A declaration that is not
+    /// understood adds nothing.
     pub fn declare(&mut self, name: &[u8], declared: &str, collation: u32) {
-        let members = super::declared::members(declared);
-        let is_nullable = !declared.to_ascii_lowercase().contains("not null");
-        if !self.declare_key(name, members, is_nullable)
+        let said = Said {
+            members: super::declared::members(declared),
+            is_nullable: !super::declared::has_words(declared, &["not", "null"]),
+            is_auto: super::declared::has_words(declared, &["auto_increment"]),
+        };
+        if !self.declare_key(name, said)
             && self.computes_from(name)
             && let Some(column) = super::declared::column(name, declared, collation)
         {
@@ -305,7 +318,12 @@ impl Table {
 
     /// The same, from a row of `__all_virtual_column`.
     pub fn declare_column(&mut self, row: &ColumnRow<'_>, product: Product) {
-        if !self.declare_key(row.name, row.members(), row.is_nullable)
+        let said = Said {
+            members: row.members(),
+            is_nullable: row.is_nullable,
+            is_auto: row.is_auto,
+        };
+        if !self.declare_key(row.name, said)
             && self.computes_from(row.name)
             && let Some(column) = row.column(product)
         {
@@ -316,18 +334,22 @@ impl Table {
     /// [`Table::declare_column`] would add something: without it some leaves cannot be told.
     #[must_use]
     pub fn needs_columns(&self) -> bool {
+        // What a row has where an INSERT says NULL, nothing or zero.
+        let is_open = |c: &Column| c.is_nullable.is_none() || c.is_auto.is_none();
         let has_members = |c: &Column| matches!(c.kind, Kind::Enum | Kind::Set);
-        self.columns.iter().any(has_members) || self.formulas.iter().any(Option::is_some)
+        let needs = |c: &Column| is_open(c) || has_members(c);
+        self.columns.iter().any(needs) || self.formulas.iter().any(Option::is_some)
     }
 
     /// Adds to a key column; false: it is none.
-    fn declare_key(&mut self, name: &[u8], members: Vec<Vec<u8>>, is_nullable: bool) -> bool {
+    fn declare_key(&mut self, name: &[u8], said: Said) -> bool {
         let mut keys = self.columns.iter_mut().filter(|c| same_name(&c.name, name));
         let Some(column) = keys.next() else {
             return false;
         };
-        column.members = members;
-        column.is_nullable.get_or_insert(is_nullable);
+        column.members = said.members;
+        column.is_nullable.get_or_insert(said.is_nullable);
+        column.is_auto.get_or_insert(said.is_auto);
         true
     }
 
@@ -394,6 +416,13 @@ impl Table {
     }
 }
 
+/// What a declaration says of a key column.
+struct Said {
+    members: Vec<Vec<u8>>,
+    is_nullable: bool,
+    is_auto: bool,
+}
+
 /// Columns of the rows, each once.
 fn columns(keys: &[KeyRow<'_>], product: Product) -> Result<Vec<Column>, TableError> {
     let mut columns: Vec<Column> = Vec::new();
@@ -421,6 +450,10 @@ fn columns(keys: &[KeyRow<'_>], product: Product) -> Result<Vec<Column>, TableEr
             is_unsigned: matches!(row.type_number, 13 | 14 | 16),
             // Columns of the primary key cannot be NULL.
             is_nullable: (row.rowkey_index >= 0).then_some(false),
+            is_auto: match kind.may_be_auto() && row.extra.is_empty() {
+                true => None,
+                false => Some(false),
+            },
             generated: row.extra.to_vec(),
             default,
             members: Vec::new(),
@@ -552,10 +585,35 @@ fn read_parts(
         }
     }
     // The order of bounds is what a search relies on: checked once, here.
-    if level.formula.is_none() && !are_ordered(&parts.bounds, level, columns) {
+    if !are_ordered(&parts.bounds, level, columns) {
         return Err(TableError::Bound);
     }
+    parts.order = list_order(&parts.rows, level, columns);
     Ok(parts)
+}
+
+/// For each of several partitions' parts a place of the same ones: the one in front, or the first.
+fn alike(all: &[Parts]) -> Vec<u32> {
+    let mut like: Vec<u32> = Vec::with_capacity(all.len());
+    for (parts, at) in all.iter().zip(0..) {
+        let before = like.last().copied().unwrap_or(0);
+        let is_same = |other: &u32| all.get(*other as usize) == Some(parts);
+        like.push([before, 0].into_iter().find(is_same).unwrap_or(at));
+    }
+    like
+}
+
+/// The order of the rows of lists; `None`: not known.
+fn list_order(rows: &[(Vec<Bound>, u32)], level: &Level, columns: &[Column]) -> Option<Vec<u32>> {
+    let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+    let mut is_known = true;
+    order.sort_by(|a, b| {
+        let [a, b] = [a, b].map(|at| rows.get(*at as usize).map_or(&[][..], |(row, _)| row));
+        let order = level.compare(a, b, columns);
+        is_known &= order.is_some();
+        order.unwrap_or(Ordering::Equal)
+    });
+    is_known.then_some(order)
 }
 
 /// RANGE(y) and LIST(y) over a YEAR count ordinary years, in bounds of another type. Bounds are
@@ -588,23 +646,29 @@ fn are_ordered(bounds: &[Vec<Bound>], level: &Level, columns: &[Column]) -> bool
         let [a, b] = pair else {
             return true;
         };
-        for ((a, b), column) in a.iter().zip(b).zip(&level.columns) {
+        level.compare(a, b, columns).is_none_or(Ordering::is_le)
+    })
+}
+
+impl Level {
+    /// Which of two bounds is smaller; `None` if that is not known.
+    fn compare(&self, a: &[Bound], b: &[Bound], columns: &[Column]) -> Option<Ordering> {
+        for ((a, b), column) in a.iter().zip(b).zip(&self.columns) {
             let order = match (a, b) {
-                (Bound::Max, Bound::Max) => Some(std::cmp::Ordering::Equal),
-                (Bound::Max, _) => Some(std::cmp::Ordering::Greater),
-                (_, Bound::Max) => Some(std::cmp::Ordering::Less),
-                (Bound::Value(a), Bound::Value(b)) => {
-                    columns.get(*column).and_then(|c| c.compare(a, b))
-                }
+                (Bound::Max, Bound::Max) => Ordering::Equal,
+                (Bound::Max, _) => Ordering::Greater,
+                (_, Bound::Max) => Ordering::Less,
+                (Bound::Value(a), Bound::Value(b)) => match self.formula {
+                    Some(_) => number_order(a, b)?,
+                    None => columns.get(*column)?.compare(a, b)?,
+                },
             };
-            match order {
-                Some(std::cmp::Ordering::Equal) => {}
-                Some(order) => return order.is_lt(),
-                None => return true,
+            if order.is_ne() {
+                return Some(order);
             }
         }
-        true
-    })
+        Some(Ordering::Equal)
+    }
 }
 
 impl Formula {

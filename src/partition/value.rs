@@ -99,7 +99,8 @@ impl Value<'_> {
         real.is_finite().then_some(real)
     }
 
-    /// As text of ASCII, of a number or a time; `None` for strings and NULL.
+    /// As text of ASCII, of a number or a time; `None` for strings and NULL, and for a time of
+    /// which it is not known how many zeros stand at its end.
     pub(super) fn written(&self) -> Option<String> {
         Some(match self {
             Self::Int(n) => n.to_string(),
@@ -109,6 +110,15 @@ impl Value<'_> {
                 .to_plain_string(),
             // Beyond these a number is written with an exponent, in a form of its own.
             Self::Real(n) if *n == 0.0 || (1e-5..1e15).contains(&n.abs()) => n.to_string(),
+            Self::DateTime(m) if m.time_us % 10 == 0 && m.time_us % SECOND_US != 0 => return None,
+            Self::Time(us) if us % 10 == 0 && us % SECOND_US != 0 => return None,
+            value => return value.written_long(),
+        })
+    }
+
+    /// A time as text, with six digits behind the point or none.
+    pub(super) fn written_long(&self) -> Option<String> {
+        Some(match self {
             Self::Date(m) => date_text(m),
             Self::DateTime(m) => format!("{} {}", date_text(m), time_text(m.time_us)),
             Self::Time(us) => time_text(*us),
@@ -246,7 +256,8 @@ mod tests {
 
     #[test]
     fn numbers_and_times_are_written() {
-        let moment = Moment::from_text(b"2024-01-02 03:04:05.5").unwrap();
+        let moment = Moment::from_text(b"2024-01-02 03:04:05.000005").unwrap();
+        let half = Moment::from_text(b"2024-01-02 03:04:05.5").unwrap();
         for (value, want) in [
             (Value::Int(-5), Some("-5")),
             (
@@ -256,7 +267,8 @@ mod tests {
             (Value::Real(1000.0), Some("1000")),
             (Value::Real(1e300), None),
             (Value::Date(moment), Some("2024-01-02")),
-            (Value::DateTime(moment), Some("2024-01-02 03:04:05.500000")),
+            (Value::DateTime(moment), Some("2024-01-02 03:04:05.000005")),
+            (Value::DateTime(half), None),
             (Value::Time(-SECOND_US), Some("-00:00:01")),
             (Value::Null, None),
         ] {

@@ -12,6 +12,7 @@ const MODES: &[(u64, &[u8])] = &[
     (1 << 21, b"STRICT_TRANS_TABLES"),
     (1 << 22, b"STRICT_ALL_TABLES"),
     (1 << 25, b"ALLOW_INVALID_DATES"),
+    (1 << 29, b"HIGH_NOT_PRECEDENCE"),
 ];
 
 /// What servers have reported of it; of a new session what the login OK says.
@@ -21,8 +22,11 @@ pub(super) struct Dialect {
     allows_invalid_dates: bool,
     ansi_quotes: bool,
     pipes_as_concat: bool,
-    /// `character_set_client`
-    client: Charset,
+    high_not_precedence: bool,
+    /// How bytes are characters in `character_set_connection`. Statements are read by it and not
+    /// by `character_set_client`, and neither literals nor parameters are converted from that one:
+    /// observed on seekdb 1.3.0 with all pairs of latin1, gbk, gb18030, big5, binary and utf8mb4.
+    bytes: Charset,
     /// `character_set_connection`
     connection: Option<TextCharset>,
     zone: Option<Zone>,
@@ -36,7 +40,8 @@ impl Default for Dialect {
             allows_invalid_dates: false,
             ansi_quotes: false,
             pipes_as_concat: false,
-            client: Charset::Plain,
+            high_not_precedence: false,
+            bytes: Charset::Plain,
             connection: Some(TextCharset::Utf8mb4),
             zone: None,
         }
@@ -48,8 +53,10 @@ impl Dialect {
     pub(super) fn learn(&mut self, name: &[u8], value: &[u8]) {
         match name {
             b"sql_mode" => self.learn_mode(value),
-            b"character_set_client" => self.client = Charset::of_name(value),
-            b"character_set_connection" => self.connection = TextCharset::of_name(value),
+            b"character_set_connection" => {
+                self.bytes = Charset::of_name(value);
+                self.connection = TextCharset::of_name(value);
+            }
             b"time_zone" => self.zone = Zone::of(value),
             _ => {}
         }
@@ -57,7 +64,7 @@ impl Dialect {
 
     /// The character set of the login is gone: COM_RESET_CONNECTION.
     pub(super) const fn forget_charset(&mut self) {
-        self.client = Charset::Plain;
+        self.bytes = Charset::Plain;
         self.connection = Some(TextCharset::Utf8mb4);
     }
 
@@ -76,12 +83,13 @@ impl Dialect {
         self.allows_invalid_dates = has(b"ALLOW_INVALID_DATES");
         self.ansi_quotes = has(b"ANSI_QUOTES");
         self.pipes_as_concat = has(b"PIPES_AS_CONCAT");
+        self.high_not_precedence = has(b"HIGH_NOT_PRECEDENCE");
     }
 
     /// For a scan. `status`: bits of the last reply, where NO_BACKSLASH_ESCAPES is one.
     pub(super) const fn syntax(&self, status: u16) -> Syntax {
         Syntax {
-            charset: self.client,
+            charset: self.bytes,
             ansi_quotes: self.ansi_quotes,
             no_backslash_escapes: status & status::NO_BACKSLASH_ESCAPES != 0,
             pipes_as_concat: self.pipes_as_concat,
@@ -99,10 +107,46 @@ impl Dialect {
             zone: self.zone,
             is_strict: self.is_strict,
             allows_invalid_dates: self.allows_invalid_dates,
+            high_not_precedence: self.high_not_precedence,
             syntax: self.syntax(status),
             charset: self.connection,
             database,
             ..Context::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_read_by_the_character_set_of_the_connection() {
+        let mut dialect = Dialect::default();
+        dialect.learn(b"character_set_client", b"gbk");
+        assert_eq!(dialect.syntax(0).charset, Charset::Plain);
+        assert_eq!(dialect.charset(), Some(TextCharset::Utf8mb4));
+        dialect.learn(b"character_set_client", b"utf8mb4");
+        dialect.learn(b"character_set_connection", b"gbk");
+        assert_eq!(dialect.syntax(0).charset, Charset::Gbk);
+        assert_eq!(dialect.charset(), Some(TextCharset::Gbk));
+        dialect.forget_charset();
+        assert_eq!(dialect.syntax(0).charset, Charset::Plain);
+    }
+
+    #[test]
+    fn modes_are_known_by_name_and_by_number() {
+        let mut dialect = Dialect::default();
+        for (value, is_strict, is_high) in [
+            (&b"STRICT_ALL_TABLES,HIGH_NOT_PRECEDENCE"[..], true, true),
+            (b"", false, false),
+            (b"536870912", false, true),
+            (b"4194304", true, false),
+        ] {
+            dialect.learn(b"sql_mode", value);
+            let context = dialect.context(0, b"");
+            let found = (context.is_strict, context.high_not_precedence);
+            assert_eq!(found, (is_strict, is_high), "{value:?}");
         }
     }
 }

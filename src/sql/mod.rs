@@ -26,7 +26,7 @@ mod scan_tests;
 
 pub use hint::{Consistency, Hints, Note, NoteKey};
 pub use kill::Kill;
-pub use name::{NameParts, bare_name, same_name};
+pub use name::{NameParts, bare_name, is_plain_name, same_name};
 pub use proxy_version::proxy_version;
 pub use reads::only_reads;
 pub use scan::{

@@ -74,6 +74,16 @@ pub fn bare_name(part: &[u8]) -> &[u8] {
     }
 }
 
+/// True for a part of a name that has one spelling but for the case of its letters. Servers
+/// compare names by a collation: `e` and `é` are one name, observed on seekdb 1.3.0. A doubled
+/// quote, and a comment in a name, are not looked at.
+#[must_use]
+pub fn is_plain_name(part: &[u8]) -> bool {
+    let name = bare_name(part);
+    let is_plain = |b: &u8| b.is_ascii() && !matches!(b, b'`' | b'"');
+    !name.is_empty() && name.iter().all(is_plain)
+}
+
 /// True if two parts of names mean the same. Letters of other scripts are compared as written.
 #[must_use]
 pub fn same_name(a: &[u8], b: &[u8]) -> bool {
@@ -103,5 +113,15 @@ mod tests {
             assert_eq!(part(name.database()).unwrap(), database, "{text}");
         }
         assert!(same_name(b"`Ab`", b"aB") && !same_name(b"a", b"b"));
+        for (name, is_plain) in [
+            (&b"k"[..], true),
+            (b"`a b`", true),
+            (b"`a``b`", false),
+            ("é".as_bytes(), false),
+            (b"`a", false),
+            (b"", false),
+        ] {
+            assert_eq!(is_plain_name(name), is_plain, "{name:?}");
+        }
     }
 }

@@ -29,6 +29,8 @@ impl Charset {
             ("gb18030", Charset::Gbk),
             ("gb18030_2022", Charset::Gbk),
             ("big5", Charset::Big5),
+            ("hkscs", Charset::Big5),
+            ("hkscs31", Charset::Big5),
             ("sjis", Charset::Sjis),
             ("cp932", Charset::Sjis),
         ];
@@ -62,7 +64,7 @@ impl Charset {
 /// The session's settings that change what a text means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Syntax {
-    /// `character_set_client`.
+    /// `character_set_connection`, by which servers read a statement.
     pub charset: Charset,
     /// ANSI_QUOTES: double quotes enclose names.
     pub ansi_quotes: bool,
@@ -70,4 +72,24 @@ pub struct Syntax {
     pub no_backslash_escapes: bool,
     /// PIPES_AS_CONCAT: `||` joins strings.
     pub pipes_as_concat: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn character_sets_are_known_by_name() {
+        for (name, charset) in [
+            (&b"utf8mb4"[..], Charset::Plain),
+            (b"GB18030_2022", Charset::Gbk),
+            (b"big5", Charset::Big5),
+            (b"hkscs", Charset::Big5),
+            (b"hkscs31", Charset::Big5),
+            (b"cp932", Charset::Sjis),
+            (b"latin1", Charset::Plain),
+        ] {
+            assert_eq!(Charset::of_name(name), charset, "{name:?}");
+        }
+    }
 }

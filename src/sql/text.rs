@@ -33,7 +33,7 @@ pub fn text_parts<'a>(
     let mut rest = literal;
     let mut is_first = true;
     loop {
-        rest = skip_blank(rest);
+        rest = skip_blank(rest).ok_or(TextError::NotText)?;
         if rest.is_empty() && !is_first {
             return Ok(());
         }
@@ -51,16 +51,18 @@ pub fn text_parts<'a>(
     }
 }
 
-/// Skips blanks and comments between strings.
-fn skip_blank(mut text: &[u8]) -> &[u8] {
+/// Skips blanks and comments between strings. `None`: what stands in such a comment counts.
+fn skip_blank(mut text: &[u8]) -> Option<&[u8]> {
     loop {
         text = text.trim_ascii_start();
-        let end = if text.starts_with(b"/*") {
+        let end = if text.starts_with(b"/*!") {
+            return None;
+        } else if text.starts_with(b"/*") {
             memchr::memmem::find(text, b"*/").map(|at| at + 2)
         } else if text.starts_with(b"--") || text.starts_with(b"#") {
             memchr::memchr(b'\n', text)
         } else {
-            return text;
+            return Some(text);
         };
         text = end.and_then(|end| text.get(end..)).unwrap_or_default();
     }
@@ -173,7 +175,16 @@ mod tests {
             parts(b"N'a'", plain),
             Some(vec![("N".into(), b"a".to_vec())])
         );
-        for bad in [&b""[..], b"abc", b"'a", b"'a\\", b"'a' b"] {
+        let commented = &b"'a' /*!40000 'b' */ 'c'"[..];
+        for bad in [
+            &b""[..],
+            b"abc",
+            b"'a",
+            b"'a\\",
+            b"'a' b",
+            commented,
+            b"'a' /*! 'b'",
+        ] {
             assert_eq!(parts(bad, plain), None);
         }
     }

@@ -1,8 +1,8 @@
 //! Properties of the location cache: the metadata machine and the replicas of all cores together.
 
 use super::tables::{
-    FIRST, TABLETS, column_rows, find, find_leaf, info_of, key, known, parts_of, questions,
-    replicas, with_tables,
+    FIRST, TABLETS, column_row, column_rows, find, find_leaf, info_of, key, known, parts_of,
+    questions, replicas, with_tables,
 };
 use super::*;
 use obring::routing::{Doubted, Found, TableKey, Tables};
@@ -157,6 +157,29 @@ fn members_of_an_enum_are_asked_for_and_make_its_partitions_known() {
     let before = questions(&rig, "compatibility_mode").len();
     find(&mut rig, 0, "e", entry.version);
     assert_eq!(questions(&rig, "compatibility_mode").len(), before);
+}
+
+#[test]
+fn whether_the_server_fills_a_key_is_asked_for_and_else_not_known() {
+    let described = |answer: Option<Vec<u8>>| {
+        let mut rig = with_large(4, |_| 1);
+        let facts = [vec!["1002".to_owned(), "MYSQL".to_owned()]];
+        rig.answer_first("compatibility_mode", table(&["tenant_id", "c"], &facts));
+        if let Some(answer) = answer {
+            rig.answer("__all_virtual_column", answer);
+        }
+        find(&mut rig, 0, "big", 0);
+        assert_eq!(questions(&rig, "autoincrement").len(), 1);
+        let entry = known(&rig, "big");
+        let partitions = entry.partitions.as_ref().expect("a description");
+        let key = partitions.key_column(b"id").expect("the key");
+        (key.is_nullable, key.is_auto)
+    };
+    for (auto, wanted) in [("1", true), ("0", false)] {
+        let found = described(Some(column_row(9, ["5", "0", "", auto])));
+        assert_eq!(found, (Some(false), Some(wanted)));
+    }
+    assert_eq!(described(None), (Some(false), None));
 }
 
 #[test]

@@ -84,10 +84,16 @@ pub(super) fn parts_of(count: u64, first: u64) -> Vec<u8> {
 
 /// The column `id` of a table, as `__all_virtual_column` has it: an ENUM with these members.
 pub(super) fn column_rows(table_id: u64, members: &str) -> Vec<u8> {
-    let values = ["id", "32", "4", "-1", "-1", "0", "45"].map(str::to_owned);
+    column_row(table_id, ["32", "0", members, "0"])
+}
+
+/// The same with its type by the kernel's number, whether it can be NULL, members, and whether it
+/// is AUTO_INCREMENT.
+pub(super) fn column_row(table_id: u64, [kind, nullable, members, auto]: [&str; 4]) -> Vec<u8> {
+    let values = ["id", kind, "4", "-1", "-1", nullable, "45", members, auto];
     let id = std::iter::once(table_id.to_string());
-    let row = id.chain(values).chain([members.to_owned()]);
-    table(&["c"; 9], &[row.collect()])
+    let row = id.chain(values.map(str::to_owned));
+    table(&["c"; 10], &[row.collect()])
 }
 
 pub(super) fn key(name: &str) -> Arc<TableKey> {
@@ -161,6 +167,8 @@ pub(super) fn with_tables() -> Rig {
     );
     rig.answer("partition_info", info(20));
     rig.answer("__all_virtual_proxy_partition ", parts());
+    // Who may not know is told of no column.
+    rig.answer("__all_virtual_column", table(&["c"; 10], &[]));
     rig.answer(
         TABLETS,
         replicas(&[("h", 71, 7, 2, 20, 1, 1), ("h", 72, 7, 2, 20, 2, 1)]),

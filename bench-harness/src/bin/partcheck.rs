@@ -1,6 +1,6 @@
 //! `partcheck [-v] DIR`: judges obring's partitions by a folder of vectors, and prints how many
-//! answers are exact, wider, narrower, unknown or wrong, per kind and shape. Exit code 1 with a
-//! wrong one.
+//! answers are exact, wider, narrower, unproven, unknown or wrong, per kind and shape. Exit code 1
+//! with a wrong one.
 
 use bench_harness::partcheck::{Class, check};
 use std::path::PathBuf;

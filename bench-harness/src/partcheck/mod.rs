@@ -24,9 +24,11 @@ pub enum Class {
     Exact,
     /// These and others.
     Superset,
-    /// Fewer, where the server shows all, and no stored row that the statement selects is
-    /// elsewhere.
+    /// Fewer, where the server shows all; there are stored rows elsewhere, and the statement
+    /// selects none of them.
     Narrower,
+    /// Fewer, where the server shows all, and no stored row tells who is right.
+    Unproven,
     /// Nothing was known.
     Unknown,
     /// The server refused the statement: there is nothing to compare.
@@ -37,10 +39,11 @@ pub enum Class {
 
 impl Class {
     /// All, in the order of the report.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Exact,
         Self::Superset,
         Self::Narrower,
+        Self::Unproven,
         Self::Unknown,
         Self::Refused,
         Self::Wrong,
@@ -53,6 +56,7 @@ impl fmt::Display for Class {
             Self::Exact => "exact",
             Self::Superset => "superset",
             Self::Narrower => "narrower",
+            Self::Unproven => "unproven",
             Self::Unknown => "unknown",
             Self::Refused => "refused",
             Self::Wrong => "WRONG",
@@ -111,13 +115,14 @@ impl Report {
         self.cases.iter().filter(is_it).count()
     }
 
-    /// The share of exact answers among those that `keep` keeps, refused ones left out; 1 if there
-    /// are none. An answer that is narrower than the server's is as good as an exact one.
+    /// The share of exact answers among those that `keep` keeps; 1 if there are none. Refused ones
+    /// are left out, and those of which nothing is proved. An answer that is narrower than the
+    /// server's, and was held against rows, is as good as an exact one.
     pub fn exact_share(&self, keep: impl Fn(&Case) -> bool) -> f64 {
         let all = self
             .cases
             .iter()
-            .filter(|c| keep(c) && c.class != Class::Refused)
+            .filter(|c| keep(c) && !matches!(c.class, Class::Refused | Class::Unproven))
             .count();
         let good = self.count(Class::Exact, &keep) + self.count(Class::Narrower, &keep);
         if all == 0 {

@@ -24,6 +24,17 @@ enum Found {
     Number(BigDecimal),
 }
 
+/// What stored rows say of an answer.
+#[derive(Debug)]
+pub(super) enum Proof<'a> {
+    /// This row satisfies the statement's conditions and is in none of the leaves.
+    Refuted(&'a Json),
+    /// There are rows in other leaves, and none of them satisfies the conditions.
+    Upheld,
+    /// There are none, or of some it is not known.
+    Open,
+}
+
 impl Stored {
     /// Keeps the rows of one statement.
     pub(super) fn add(&mut self, row: &Row) {
@@ -38,30 +49,50 @@ impl Stored {
         rows.extend(leaves.map(str::to_owned).zip(stored));
     }
 
-    /// A row of the table that satisfies the statement's conditions and is in none of the leaves.
-    pub(super) fn refuting(
+    /// Holds the rows of the table that are in none of the leaves against the statement's
+    /// conditions.
+    pub(super) fn prove(
         &self,
         table: &str,
-        sql: &str,
+        (sql, syntax): (&str, Syntax),
         is_ours: impl Fn(&str) -> bool,
-    ) -> Option<&Json> {
+    ) -> Proof<'_> {
         let mut scan = Scan::default();
-        scan.read(sql.as_bytes(), Syntax::default(), true);
-        let rows = self.rows.get(table)?.iter();
-        let outside = rows.filter(|(leaf, _)| !is_ours(leaf));
-        let satisfies = |row: &Json| {
+        scan.read(sql.as_bytes(), syntax, true);
+        let (mut is_known, mut count) = (true, 0);
+        let rows = self.rows.get(table).into_iter().flatten();
+        for (_, row) in rows.filter(|(leaf, _)| !is_ours(leaf)) {
             let reader = Reader {
                 scan: &scan,
                 text: sql.as_bytes(),
                 row,
             };
-            let roots = scan.conditions.iter().map(|c| c.root);
-            roots
-                .into_iter()
-                .all(|root| reader.holds(root) == Some(true))
-        };
-        outside.map(|(_, row)| row).find(|row| satisfies(row))
+            let holds = scan.conditions.iter().map(|c| reader.holds(c.root));
+            match all(holds, true) {
+                Some(true) => return Proof::Refuted(row),
+                Some(false) => {}
+                None => is_known = false,
+            }
+            count += 1;
+        }
+        match is_known && count > 0 {
+            true => Proof::Upheld,
+            false => Proof::Open,
+        }
     }
+}
+
+/// AND, or OR, of conditions that are known or not.
+fn all(holds: impl Iterator<Item = Option<bool>>, is_and: bool) -> Option<bool> {
+    let mut is_known = true;
+    for holds in holds {
+        match holds {
+            Some(holds) if holds != is_and => return Some(holds),
+            Some(_) => {}
+            None => is_known = false,
+        }
+    }
+    is_known.then_some(is_and)
 }
 
 struct Reader<'a> {
@@ -103,15 +134,8 @@ impl Reader<'_> {
     }
 
     fn all(&self, first: NodeId, is_and: bool) -> Option<bool> {
-        let mut is_known = true;
-        for node in self.scan.tree.children(first) {
-            match self.holds(node) {
-                Some(holds) if holds != is_and => return Some(holds),
-                Some(_) => {}
-                None => is_known = false,
-            }
-        }
-        is_known.then_some(is_and)
+        let nodes = self.scan.tree.children(first);
+        all(nodes.map(|node| self.holds(node)), is_and)
     }
 
     fn compares(&self, op: Comparison, a: NodeId, b: NodeId) -> Option<bool> {
@@ -178,19 +202,32 @@ mod tests {
             &names,
             values.map(|v| Some(v.1.to_owned())).to_vec(),
         ));
-        for (condition, leaf, is_refuted) in [
-            ("k = 5", "1", false),
-            ("k = 5", "0", true),
-            ("k = 6", "0", false),
-            ("k in (4, '5.0')", "2", true),
-            ("k between 1 and 9 and pad = 'x'", "2", false),
-            ("k is null", "1", true),
-            ("k <=> null or k > 7", "2", false),
-            ("k = f(5)", "0", false),
+        for (condition, leaves, wanted) in [
+            ("k = 5", "1", "upheld"),
+            ("k = 5", "0", "refuted"),
+            ("k = 6", "0", "upheld"),
+            ("k = 6", "1,2", "open"),
+            ("k in (4, '5.0')", "2", "refuted"),
+            ("k between 1 and 9 and pad = 'x'", "2", "open"),
+            ("k between 1 and 4 and pad = 'x'", "2", "upheld"),
+            ("k is null", "1", "refuted"),
+            ("k <=> null or k > 7", "2", "upheld"),
+            ("k = f(5)", "0", "open"),
+            ("not k <> 5", "0", "open"),
+            ("\"k\" = 5", "0", "refuted"),
         ] {
             let sql = format!("select * from t where {condition}");
-            let found = stored.refuting("t", &sql, |l| l == leaf);
-            assert_eq!(found.is_some(), is_refuted, "{condition}");
+            let syntax = Syntax {
+                ansi_quotes: true,
+                ..Syntax::default()
+            };
+            let is_ours = |leaf: &str| leaves.split(',').any(|l| l == leaf);
+            let found = match stored.prove("t", (&sql, syntax), is_ours) {
+                Proof::Refuted(_) => "refuted",
+                Proof::Upheld => "upheld",
+                Proof::Open => "open",
+            };
+            assert_eq!(found, wanted, "{condition}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::tsv::{Row, read};
 use crate::raw::Conn;
-use obring::partition::{KeyRow, Layout, PartRow, Product, Table};
+use obring::partition::{ColumnRow, KeyRow, Layout, PartRow, Product, Table};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -158,7 +158,37 @@ pub(crate) fn describe_live(conn: &mut Conn, name: &str) -> Result<Table, String
     let part = ["part_id", "part_name", "tablet_id"];
     let parts = rows("partition", &part, &["high_bound_val_bin"])?;
     let subs = rows("sub_partition", &part, &["high_bound_val_bin"])?;
-    describe(&info, &parts, &subs, Product::SeekDb)
+    let mut table = describe(&info, &parts, &subs, Product::SeekDb)?;
+    let names = [
+        "column_name",
+        "data_type",
+        "data_length",
+        "data_precision",
+        "data_scale",
+        "nullable",
+        "autoincrement",
+        "collation_type",
+    ];
+    let columns = conn.rows(&format!(
+        "select {} from oceanbase.__all_virtual_column where tenant_id = 1 and table_id = {id}",
+        names.join(", ")
+    ))?;
+    for values in columns {
+        let row = Row::of(&names, values);
+        let column = ColumnRow {
+            name: row.text("column_name").as_bytes(),
+            type_number: row.number("data_type"),
+            length: row.number("data_length"),
+            precision: row.number("data_precision"),
+            scale: row.number("data_scale"),
+            is_nullable: row.text("nullable") != "0",
+            is_auto: row.text("autoincrement") != "0",
+            collation: row.number("collation_type"),
+            members: &[],
+        };
+        table.declare_column(&column, Product::SeekDb);
+    }
+    Ok(table)
 }
 
 /// Collations by the names that declarations use.

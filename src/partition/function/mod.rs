@@ -8,6 +8,7 @@ mod time;
 use super::charset::{TextCharset, convert};
 use super::constant::{order, truth};
 use super::session::Context;
+use super::temporal::SECOND_US;
 use super::value::{Value, rounded};
 use bigdecimal::RoundingMode;
 use std::borrow::Cow;
@@ -21,13 +22,16 @@ type Result<'a> = Option<Value<'a>>;
 /// A call by its lower-case name.
 pub(super) fn call<'a>(name: &str, args: &[Value<'a>], context: &Context<'_>) -> Result<'a> {
     let special = match (name, args) {
-        ("if", [condition, yes, no]) => {
+        ("if", [condition, branches @ ..]) => {
+            let [yes, no] = branches else {
+                return None;
+            };
             let is_true = truth(condition)? == Some(true);
-            Some(if is_true { yes } else { no }.clone())
+            return one_of(if is_true { yes } else { no }.clone(), branches);
         }
         ("ifnull" | "nvl" | "coalesce", args) => {
             let first = args.iter().find(|v| **v != Value::Null);
-            Some(first.cloned().unwrap_or(Value::Null))
+            return one_of(first.cloned().unwrap_or(Value::Null), args);
         }
         ("nullif", [a, b]) => {
             let is_same = *b != Value::Null && *a != Value::Null && order(a, b)?.is_eq();
@@ -36,11 +40,11 @@ pub(super) fn call<'a>(name: &str, args: &[Value<'a>], context: &Context<'_>) ->
         ("isnull", [a]) => Some(Value::Int((*a == Value::Null).into())),
         ("elt", [Value::Int(n), rest @ ..]) => {
             let at = usize::try_from(n.checked_sub(1)?).ok();
-            Some(
-                at.and_then(|at| rest.get(at))
-                    .cloned()
-                    .unwrap_or(Value::Null),
-            )
+            let chosen = at.and_then(|at| rest.get(at)).cloned();
+            // Text, whatever it was.
+            let text = Value::text(String::new());
+            let all: Vec<_> = rest.iter().cloned().chain([text]).collect();
+            return one_of(chosen.unwrap_or(Value::Null), &all);
         }
         ("concat_ws", [separator, rest @ ..]) if *separator != Value::Null => {
             Some(text::joined(separator, rest)?)
@@ -56,9 +60,75 @@ pub(super) fn call<'a>(name: &str, args: &[Value<'a>], context: &Context<'_>) ->
     if args.contains(&Value::Null) {
         return is_known(name).then_some(Value::Null);
     }
-    number::call(name, args)
+    let made = number::call(name, args)
         .or_else(|| text::call(name, args))
-        .or_else(|| time::call(name, args, context))
+        .or_else(|| time::call(name, args, context))?;
+    with_known_digits(made, args.iter().any(has_point))
+}
+
+/// The value that a function chooses among several, in the type that the server gives all of them:
+/// the digits of the longest decimal, a floating-point number if one is, text if one is. `None` for
+/// others of unlike types. Observed on seekdb 1.3.0.
+pub(super) fn one_of<'a>(chosen: Value<'a>, all: &[Value<'_>]) -> Result<'a> {
+    let (mut has_text, mut has_real, mut others) = (false, false, 0);
+    let mut scale: Option<i64> = None;
+    let mut charset = None;
+    let there = all.iter().filter(|v| **v != Value::Null);
+    for value in there.clone() {
+        match value {
+            Value::Int(_) => {}
+            Value::Decimal(n) => scale = scale.max(Some(n.fractional_digit_count().max(0))),
+            Value::Real(_) => has_real = true,
+            Value::Text(_, of) => {
+                has_text = true;
+                (*charset.get_or_insert(*of) == *of).then_some(())?;
+            }
+            _ => others += 1,
+        }
+    }
+    if chosen == Value::Null {
+        return Some(chosen);
+    }
+    if others > 0 {
+        // Of one type, and with as many digits: none.
+        let is_like = |v: &Value<'_>| match (v, &chosen) {
+            (Value::Date(_), Value::Date(_)) => true,
+            (Value::DateTime(m), Value::DateTime(_)) => m.time_us % SECOND_US == 0,
+            (Value::Time(us), Value::Time(_)) => us % SECOND_US == 0,
+            _ => false,
+        };
+        return there.clone().all(is_like).then_some(chosen);
+    }
+    match (&chosen, has_text, has_real, scale) {
+        (Value::Text(..), ..) => Some(chosen),
+        (_, true, ..) => Some(Value::text(chosen.written()?)),
+        (_, _, true, _) => Some(Value::Real(chosen.real()?)),
+        (_, _, _, Some(scale)) => Some(Value::Decimal(chosen.decimal()?.with_scale(scale))),
+        _ => Some(chosen),
+    }
+}
+
+/// True for a value that may have digits behind a point, be they zeros.
+pub(super) fn has_point(value: &Value<'_>) -> bool {
+    match value {
+        Value::Text(bytes, _) => bytes.contains(&b'.'),
+        Value::Decimal(n) => n.fractional_digit_count() > 0,
+        Value::Quotient(..) | Value::Real(_) => true,
+        Value::DateTime(m) => m.time_us % SECOND_US != 0,
+        Value::Time(us) => us % SECOND_US != 0,
+        _ => false,
+    }
+}
+
+/// A time that a function made. One of whole seconds is written with zeros behind a point if what
+/// it was made of has digits there: how many is not known.
+pub(super) fn with_known_digits(value: Value<'_>, has_point: bool) -> Result<'_> {
+    let is_whole = match &value {
+        Value::DateTime(m) => m.time_us % SECOND_US == 0,
+        Value::Time(us) => us % SECOND_US == 0,
+        _ => false,
+    };
+    (!is_whole || !has_point).then_some(value)
 }
 
 /// Names whose result is NULL if an argument is.
@@ -125,7 +195,8 @@ pub(super) fn cast<'a>(value: &Value<'a>, to: &[u8]) -> Result<'a> {
         ("date", []) => Some(Value::Date(moment(value)?.without_time())),
         ("datetime", []) => Some(Value::DateTime(moment(value)?.rounded(0)?)),
         ("datetime", [digits @ 0..=6]) => {
-            Some(Value::DateTime(moment(value)?.rounded(*digits as u32)?))
+            let moment = moment(value)?.rounded(*digits as u32)?;
+            with_known_digits(Value::DateTime(moment), *digits > 0)
         }
         ("char", sizes) => {
             let text = as_text(value)?;
@@ -145,7 +216,8 @@ pub(super) fn cast<'a>(value: &Value<'a>, to: &[u8]) -> Result<'a> {
                 _ => return None,
             };
             let (us, unit) = (time_us(value)?, 10_i64.pow(6 - digits));
-            Some(Value::Time((us + unit / 2).div_euclid(unit) * unit))
+            let us = (us + unit / 2).div_euclid(unit) * unit;
+            with_known_digits(Value::Time(us), digits > 0)
         }
         // CONVERT(.. USING set)
         (set, []) => {

@@ -81,7 +81,7 @@ pub(super) fn call<'a>(name: &str, args: &[Value<'a>]) -> Result<'a> {
                     best = other;
                 }
             }
-            Some(best.clone())
+            super::one_of(best.clone(), args)
         }
         ("conv", [n, Value::Int(from), Value::Int(to)]) => {
             let bases = [u32::try_from(*from).ok()?, u32::try_from(*to).ok()?];

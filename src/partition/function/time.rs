@@ -5,8 +5,8 @@ use super::super::session::Context;
 use super::super::temporal::{self, DAY_US, Moment, SECOND_US};
 use super::super::value::Value;
 use super::super::zone::Zone;
-use super::Result;
 use super::text::as_text;
+use super::{Result, has_point, with_known_digits};
 use bigdecimal::{BigDecimal, ToPrimitive};
 
 pub(super) fn now<'a>(name: &str, args: &[Value<'_>], context: &Context<'_>) -> Result<'a> {
@@ -23,11 +23,12 @@ pub(super) fn now<'a>(name: &str, args: &[Value<'_>], context: &Context<'_>) -> 
     };
     let unit = 10_i64.pow(6 - digits);
     let moment = zone.wall_clock(context.now_us? / unit * unit)?;
-    Some(match name {
+    let now = match name {
         "curdate" | "current_date" | "utc_date" => Value::Date(moment.without_time()),
         "curtime" | "current_time" | "utc_time" => Value::Time(moment.time_us),
         _ => Value::DateTime(moment),
-    })
+    };
+    with_known_digits(now, digits > 0)
 }
 
 /// A value as a date with time.
@@ -139,9 +140,9 @@ pub(super) fn call<'a>(name: &str, args: &[Value<'a>], context: &Context<'_>) ->
                 Value::Time(us) => Value::Time(us + more),
                 Value::Text(bytes, _) if bytes.contains(&b' ') => {
                     let sum = Moment::from_text(bytes)?.add_us(more)?;
-                    Value::text(Value::DateTime(sum).written()?)
+                    Value::text(Value::DateTime(sum).written_long()?)
                 }
-                value => Value::text(Value::Time(time_us(value)? + more).written()?),
+                value => Value::text(Value::Time(time_us(value)? + more).written_long()?),
             });
         }
         ("timediff", [more]) => {
@@ -334,7 +335,7 @@ pub(in crate::partition) fn add_interval<'a>(
                 _ => 1,
             };
             let moved = m.add_months(count.checked_mul(months)?, None)?;
-            return Some(of_kind(value, moved));
+            return of_kind(value, moved, false);
         }
         b"week" => DAY_US * 7,
         b"day" => DAY_US,
@@ -345,22 +346,25 @@ pub(in crate::partition) fn add_interval<'a>(
         _ => return None,
     };
     let moved = m.add_us(us.checked_mul(count)?)?;
-    Some(match us < DAY_US {
-        true => Value::DateTime(moved),
-        false => of_kind(value, moved),
-    })
+    with_known_digits(Value::DateTime(moved), us == 1 || has_point(value))?;
+    of_kind(value, moved, us < DAY_US)
 }
 
-/// TIMESTAMPADD: as DATE_ADD, but never a date alone.
+/// TIMESTAMPADD: as DATE_ADD, but always text, and never a date alone.
 pub(in crate::partition) fn timestamp_add<'a>(
     unit: &[u8],
     count: &Value<'_>,
     value: &Value<'_>,
 ) -> Result<'a> {
-    Some(match add_interval(value, count, unit, 1)? {
-        Value::Date(m) => Value::DateTime(m),
-        other => other,
-    })
+    if *value == Value::Null || *count == Value::Null {
+        return Some(Value::Null);
+    }
+    let from = Value::DateTime(moment(value)?);
+    if has_point(value) {
+        return None;
+    }
+    let moved = add_interval(&from, count, unit, 1)?;
+    Some(Value::text(moved.written_long()?))
 }
 
 /// DATE_FORMAT, by the letters that all languages write alike.
@@ -394,11 +398,25 @@ fn date_format<'a>(m: &Moment, format: &str) -> Result<'a> {
     Some(Value::text(all))
 }
 
-/// A result that is a date if the argument was: a string counts by what it says.
-fn of_kind<'a>(argument: &Value<'_>, m: Moment) -> Value<'a> {
+/// A moved date in the type of the argument: a date with a clock only if that had one, or if it was
+/// moved by less than a day; text if that was none of the two. Observed on seekdb 1.3.0.
+fn of_kind<'a>(argument: &Value<'_>, m: Moment, is_clock_moved: bool) -> Result<'a> {
+    let has_clock = match argument {
+        Value::Date(_) => false,
+        Value::Int(n) => *n >= 100_000_000,
+        Value::Text(bytes, _) => {
+            let bytes = bytes.trim_ascii();
+            let is_mark = |b: &u8| matches!(b, b' ' | b':' | b'T' | b't');
+            bytes.iter().any(is_mark) || (bytes.len() > 8 && bytes.iter().all(u8::is_ascii_digit))
+        }
+        _ => true,
+    };
+    let moved = match has_clock || is_clock_moved {
+        true => Value::DateTime(m),
+        false => Value::Date(m.without_time()),
+    };
     match argument {
-        Value::Date(_) => Value::Date(m),
-        _ if m.time_us == 0 && !matches!(argument, Value::DateTime(_)) => Value::Date(m),
-        _ => Value::DateTime(m),
+        Value::Date(_) | Value::DateTime(_) => Some(moved),
+        _ => Some(Value::text(moved.written_long()?)),
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn written(rng: &mut Rng, value: Halves) -> String {
         1 => format!("{sign}{whole}.0"),
         2 => format!("({sign}{whole})"),
         3 if sign.is_empty() => format!("+{whole}"),
-        4 if sign.is_empty() => format!("{whole:#06x}"),
+        // Beside a string the literal alone would be bytes.
+        4 if sign.is_empty() => format!("{whole:#06x} + 0"),
         5 if sign.is_empty() => format!("/*5*/ 00{whole}"),
         6 if size < 1_000 => format!("{sign}{whole} + 0"),
         _ => format!("{sign}{whole}"),

@@ -83,9 +83,10 @@ pub fn compare(seed: u64) -> Tally {
     // Some partitions hold no row at all: below the smallest value, behind a default.
     let filled: BTreeSet<u32> = rows.iter().map(|(_, place)| spec.leaf(*place)).collect();
     for _ in 0..20 {
-        let said = match rng.chance(1, 5) {
-            true => inserted(&mut rng, &spec),
-            false => Some(selected(&mut rng, &spec, &rows)),
+        let said = match rng.below(10) {
+            0 | 1 => inserted(&mut rng, &spec),
+            2 => Some(correlated(&mut rng, &rows)),
+            _ => Some(selected(&mut rng, &spec, &rows)),
         };
         let Some(said) = said else {
             continue;
@@ -102,7 +103,7 @@ pub fn compare(seed: u64) -> Tally {
             continue;
         };
         let tables: Vec<_> = (0..names.len())
-            .map(|i| (i == index).then_some(&table))
+            .map(|i| (i == index || said.describes_all).then_some(&table))
             .collect();
         let context = Context::default();
         let request = Request {
@@ -153,6 +154,48 @@ struct Said {
     places: BTreeSet<(u32, u32)>,
     /// Nothing but its condition decides: an exact answer has to be the right one.
     is_alone: bool,
+    /// Its other tables are like this one, and described too.
+    describes_all: bool,
+}
+
+/// A query of `t` that asks for the keys of the rows of another table: of those that satisfy a
+/// condition, or of all, if the condition stands where it restricts nothing.
+fn correlated(rng: &mut Rng, rows: &[(Row, (u32, u32))]) -> Said {
+    let condition = Condition::random(rng, 1);
+    let form = rng.below(7);
+    let (prefix, restricts) = match form {
+        0 | 1 => ("x.", true),
+        2 | 3 => ("x.", false),
+        4 => ("y.", true),
+        _ => ("y.", false),
+    };
+    let mut c = String::new();
+    condition.write(rng, prefix, &mut c);
+    let asked = match form {
+        4 => "exists (select 1 from t where t.a = y.a)",
+        _ => "exists (select 1 from t where a = x.a)",
+    };
+    let text = match form {
+        0 => format!("select 1 from s x where ({c}) and {asked}"),
+        1 => format!("select 1 from s x join r y on {c} where {asked}"),
+        2 => format!("select 1 from s x left join r y on {c} where {asked}"),
+        3 => format!("select 1 from r y right join s x on {c} where {asked}"),
+        4 => format!("select 1 from s x left join r y on ({c}) and y.a = x.a where {asked}"),
+        5 => format!("select 1 from s x left join r y on y.a = x.a and ({c}) where {asked}"),
+        _ => format!("select 1 from s x left join r y on x.a = y.a where {asked}"),
+    };
+    let kept = rows.iter().map(|(row, _)| row);
+    let kept = kept.filter(|row| !restricts || condition.holds(row) == Some(true));
+    let asks: BTreeSet<i128> = kept.filter_map(|row| row[0]).collect();
+    let touched = rows
+        .iter()
+        .filter(|(row, _)| row[0].is_some_and(|a| asks.contains(&a)));
+    Said {
+        text,
+        places: touched.map(|(_, place)| *place).collect(),
+        is_alone: false,
+        describes_all: true,
+    }
 }
 
 fn selected(rng: &mut Rng, spec: &Spec, rows: &[(Row, (u32, u32))]) -> Said {
@@ -230,6 +273,7 @@ fn selected(rng: &mut Rng, spec: &Spec, rows: &[(Row, (u32, u32))]) -> Said {
         is_alone: form <= 10
             && first.is_about(&keys, &fits)
             && (uses.len() == 1 || second.is_about(&keys, &fits)),
+        describes_all: false,
     }
 }
 
@@ -271,6 +315,7 @@ fn inserted(rng: &mut Rng, spec: &Spec) -> Option<Said> {
         text: format!("{verb} t ({}) values {}", names.join(","), lists.join(",")),
         places,
         is_alone: true,
+        describes_all: false,
     })
 }
 

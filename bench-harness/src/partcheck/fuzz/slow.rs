@@ -257,7 +257,13 @@ impl Spec {
         };
         let parts: Vec<PartRow<'_>> = parts.iter().map(part_row).collect();
         let subs: Vec<PartRow<'_>> = subs.iter().map(part_row).collect();
-        Table::new(&layout, &keys, &parts, &subs, Product::OceanBase).map_err(|e| e.to_string())
+        let table = Table::new(&layout, &keys, &parts, &subs, Product::OceanBase);
+        let mut table = table.map_err(|e| e.to_string())?;
+        for column in self.keys() {
+            let name = super::condition::NAMES[column];
+            table.declare(name.as_bytes(), "bigint", 63);
+        }
+        Ok(table)
     }
 
     /// True if a column can hold the value.
