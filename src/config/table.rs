@@ -283,7 +283,7 @@ settings! {
     enable_transaction_split: bool as Switch = "False" in Bounds::ANY, Live, Odp, since "0.4";
     /// 1: sessions read weakly, as with `ob_read_consistency` = 2; 0: as they say themselves.
     obproxy_read_consistency: u32 as Int = "0" in Bounds::new(0, 1), Live, Odp, since "0.4";
-    /// Users who read weakly, `user@tenant;user@tenant`, as with `ob_read_consistency` = 2.
+    /// Users who read weakly, `user@tenant;*@tenant`, as with `ob_read_consistency` = 2.
     weak_read_user_list: Vec<WeakReader> as WeakReaders = "" in Bounds::ANY, Live, Odp, since "0.4";
     /// Strong statements of unknown place go to the tenant's primary zone.
     enable_primary_zone: bool as Switch = "True" in Bounds::ANY, Live, Odp, since "0.4";

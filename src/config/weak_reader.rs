@@ -8,7 +8,7 @@ const USERS_MAX: usize = 1_024;
 /// One user of `weak_read_user_list`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WeakReader {
-    /// User without tenant.
+    /// User without tenant; `*`: every user of it.
     pub user: Box<str>,
     /// Tenant; case matters.
     pub tenant: Box<str>,

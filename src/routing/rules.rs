@@ -118,7 +118,8 @@ impl RoutingRules {
         };
         preferences.set_weak_policy(&settings.proxy_route_policy);
         let is_listed = settings.weak_read_user_list.iter().any(|reader| {
-            *reader.user.as_bytes() == *login.user && *reader.tenant.as_bytes() == *login.tenant
+            let is_user = &*reader.user == "*" || *reader.user.as_bytes() == *login.user;
+            is_user && *reader.tenant.as_bytes() == *login.tenant
         });
         let is_consistency_fixed = settings.obproxy_read_consistency == 1;
         Self {
@@ -205,6 +206,8 @@ mod tests {
                 r.reads_weakly && !r.is_consistency_fixed
             }),
             ("weak_read_user_list", "u@T;U@t", |r| !r.reads_weakly),
+            ("weak_read_user_list", "*@t", |r| r.reads_weakly),
+            ("weak_read_user_list", "*@T", |r| !r.reads_weakly),
             ("enable_reroute", "1", |r| r.reroutes),
             ("enable_weak_reroute", "0", |r| !r.reroutes_weak_reads),
         ];

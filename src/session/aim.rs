@@ -26,11 +26,16 @@ use crate::routing::{
     WeakFeedback, consistency, forces_master, judge, route, take_fault,
 };
 use crate::sql::{self, Scan, Syntax, Verb};
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::net::SocketAddr;
 
 /// The variable that makes reads weak on a server.
 const CONSISTENCY: &[u8] = b"ob_read_consistency";
+
+/// User variables of a statement; more need memory of their own.
+const VARIABLES: usize = 4;
 
 /// What the request at hand was sent by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -419,8 +424,17 @@ impl Session {
         };
         let level = level(&scan, text, &moment);
         let database = self.known.database().unwrap_or_default();
+        // One that is assigned on the way may be another number for each row.
+        let is_constant = scan.facts.has_user_variables && memmem::find(text, b":=").is_none();
+        let numbers = is_constant.then(|| self.known.numbers());
+        let numbers = numbers.into_iter().flatten();
+        let variables: SmallVec<[_; VARIABLES]> =
+            numbers.map(|(name, n)| (name, Value::Int(n))).collect();
+        let wall_us = i64::try_from(self.epoch_us + ctx.now.0).ok();
         let context = Context {
             params: asked.params,
+            variables: &variables,
+            now_us: wall_us.filter(|_| self.known.has_true_time()),
             ..self.dialect.context(self.facts.status, database)
         };
         ctx.traffic.borrow_mut().blocks.settle(ctx.now);

@@ -89,6 +89,8 @@ pub struct Session {
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
     pub(super) connected_unix_us: u64,
+    /// What the wall clock showed at tick 0, as it was then.
+    pub(super) epoch_us: u64,
     pub(super) scramble: Scramble,
     pub(super) phase: Phase,
     /// Follows the packets of the client's current request.
@@ -144,6 +146,7 @@ impl Session {
             peer: accepted.peer,
             local: accepted.local,
             connected_unix_us: accepted.unix_us,
+            epoch_us: accepted.unix_us.saturating_sub(now.0),
             scramble: crate::auth::scramble(&accepted.entropy),
             phase: Phase::New,
             request: Request::default(),

@@ -341,3 +341,230 @@ fn workloads_run_where_their_rows_are() {
         println!("{name}: {}", said.unwrap_or_else(|e| panic!("{name}: {e}")));
     }
 }
+
+#[test]
+fn variables_and_the_clock_are_known() {
+    let place = Place::new("routing_values");
+    let mut c = place.client();
+    let since = place.cluster.log_next();
+    for k in 0..12 {
+        c.run(&format!("set @k = {k}")).expect("set");
+        c.run("insert into h values (@k, 1)").expect("inserted");
+        drop(c.rows("select v from h where k = @k").expect("rows"));
+    }
+    let ran = place.exact(since);
+    assert!(ran.len() >= 24, "{} statements are judged", ran.len());
+    let wrong: Vec<_> = ran.iter().filter(|e| !is_right(e)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    c.run(
+        "create table p (k int, at datetime, primary key (k, at)) partition by range columns(at) \
+         (partition a values less than ('2026-01-01'), partition b values less than (maxvalue))",
+    )
+    .expect("created");
+    // The model does not know such statements exactly.
+    for sql in [
+        "insert into p values (1, now())",
+        "select k from p where at = now()",
+    ] {
+        let json = c
+            .cell(&format!("explain route format=json {sql}"))
+            .expect(sql);
+        assert!(json.contains("\"reason\": \"leader\""), "{sql}: {json}");
+        assert!(json.contains("\"name\": \"b\""), "{sql}: {json}");
+    }
+}
+
+#[test]
+fn a_route_is_explained() {
+    let place = Place::new("routing_explained");
+    let mut c = place.client();
+    let led = |k: u32, c: &mut Conn| {
+        let sql = format!("select v, {k} from h where k = {k}");
+        c.rows(&sql).expect(&sql);
+        let server = super::server_of(&place.cluster, &sql);
+        place.cluster.address(server).expect("a server").to_string()
+    };
+    for k in 0..4 {
+        let server = led(k, &mut c);
+        let json = c
+            .cell(&format!(
+                "explain route format=json select v from h where k = {k}"
+            ))
+            .expect("a document");
+        assert!(
+            json.contains(&server) && json.contains("\"leader\""),
+            "{json}"
+        );
+        let text = c
+            .cell(&format!("explain route select v from h where k = {k}"))
+            .expect("a text");
+        assert!(
+            text.contains(&server) && text.contains("ROUTE_INFO"),
+            "{text}"
+        );
+    }
+    // Inside a transaction it stays where that is.
+    c.run("begin").expect("begun");
+    c.run("insert into h values (1, 2)").expect("a row");
+    let json = c
+        .cell("explain route format=json select v from h where k = 2")
+        .expect("a document");
+    assert!(json.contains("coordinator"), "{json}");
+    c.run("rollback").expect("over");
+    // Nothing of it has reached a server.
+    let log = place.cluster.log_since(0);
+    assert!(!log.iter().any(|e| e.sql.contains("explain route")));
+}
+
+#[test]
+fn settings_and_variables_choose_replicas() {
+    const READ: &str = "select /*+ read_consistency(weak) */ v from h where k = 1";
+    let place = Place::new("routing_choice");
+    let mut admin = super::admin(&place.proxy);
+    let mut c = place.client();
+    c.run("insert into h values (1, 1)").expect("a row");
+    let served = |c: &mut Conn| {
+        let since = place.cluster.log_next();
+        for _ in 0..40 {
+            c.cell(READ).expect("a row");
+        }
+        let log = place.cluster.log_since(since);
+        let reads = log.iter().filter(|e| e.sql == READ);
+        reads
+            .map(|e| e.server_id)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let leader = |c: &mut Conn| {
+        c.cell("select v from h where k = 1 and 'leader'='leader'")
+            .expect("a row");
+        super::server_of(
+            &place.cluster,
+            "select v from h where k = 1 and 'leader'='leader'",
+        )
+    };
+    let leader = leader(&mut c);
+    c.run("set @proxy_route_policy = 'follower_first'")
+        .expect("set");
+    let followers = served(&mut c);
+    assert!(
+        !followers.contains(&leader) && followers.len() == 2,
+        "{followers:?}"
+    );
+    c.run("set @proxy_route_policy = ''").expect("set");
+    assert_eq!(served(&mut c).len(), 3);
+    admin
+        .run("alter proxyconfig set proxy_route_policy = 'FOLLOWER_ONLY'")
+        .expect("set");
+    let followers = served(&mut c);
+    assert!(!followers.contains(&leader), "{followers:?}");
+    admin
+        .run("alter proxyconfig set proxy_route_policy = ''")
+        .expect("set");
+    // LDC: only the server of the proxy's own IDC.
+    for zone in 1..=3 {
+        let change = Change::Zone {
+            zone: format!("z{zone}"),
+            status: None,
+            kind: None,
+            idc: Some(format!("idc{zone}")),
+            region: Some("r".into()),
+        };
+        place.cluster.change(&change).expect("a zone");
+    }
+    c.run("set @proxy_idc_name = 'idc2'").expect("set");
+    super::until("the zones to be known", || {
+        (served(&mut c) == [2].into()).then_some(())
+    });
+    // New sessions begin there, too.
+    admin
+        .run("alter proxyconfig set proxy_idc_name = 'idc3'")
+        .expect("set");
+    for n in 0..6 {
+        let sql = format!("select 'near {n}'");
+        client(&place.proxy).cell(&sql).expect("a row");
+        assert_eq!(super::server_of(&place.cluster, &sql), 3);
+    }
+}
+
+#[test]
+fn workloads_run_where_their_rows_are() {
+    let setup = bench_harness::checks::Setup {
+        binary: super::binary(),
+        kernel: super::kernel(),
+    };
+    for name in bench_harness::checks::workloads() {
+        let said = bench_harness::checks::placing(&setup, name, 1);
+        println!("{name}: {}", said.unwrap_or_else(|e| panic!("{name}: {e}")));
+    }
+}
+
+#[test]
+fn variables_and_the_clock_are_known() {
+    let place = Place::new("routing_values");
+    let mut c = place.client();
+    c.run("create table p (k int, at datetime, primary key (k, at)) partition by range columns(at) \
+           (partition a values less than ('2001-01-01'), partition b values less than ('2026-01-01'), \
+            partition c values less than (maxvalue))")
+        .expect("created");
+    let since = place.cluster.log_next();
+    for k in 0..12 {
+        c.run(&format!("set @k = {k}")).expect("set");
+        c.run("insert into h values (@k, 1)").expect("inserted");
+        drop(c.rows("select v from h where k = @k").expect("rows"));
+        c.run(&format!("insert into p values ({k}, now())"))
+            .expect("inserted");
+        drop(c.rows("select k from p where at > now()").expect("rows"));
+    }
+    let ran = place.exact(since);
+    assert!(ran.len() >= 36, "{} statements are judged", ran.len());
+    let wrong: Vec<_> = ran.iter().filter(|e| !is_right(e)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_route_is_explained_as_the_statement_would_go() {
+    let place = Place::new("routing_explained");
+    let mut c = place.client();
+    let mut explained = |sql: &str| c.cell(sql).expect(sql);
+    for (sql, wanted) in [
+        (
+            "/* c */ explain route format=json select v from h where k = 3",
+            "\"reason\": \"leader\"",
+        ),
+        (
+            "explain route format = json /*+ x */ select /*+ read_consistency(weak) */ v from h",
+            "\"consistency\": \"weak\"",
+        ),
+        (
+            "explain route format=json /*FORCE_MASTER*/ select v from h where k = 3",
+            "\"consistency_by\": \"force_master\"",
+        ),
+        (
+            "explain route format=json /*ODP: target_db_server=127.0.1.2:2881*/ select 1",
+            "\"reason\": \"target",
+        ),
+        (
+            "explain route format=json select v from y where k = 'new'",
+            "\"cache_source\": \"query\"",
+        ),
+        (
+            "explain route format=json select v from y where k = 'new'",
+            "\"cache_source\": \"core\"",
+        ),
+        ("explain route format=json set @a = 1", "\"class\": \"SET\""),
+    ] {
+        let json = explained(sql);
+        assert!(json.contains(wanted), "{sql}: {json}");
+    }
+    let cold = explained("explain route format=json select v from n where k = 1");
+    assert!(!cold.contains("\"elapsed_us\": 0"), "{cold}");
+    c.run(&format!(
+        "set @obproxy_route_addr = {}",
+        2881_u64 << 32 | 0x7F00_0103
+    ))
+    .expect("set");
+    let json = c
+        .cell("explain route format=json select v from h where k = 3")
+        .expect("explained");
+    assert!(json.contains("\"reason\": \"route_address\""), "{json}");
+}

@@ -237,6 +237,19 @@ impl Known {
         }
     }
 
+    /// The user variables that are whole numbers.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = (&[u8], i128)> {
+        self.user.iter().filter_map(|variable| {
+            let text = std::str::from_utf8(&variable.value).ok()?;
+            Some((&*variable.name, text.parse().ok()?))
+        })
+    }
+
+    /// The time of `now()` is the clock's: `timestamp` is not set.
+    pub(super) fn has_true_time(&self) -> bool {
+        self.value_of(b"timestamp").is_none()
+    }
+
     /// The variables of the session's character set, as servers have reported them.
     pub(super) fn charset(&self) -> Vec<(&'static [u8], Vec<u8>)> {
         let value = |name: &'static [u8]| Some((name, self.value_of(name)?.to_vec()));
