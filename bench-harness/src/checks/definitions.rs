@@ -324,7 +324,7 @@ impl Tally {
             && self.statements > 0
     }
 
-    /// Judges what ran of a statement. True: it went astray, as the first one of this leaf and core.
+    /// Judges what ran of a statement. True: it went astray, as the first of this leaf and core.
     fn add(&mut self, entry: &Entry, core: Option<&String>, is_late: bool) -> bool {
         self.statements += 1;
         if entry.verdict.kind != VerdictKind::Exact {
