@@ -4,7 +4,10 @@
 use super::command::{TestLine, instructions_of, judge_tests};
 use super::operate::measured;
 use super::{Job, Table};
-use crate::checks::{cores_agree, moving_leaders, placing, workloads};
+use crate::checks::{
+    Saw, Setup, cold_table, cores_agree, definitions, merging_zones, moving_leaders, placing,
+    read_only_zones, restart, rooms, weak_shares, workloads,
+};
 
 const CLUSTER: &[&str] = &["--test", "cluster"];
 const MACHINE: &[&str] = &["--test", "metadata"];
@@ -70,12 +73,52 @@ const TESTS: &[TestLine] = &[
     ("a decision", "0 allocations", ALLOCATIONS, ""),
 ];
 
+/// A check of which servers serve weak reads, with so many reads for each step of a session.
+type Zones = fn(&Setup, usize) -> Saw;
+
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {
     let size = if job.is_long { 100 } else { 8 };
     for name in workloads().filter(|name| job.wants(name)) {
         let saw = placing(&job.setup, name, size);
         table.judge(name, ">= 99.9 % on the server that leads most", saw);
+    }
+    let name = "weak reads spread";
+    if job.wants(name) {
+        let reads = if job.is_long { 200_000 } else { 24_000 };
+        let bound = "each share within 2 percentage points of 1/3";
+        table.judge(name, bound, weak_shares(&job.setup, reads));
+    }
+    let zones: [(&str, &str, Zones); 3] = [
+        (
+            "LDC",
+            "100 % local while a replica is, else its region",
+            rooms,
+        ),
+        (
+            "zones read-only",
+            "served by these only, or first",
+            read_only_zones,
+        ),
+        ("zones merging", "served by the others first", merging_zones),
+    ];
+    for (name, bound, check) in zones.into_iter().filter(|(name, ..)| job.wants(name)) {
+        let reads = if job.is_long { 1_000 } else { 60 };
+        table.judge(name, bound, check(&job.setup, reads));
+    }
+    let name = "definitions change";
+    if job.wants(name) {
+        let bound = "<= 1 astray for each leaf and core, then none";
+        table.judge(name, bound, definitions(&job.setup));
+    }
+    let name = "one cold table, one query";
+    if job.wants(name) {
+        table.judge(name, "1 look-up for all sessions", cold_table(&job.setup));
+    }
+    let name = "restart with a snapshot";
+    if job.wants(name) {
+        let bound = "0 look-ups behind statements, all at their leaders";
+        table.judge(name, bound, restart(&job.setup));
     }
     judge_tests(job, table, TESTS);
     let name = "leaders move for 5 minutes";

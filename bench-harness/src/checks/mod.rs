@@ -2,7 +2,10 @@
 //! was wrong. Used by the end-to-end tests and by the acceptance lines.
 
 mod bad_bytes;
+mod cold;
+mod definitions;
 mod engine;
+mod front;
 mod ledger;
 mod life;
 mod load;
@@ -10,13 +13,19 @@ mod memory;
 pub mod moves;
 mod moving;
 mod placing;
+mod readers;
+mod restart;
+mod shares;
 mod slow;
 mod stages;
 mod start;
 pub mod switching;
 mod versions;
+mod zones;
 
 pub use bad_bytes::{bad_bytes, half_login, probes};
+pub use cold::cold_table;
+pub use definitions::definitions;
 pub use engine::engine_cost;
 pub use ledger::ledger;
 pub use life::{drain_idle, drain_running, second_term, serving_cores};
@@ -24,6 +33,8 @@ pub use load::{failing_prepares, idle_timeout_of_the_server, short_connections, 
 pub use memory::{idle_sessions, login_cycles};
 pub use moving::{cores_agree, moving_leaders};
 pub use placing::{MIXED_TABLES, placing, workloads};
+pub use restart::restart;
+pub use shares::weak_shares;
 pub use slow::{SlowReaders, slow_readers, small_reader};
 pub use stages::stages;
 pub use start::{
@@ -31,6 +42,7 @@ pub use start::{
 };
 
 pub use versions::versions;
+pub use zones::{merging_zones, read_only_zones, rooms};
 
 use crate::process::{Obring, Options};
 use obcluster::builtin::{Layout, Running, Server};

@@ -1,24 +1,21 @@
 //! Leaders that move while clients work, on the model cluster with engine `builtin`: it answers
 //! fast enough that many statements are under way at each move.
 
+use super::front::{CORES, Front, TENANT};
 use super::moves::{Aftermath, Agreed, LATE_US, Move};
 use super::{Saw, Setup, ensure};
 use crate::bench::spread::Spread;
 use crate::clock::pause;
-use crate::process::{Obring, Options};
-use crate::raw::{Conn, Login};
+use crate::raw::Conn;
 use crate::relay::spawn;
 use obcluster::builtin::Layout;
-use obcluster::{Change, Cluster, Engine, Entry, Topology};
+use obcluster::{Change, Engine, Entry, Topology};
 use obring_wire::base::Rng;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// Serving cores, more than this machine may have CPUs for.
-const CORES: usize = 4;
 /// Leaves of the table: four for each log stream of the tenant.
 const LEAVES: u32 = 12;
 /// Most sessions of one run; each has a row of its own in each leaf, so that none waits for a lock.
@@ -27,22 +24,16 @@ const SESSIONS_MAX: u32 = 64;
 const SESSIONS_EACH: usize = 4;
 /// Servers, and log streams that tables live in.
 const SERVERS: u32 = 3;
-const TENANT: &str = "test";
 /// Each leader stays for so long.
 const STAY: Duration = Duration::from_secs(1);
 /// In the median the last core follows so soon after the first reply that tells of a move.
 const AGREED_MAX_US: f64 = 5_000.0;
-/// Entries of the log that are copied at once.
-const PIECE: u64 = 256;
 /// Client errors that are shown.
 const SHOWN_MAX: usize = 5;
 
-/// A cluster, an obring in front of it, and the cores of its sessions.
+/// obring on several cores in front of a cluster whose leaders can be moved.
 struct Rig {
-    cluster: Cluster,
-    proxy: Obring,
-    /// `tid` of SHOW PROXYSESSION by the client session id, which server connections tell.
-    cores: BTreeMap<String, String>,
+    front: Front,
 }
 
 /// What the clients did.
@@ -81,51 +72,13 @@ impl Rig {
             servers: SERVERS,
             ..Topology::default()
         };
-        let cluster = Cluster::start(topology, Engine::Builtin(layout));
-        let cluster = cluster.map_err(|e| format!("model: {e}"))?;
-        let options = Options::new(&setup.binary, &cluster.addresses())
-            .set("obproxy_sys_password", "")
-            .set("work_thread_num", CORES)
-            .set("cpu_affinity", "False");
-        let mut proxy = Obring::start(&options)?;
-        proxy.wait_log("event=metadata_ready")?;
-        Ok(Self {
-            cluster,
-            proxy,
-            cores: BTreeMap::new(),
-        })
+        let front = Front::start(setup, topology, Engine::Builtin(layout), &[])?;
+        Ok(Self { front })
     }
 
     /// Sessions, so many on each core.
     fn sessions(&mut self, each: usize) -> Result<Vec<Conn>, String> {
-        let address = self.proxy.address();
-        let mut admin = Conn::login(address, &Login::user("root@proxysys", ""))?;
-        let mut on: BTreeMap<String, usize> = BTreeMap::new();
-        let mut kept = vec![];
-        // The system spreads connections over the listeners as it likes.
-        for _ in 0..SESSIONS_MAX * 16 {
-            let login = Login::user(&format!("root@{TENANT}#obcluster"), "").db("test");
-            let client = Conn::login(address, &login)?;
-            let rows = admin.rows("show proxysession like 'root'")?;
-            let new = rows.iter().find_map(|row| {
-                let (id, tid) = (row[1].clone()?, row[10].clone()?);
-                let is_new = row[3].as_deref() == Some(TENANT) && !self.cores.contains_key(&id);
-                is_new.then_some((id, tid))
-            });
-            let (id, tid) = new.ok_or_else(|| format!("a new session is not in {rows:?}"))?;
-            self.cores.insert(id, tid.clone());
-            let count = on.entry(tid).or_default();
-            *count += 1;
-            if *count <= each {
-                kept.push(client);
-            }
-            if on.len() == CORES && on.values().all(|n| *n >= each) {
-                return Ok(kept);
-            }
-        }
-        Err(format!(
-            "sessions by core: {on:?}, wanted {each} on {CORES}"
-        ))
+        self.front.sessions(each, "test")
     }
 
     /// Sessions that ask for these leaves until they are stopped: of two statements one reads and
@@ -170,7 +123,7 @@ impl Rig {
             .into_iter()
             .find(|s| s.name == "test.sbtest1");
         let shape = shape.ok_or("there is no table sbtest1")?;
-        let state = self.cluster.state();
+        let state = self.front.cluster.state();
         let tenant = state.tenant(TENANT).ok_or("there is no tenant")?;
         let is_there = |leaf: &u32| state.placement.stream(tenant, &shape, *leaf) == stream;
         let leaves: Vec<_> = (0..LEAVES).filter(is_there).collect();
@@ -181,14 +134,14 @@ impl Rig {
 
     /// The numbers of the log streams of tables.
     fn streams(&self) -> Result<Vec<u64>, String> {
-        let state = self.cluster.state();
+        let state = self.front.cluster.state();
         let tenant = state.tenant(TENANT).ok_or("there is no tenant")?;
         Ok(tenant.user_streams().iter().map(|s| s.id).collect())
     }
 
     /// Another server leads a log stream.
     fn lead(&self, stream: u64) -> Result<Move, String> {
-        let state = self.cluster.state();
+        let state = self.front.cluster.state();
         let tenant = state.tenant(TENANT);
         let led = tenant.and_then(|t| t.stream(stream)?.leader());
         let led = led.ok_or_else(|| format!("nobody leads {stream}"))?;
@@ -198,16 +151,12 @@ impl Rig {
             server: Some(led % SERVERS + 1),
         };
         let (_, tablets) = self.leaves(stream)?;
-        let done = self.cluster.change(&change).map_err(|e| e.to_string())?;
+        let done = self
+            .front
+            .cluster
+            .change(&change)
+            .map_err(|e| e.to_string())?;
         Ok(Move::new(done, tablets))
-    }
-
-    /// The log from an entry on, in pieces: the cluster waits while one is copied.
-    fn log(&self, from: u64) -> Vec<Entry> {
-        let end = self.cluster.log_next();
-        let pieces = (from..end).step_by(PIECE as usize);
-        let piece = |at| self.cluster.log_between(at, end.min(at + PIECE));
-        pieces.flat_map(piece).collect()
     }
 
     /// Moves a leader each second, those of these streams in turn, and hands each move to `judge`
@@ -221,7 +170,7 @@ impl Rig {
         // A move that was made, and the entry of the log from which on it is judged: that of the
         // move before it.
         let mut waiting: Option<(Move, u64)> = None;
-        let mut from = self.cluster.log_next();
+        let mut from = self.front.cluster.log_next();
         pause(STAY);
         for stream in streams.iter().cycle().take(count + 1) {
             let moved = self.lead(*stream)?;
@@ -229,10 +178,7 @@ impl Rig {
             pause(STAY / 2);
             // What began before this move is over by now, so that the one before it can be judged.
             if let Some((before, from)) = waiting.replace((moved, from)) {
-                let log = self.log(from);
-                ensure(log.first().is_some_and(|e| e.seq == from), || {
-                    "the log has lost entries that are to be judged".into()
-                })?;
+                let log = self.front.log(from)?;
                 judge(&before, &log, made.t_us)?;
             }
             from = made.seq;
@@ -281,7 +227,7 @@ pub fn moving_leaders(setup: &Setup, seconds: usize) -> Saw {
     });
     let played = crowd.end();
     moved?;
-    let broken = rig.cluster.violations();
+    let broken = rig.front.cluster.violations();
     let Sum {
         moves,
         leaves,
@@ -349,7 +295,7 @@ impl Rig {
         let crowd = self.crowd(sessions, leaves)?;
         let mut agreed = vec![];
         let moved = self.moves(&[stream], moves, |moved, log, end_us| {
-            let core = |e: &Entry| self.cores.get(&e.client_sid);
+            let core = |e: &Entry| self.front.core(e);
             agreed.extend(moved.agreed(log, end_us, CORES, core)?);
             Ok(())
         });

@@ -1,7 +1,9 @@
 //! Where the statements of workloads run, judged by the model cluster: of those whose exact
-//! partitions it knows, how many came first time to the server that leads most of them.
+//! partitions it knows, how many came first time to the server that leads most of them. What goes
+//! over all partitions of a table is judged by the same rule and counted apart: the kernel gives
+//! it as "at most these", and every such statement of these workloads does touch them all.
 
-use super::{Saw, Setup};
+use super::{Saw, Setup, ensure};
 use crate::bench::decisions::Decisions;
 use crate::random::World;
 use crate::raw::{Conn, Login};
@@ -11,6 +13,10 @@ use std::collections::BTreeMap;
 
 /// Clients of a workload; all of them play in one thread, in turn.
 const CLIENTS: usize = 4;
+/// Rows of sysbench's table.
+const ROWS: u32 = 400;
+/// From the first to the last row of a range of sysbench: 100 rows, some in every leaf.
+const SPAN: u64 = 99;
 /// Of 1,000 statements that are not bound by a transaction, this many must be right.
 const RIGHT_PER_MILLE: u64 = 999;
 
@@ -34,15 +40,15 @@ const SYSBENCH: Workload = Workload {
     ],
     rows: (
         "insert into sbtest1 values ({k}, {k}, repeat('c', 119), repeat('p', 59))",
-        64,
+        ROWS,
     ),
     turn: |dice| {
-        let mut id = || dice.below(64);
+        let mut id = || dice.below(ROWS.into());
         let mut list = vec!["begin".to_owned()];
         list.extend((0..4).map(|_| format!("select c from sbtest1 where id={}", id())));
         for what in ["c", "sum(k)", "distinct c"] {
             let from = id();
-            let to = from + 3;
+            let to = from + SPAN;
             let text = format!("select {what} from sbtest1 where id between {from} and {to}");
             list.push(text);
         }
@@ -56,16 +62,23 @@ const SYSBENCH: Workload = Workload {
     },
 };
 
-/// Point statements outside of transactions, as most of a web application's are.
+/// Statements outside of transactions, as most of a web application's are: points, and now and then
+/// a range and a whole table.
 const POINTS: Workload = Workload {
     tables: SYSBENCH.tables,
     rows: SYSBENCH.rows,
     turn: |dice| {
-        let mut id = || dice.below(64);
+        let mut id = || dice.below(ROWS.into());
+        let from = id();
         vec![
             format!("select c from sbtest1 where id={}", id()),
             format!("select k, pad from sbtest1 where id in ({})", id()),
             format!("update sbtest1 set k=k+1 where id={}", id()),
+            format!(
+                "select sum(k) from sbtest1 where id between {from} and {}",
+                from + SPAN
+            ),
+            "select count(*) from sbtest1".to_owned(),
         ]
     },
 };
@@ -162,6 +175,10 @@ const MIXED: Workload = Workload {
             format!("select v from d where t = '2026-0{m}-01 10:00:00' and k = {k}"),
             format!("select (select max(v) from n where k = {k}) as m"),
             format!("replace into n values ({k}, 1)"),
+            // Of its four leaves one server leads two.
+            "select count(*) from d".to_owned(),
+            "select max(v) from d where v >= 0".to_owned(),
+            format!("select sum(v) from h where k between {k} and {}", k + SPAN),
         ]
     },
 };
@@ -185,6 +202,10 @@ enum Place {
     /// It leads the most of what is touched.
     Right,
     Wrong,
+    /// It touches all leaves of a table, and no server leads more of them than this one.
+    AllRight,
+    /// It touches all leaves of a table, and another server leads more of them.
+    AllWrong,
     /// The transaction that was open before runs there.
     Bound,
     /// The model does not know exactly.
@@ -229,18 +250,24 @@ pub fn placing(setup: &Setup, name: &str, size: u32) -> Saw {
         }
     }
     let decided = Decisions::of(world.proxy.address())?.since(&before);
-    let said = judged(&world.cluster.log_since(since));
+    let log = world.cluster.log_since(since);
+    ensure(log.first().is_some_and(|e| e.seq == since), || {
+        "the log has lost entries that are to be judged".into()
+    })?;
+    // Each turn has statements that may run anywhere.
+    let said = judged(&log, u64::from(turns * size) * CLIENTS as u64);
     // What obring itself says of it is shown, and judges nothing.
     let told = |said| format!("{said}\nby obring's own counters: {decided}");
     said.map(told).map_err(told)
 }
 
-/// Counts where the statements of a log ran.
-fn judged(log: &[Entry]) -> Saw {
+/// Counts where the statements of a log ran; so many must have been judged at least.
+fn judged(log: &[Entry], judged_min: u64) -> Saw {
     let mut counts: BTreeMap<Place, u64> = BTreeMap::new();
     // The request before on each link: the first statement behind BEGIN may run anywhere.
     let mut before: BTreeMap<u64, &Entry> = BTreeMap::new();
     let mut wrong = vec![];
+    let mut exact = 0;
     for entry in log.iter().filter(|e| e.kind == Kind::Request) {
         let begins = before
             .insert(entry.link, entry)
@@ -248,26 +275,94 @@ fn judged(log: &[Entry]) -> Saw {
         if entry.verdict.tables.is_empty() || !entry.meta.is_empty() {
             continue;
         }
-        let place = match entry.role_here {
-            _ if entry.verdict.kind != VerdictKind::Exact => Place::NotExact,
-            Role::Leader | Role::SpreadMost => Place::Right,
-            _ if entry.tx_before && !begins => Place::Bound,
-            _ => Place::Wrong,
+        let is_right = matches!(entry.role_here, Role::Leader | Role::SpreadMost);
+        let place = match (entry.verdict.kind, is_right) {
+            (VerdictKind::Exact, true) => Place::Right,
+            (VerdictKind::Superset, true) => Place::AllRight,
+            (VerdictKind::Exact | VerdictKind::Superset, _) if entry.tx_before && !begins => {
+                Place::Bound
+            }
+            (VerdictKind::Exact, _) => Place::Wrong,
+            (VerdictKind::Superset, _) => Place::AllWrong,
+            _ => Place::NotExact,
         };
         *counts.entry(place).or_default() += 1;
-        if place == Place::Wrong && wrong.len() < 10 {
+        exact += u64::from(entry.verdict.kind == VerdictKind::Exact);
+        let is_wrong = matches!(place, Place::Wrong | Place::AllWrong);
+        if is_wrong && wrong.len() < 10 {
             wrong.push(format!("server {}: {}", entry.server_id, entry.sql));
         }
     }
     let of = |place| counts.get(&place).copied().unwrap_or(0);
     let (right, bad) = (of(Place::Right), of(Place::Wrong));
+    let (all_right, all_bad) = (of(Place::AllRight), of(Place::AllWrong));
+    let total: u64 = counts.values().sum();
     let said = format!(
-        "{right} right, {bad} wrong, {} bound by their transaction, {} not exactly known",
+        "{right} right, {bad} wrong; over all leaves {all_right} right, {all_bad} wrong; {} bound \
+         by their transaction, {} not known; {exact} of {total} exactly known",
         of(Place::Bound),
         of(Place::NotExact)
     );
-    match right > 0 && bad * 1_000 <= (right + bad) * (1_000 - RIGHT_PER_MILLE) {
+    let is_met = |right: u64, bad: u64| bad * 1_000 <= (right + bad) * (1_000 - RIGHT_PER_MILLE);
+    // What nobody knows, or what has not run, shows nothing.
+    let is_judged = right + bad >= judged_min && exact * 2 >= total;
+    match is_judged && is_met(right, bad) && is_met(all_right, all_bad) {
         true => Ok(said),
         false => Err([vec![said], wrong].concat().join("\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use obcluster::{Touched, Verdict};
+
+    fn ran(kind: VerdictKind, role: Role, tx_before: bool) -> Entry {
+        Entry {
+            verdict: Verdict {
+                kind,
+                reason: None,
+                tables: vec![Touched::default()],
+            },
+            role_here: role,
+            tx_before,
+            ..Entry::default()
+        }
+    }
+
+    #[test]
+    fn what_was_not_judged_is_not_right() {
+        use Role::{Follower, Leader, Spread, SpreadMost};
+        use VerdictKind::{Exact, Superset, Unknown};
+        let right = ran(Exact, Leader, false);
+        for (log, is_good) in [
+            (vec![right.clone(), ran(Exact, SpreadMost, false)], true),
+            (vec![right.clone()], false),
+            (vec![], false),
+            // Most of it is not known.
+            (
+                [
+                    vec![right.clone(); 2],
+                    vec![ran(Unknown, Role::Na, false); 3],
+                ]
+                .concat(),
+                false,
+            ),
+            (vec![right.clone(), ran(Exact, Follower, false)], false),
+            (
+                [vec![right.clone(); 2], vec![ran(Exact, Follower, true)]].concat(),
+                true,
+            ),
+            (
+                [vec![right.clone(); 2], vec![ran(Superset, Spread, false)]].concat(),
+                false,
+            ),
+            (
+                [vec![right; 2], vec![ran(Superset, SpreadMost, false)]].concat(),
+                true,
+            ),
+        ] {
+            assert_eq!(judged(&log, 2).is_ok(), is_good, "{log:?}");
+        }
     }
 }

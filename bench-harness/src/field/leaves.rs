@@ -1,15 +1,13 @@
 //! Cases about what a statement touches: the calculation's answers for tables as the kernel
-//! describes them, against those of the reference server.
+//! describes them, against those of the reference server; then where the same statements run.
 
-use super::{Case, DB, Field, part};
+use super::leaders::led;
+use super::{Case, DB, Field, check};
 use crate::checks::Saw;
 use crate::partcheck::describe_live;
 use crate::raw::{Conn, Login};
 use obring::partition::{Context, Request, Table, Value, leaves};
 use obring::sql::{Scan, Syntax};
-
-const LEADERS: &str =
-    "that the statement runs on the leader of these leaves: a line of scripts/accept routing";
 
 /// What is found of one statement.
 struct Found {
@@ -46,6 +44,7 @@ fn table(f: &Field, name: &str) -> Result<Table, String> {
 /// Each condition on a table of 16 leaves, and its leaves; none: all.
 fn sets(f: &Field, name: &str, cases: &[(&str, &[u32])]) -> Saw {
     let table = table(f, name)?;
+    let mut texts = vec![];
     for (condition, want) in cases {
         let text = format!("select * from {name} pt where {condition}");
         let want = match want {
@@ -56,8 +55,10 @@ fn sets(f: &Field, name: &str, cases: &[(&str, &[u32])]) -> Saw {
         if found != want {
             return Err(format!("{condition}: {found:?}, and not {want:?}"));
         }
+        texts.push(text);
     }
-    Ok(format!("{} conditions", cases.len()))
+    let led = led(f, &texts, None, false)?;
+    Ok(format!("{} conditions, {led}", cases.len()))
 }
 
 /// Statements on `kv` whose key is 5.
@@ -74,106 +75,82 @@ fn fives(f: &Field, texts: &[String], is_locking: bool) -> Saw {
             ));
         }
     }
-    Ok(format!("{} statements", texts.len()))
+    // A locking read is strong wherever it stands.
+    led(f, texts, Some(5), is_locking)
 }
 
 pub(super) const CASES: &[Case] = &[
-    part(
-        "F040",
-        "a key far behind in the text",
-        |f| {
-            let list: Vec<_> = (0..900).map(|n| format!("'{n:08}'")).collect();
-            let long = format!("select * from kv where v in ({}) and id=", list.join(","));
-            let comment = format!("/* {} */", "x".repeat(10 << 10));
-            let value = "x".repeat(6 << 10);
-            let texts = [
-                format!("{long}5"),
-                format!("{long}?"),
-                format!("{comment}{long}5"),
-                format!("insert into kv (v, id) values ('{value}', 5)"),
-                format!("insert into kv (v, id) values ('{value}', ?)"),
-            ];
-            fives(f, &texts, false)
-        },
-        LEADERS,
-    ),
-    part(
-        "F041",
-        "FOR UPDATE behind comments",
-        |f| {
-            let texts = [
-                "select * from kv where id=5 for update /*app:x*/",
-                "select * from kv where id=5\n and n=1\nFOR\nUPDATE;",
-                "select * from kv where id=5 for /*c*/ update",
-                "select * from kv where id=5 lock in share mode",
-            ];
-            fives(f, &texts.map(str::to_owned), true)
-        },
-        LEADERS,
-    ),
-    part(
-        "F046",
-        "KEY partitions of strings",
-        |f| {
-            let five: &[u32] = &[5];
-            let cases = [
-                ("c = 'abc'", five),
-                ("c = 'ABC'", five),
-                ("c = 'abc '", five),
-                ("c = 0x616263", five),
-                ("c = _binary'abc'", five),
-                ("c = 'abd'", &[15]),
-                ("c = 'a''bc'", &[13]),
-            ];
-            sets(f, "names_k", &cases)
-        },
-        LEADERS,
-    ),
-    part(
-        "F047",
-        "ranges on hash and key columns",
-        |f| {
-            let cases: [(&str, &[u32]); 7] = [
-                ("id>5", &[]),
-                ("id between 5 and 6", &[5, 6]),
-                ("id>=5 and id<=5", &[5]),
-                ("id in (5,6)", &[5, 6]),
-                ("id=5 or id=6", &[5, 6]),
-                ("not id=5", &[]),
-                ("id=5 or 1=1", &[]),
-            ];
-            let numbers = sets(f, "kv", &cases)?;
-            let strings = sets(f, "names_k", &[("c>'abc'", &[]), ("c=123", &[])])?;
-            Ok(format!("{numbers}, and {strings} on strings"))
-        },
-        LEADERS,
-    ),
-    part(
-        "F048",
-        "keys in other literal forms",
-        |f| {
-            let five: &[u32] = &[5];
-            let forms = [
-                "5",
-                "'5'",
-                "5.0",
-                "5e0",
-                "0x05",
-                "005",
-                "+5",
-                "-5",
-                "2+3",
-                "(5)",
-                "cast('5' as signed)",
-                "length('abcde')",
-            ];
-            let mut conditions: Vec<_> = forms.iter().map(|form| format!("id = {form}")).collect();
-            let others = ["5=id", "(id)=(5)", "pt.id=5", "ID=5", "`id`=5"];
-            conditions.extend(others.map(str::to_owned));
-            let mut cases: Vec<_> = conditions.iter().map(|c| (c.as_str(), five)).collect();
-            cases.push(("id = true", &[1]));
-            sets(f, "kv", &cases)
-        },
-        LEADERS,
-    ),
+    check("F040", "a key far behind in the text", |f| {
+        let list: Vec<_> = (0..900).map(|n| format!("'{n:08}'")).collect();
+        let long = format!("select * from kv where v in ({}) and id=", list.join(","));
+        let comment = format!("/* {} */", "x".repeat(10 << 10));
+        let value = "x".repeat(6 << 10);
+        let texts = [
+            format!("{long}5"),
+            format!("{long}?"),
+            format!("{comment}{long}5"),
+            format!("insert into kv (v, id) values ('{value}', 5)"),
+            format!("insert into kv (v, id) values ('{value}', ?)"),
+        ];
+        fives(f, &texts, false)
+    }),
+    check("F041", "FOR UPDATE behind comments", |f| {
+        let texts = [
+            "select * from kv where id=5 for update /*app:x*/",
+            "select * from kv where id=5\n and n=1\nFOR\nUPDATE;",
+            "select * from kv where id=5 for /*c*/ update",
+            "select * from kv where id=5 lock in share mode",
+        ];
+        fives(f, &texts.map(str::to_owned), true)
+    }),
+    check("F046", "KEY partitions of strings", |f| {
+        let five: &[u32] = &[5];
+        let cases = [
+            ("c = 'abc'", five),
+            ("c = 'ABC'", five),
+            ("c = 'abc '", five),
+            ("c = 0x616263", five),
+            ("c = _binary'abc'", five),
+            ("c = 'abd'", &[15]),
+            ("c = 'a''bc'", &[13]),
+        ];
+        sets(f, "names_k", &cases)
+    }),
+    check("F047", "ranges on hash and key columns", |f| {
+        let cases: [(&str, &[u32]); 7] = [
+            ("id>5", &[]),
+            ("id between 5 and 6", &[5, 6]),
+            ("id>=5 and id<=5", &[5]),
+            ("id in (5,6)", &[5, 6]),
+            ("id=5 or id=6", &[5, 6]),
+            ("not id=5", &[]),
+            ("id=5 or 1=1", &[]),
+        ];
+        let numbers = sets(f, "kv", &cases)?;
+        let strings = sets(f, "names_k", &[("c>'abc'", &[]), ("c=123", &[])])?;
+        Ok(format!("{numbers}, and {strings} on strings"))
+    }),
+    check("F048", "keys in other literal forms", |f| {
+        let five: &[u32] = &[5];
+        let forms = [
+            "5",
+            "'5'",
+            "5.0",
+            "5e0",
+            "0x05",
+            "005",
+            "+5",
+            "-5",
+            "2+3",
+            "(5)",
+            "cast('5' as signed)",
+            "length('abcde')",
+        ];
+        let mut conditions: Vec<_> = forms.iter().map(|form| format!("id = {form}")).collect();
+        let others = ["5=id", "(id)=(5)", "pt.id=5", "ID=5", "`id`=5"];
+        conditions.extend(others.map(str::to_owned));
+        let mut cases: Vec<_> = conditions.iter().map(|c| (c.as_str(), five)).collect();
+        cases.push(("id = true", &[1]));
+        sets(f, "kv", &cases)
+    }),
 ];

@@ -8,6 +8,7 @@ mod admin;
 mod failover;
 mod fixture;
 mod later;
+mod leaders;
 mod leaves;
 mod limits;
 mod login;

@@ -1,5 +1,6 @@
 //! Areas session state, transaction, character sets, and what texts alone can show.
 
+use super::leaders::led;
 use super::same::{Want, expect, same, session, texts};
 use super::{Case, DB, Field, check, part};
 use crate::checks::{Saw, ensure};
@@ -182,28 +183,7 @@ pub(super) const CASES: &[Case] = &[
             ],
         )
     }),
-    part(
-        "F043",
-        "escaped quotes",
-        |f| {
-            texts(
-                f,
-                &[
-                    (
-                        "select count(*) from kv where v='a\\'b -- ' and id=5",
-                        Row("0"),
-                    ),
-                    ("select count(*) from kv where v='\\\\' and id=5", Row("0")),
-                    ("select count(*) from kv where v='it''s' and id=5", Row("0")),
-                    ("select count(*) from kv where v=\"x'y\" and id=5", Row("0")),
-                    ("update kv set v='where id=7' where id=5", Okay),
-                    ("select v from kv where id=5", Row("where id=7")),
-                    ("update kv set v='v5' where id=5", Okay),
-                ],
-            )
-        },
-        ELSEWHERE,
-    ),
+    check("F043", "escaped quotes", escaped),
     check("F044", "semicolons in literals and comments", |f| {
         texts(
             f,
@@ -435,4 +415,24 @@ fn no_blank_session(field: &Field) -> Saw {
     let got = c.receive();
     ensure(matches!(got, Got::Closed), || format!("then {got:?}"))?;
     Ok(told)
+}
+
+/// F043: right answers, and each statement runs where its row is led.
+fn escaped(f: &Field) -> Saw {
+    let script = [
+        (
+            "select count(*) from kv where v='a\\'b -- ' and id=5",
+            Row("0"),
+        ),
+        ("select count(*) from kv where v='\\\\' and id=5", Row("0")),
+        ("select count(*) from kv where v='it''s' and id=5", Row("0")),
+        ("select count(*) from kv where v=\"x'y\" and id=5", Row("0")),
+        ("update kv set v='where id=7' where id=5", Okay),
+        ("select v from kv where id=5", Row("where id=7")),
+        ("update kv set v='v5' where id=5", Okay),
+    ];
+    let answered = texts(f, &script)?;
+    let sent = script.map(|(sql, _)| sql.to_owned());
+    let placed = led(f, &sent, Some(5), false)?;
+    Ok(format!("{answered}; {placed}"))
 }
