@@ -234,7 +234,7 @@ pub(super) fn columns_sql(tenant: u64, ids: &[u64]) -> Vec<u8> {
     format!(
         "SELECT /*+READ_CONSISTENCY(WEAK)*/ table_id, column_name, data_type, data_length, \
          data_precision, data_scale, nullable, collation_type, extended_type_info, \
-         autoincrement FROM oceanbase.__all_virtual_column \
+         `autoincrement` FROM oceanbase.__all_virtual_column \
          WHERE tenant_id = {tenant} AND table_id IN ({ids})"
     )
     .into_bytes()
