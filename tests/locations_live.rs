@@ -390,6 +390,10 @@ fn every_kind_of_table_is_described_located_and_right() {
             .as_ref()
             .unwrap_or_else(|| panic!("{name} is not understood"));
         assert_eq!(table.leaf_count(), count, "{name}");
+        if let Some(key) = table.key_column(b"id") {
+            let is_known = key.is_nullable.is_some() && key.is_auto == Some(false);
+            assert!(is_known, "{name}: {key:?}");
+        }
         for (row, condition) in kind.equalities {
             let quoted = quoted(name);
             conn.run(&format!("insert into {quoted} values {row}"))

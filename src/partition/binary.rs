@@ -101,12 +101,7 @@ impl<'a> Value<'a> {
                         // The server drops zeros at the end: '1.50' is stored as text '1.5'
                         // (observed on seekdb 1.3.0).
                         .map(|n| Value::Decimal(n.normalized())),
-                    // Observed on seekdb 1.3.0: bytes become characters of UTF-16 one by one.
-                    0xf9..=0xfc => {
-                        let charset = charset.filter(|_| body.is_ascii());
-                        let charset = charset.unwrap_or(TextCharset::Binary);
-                        Some(Value::Text(Cow::Borrowed(body), charset))
-                    }
+                    // Blobs too: text of the connection, observed on seekdb 1.3.0.
                     _ => charset.map(|c| Value::Text(Cow::Borrowed(body), c)),
                 }
             }
@@ -198,7 +193,7 @@ mod tests {
             (0x0b, b"\0", Value::Time(0)),
             (0xfd, b"\x02ab", text(b"ab", TextCharset::Utf8mb4)),
             (0xfc, b"\x02ab", text(b"ab", TextCharset::Utf8mb4)),
-            (0xfc, b"\x02a\xff", text(b"a\xff", TextCharset::Binary)),
+            (0xfc, b"\x02a\xff", text(b"a\xff", TextCharset::Utf8mb4)),
             (0xf6, b"\x041.50", Value::Decimal(decimal)),
         ] {
             let mut rest = bytes;

@@ -131,6 +131,20 @@ pub(super) fn convert(bytes: &[u8], from: TextCharset, to: TextCharset) -> Optio
     Some(Cow::Owned(out))
 }
 
+/// False if the bytes are not known to be characters of the set.
+pub(super) fn is_text(bytes: &[u8], charset: TextCharset) -> bool {
+    match charset {
+        TextCharset::Utf16 => convert(bytes, charset, TextCharset::Utf8mb4).is_some(),
+        _ if bytes.is_ascii() => true,
+        TextCharset::Utf8mb4 => std::str::from_utf8(bytes).is_ok(),
+        TextCharset::Gbk | TextCharset::Gb18030 => {
+            convert(bytes, charset, TextCharset::Utf8mb4).is_some()
+        }
+        TextCharset::Latin1 | TextCharset::Binary => true,
+        TextCharset::Ascii | TextCharset::Other => false,
+    }
+}
+
 /// The bytes in another character set, with a question mark for each character that it has not.
 pub(super) fn convert_with_gaps(
     bytes: &[u8],

@@ -1,7 +1,7 @@
 //! Constants to stored values: as INSERT does it, and as a comparison does it (routing.md 5.1,
 //! 5.2).
 
-use super::charset::{TextCharset, convert};
+use super::charset::{TextCharset, convert, is_text};
 use super::column::{Column, Kind};
 use super::session::Context;
 use super::temporal::{Moment, SECOND_US, TIME_MAX_US, time_from_number, time_from_text};
@@ -460,12 +460,14 @@ impl Column {
     pub(super) fn text_key<'v>(&self, value: &Value<'v>) -> Option<Key<'v>> {
         let to = self.collation?.charset();
         let bytes: Cow<'v, [u8]> = match value {
-            Value::Text(Cow::Borrowed(bytes), from) => convert(bytes, *from, to)?,
-            Value::Text(bytes, from) => Cow::Owned(convert(bytes, *from, to)?.into_owned()),
             // Padded in front to whole units of the character set.
-            Value::Hex(bytes) if to == TextCharset::Utf16 && bytes.len() % 2 == 1 => {
+            Value::Hex(bytes) | Value::Text(bytes, TextCharset::Binary)
+                if to == TextCharset::Utf16 && bytes.len() % 2 == 1 =>
+            {
                 Cow::Owned([b"\0", bytes.as_ref()].concat())
             }
+            Value::Text(Cow::Borrowed(bytes), from) => convert(bytes, *from, to)?,
+            Value::Text(bytes, from) => Cow::Owned(convert(bytes, *from, to)?.into_owned()),
             Value::Hex(bytes) => bytes.clone(),
             value => {
                 let text = value.written()?.into_bytes();
@@ -480,6 +482,10 @@ impl Column {
             return None;
         };
         let charset = self.collation?.charset();
+        // In modes that are not strict, what is in front of a byte that is no character is stored.
+        if !is_text(&bytes, charset) {
+            return None;
+        }
         let limit = usize::try_from(self.length).ok()?;
         if charset == TextCharset::Binary {
             if bytes.len() > limit {

@@ -135,6 +135,11 @@ impl Spread {
         }
     }
 
+    /// Partitions that are left of the first level.
+    pub(super) fn parts(&self) -> u64 {
+        self.first.len().into()
+    }
+
     /// The leaves, and whether these are all needed.
     pub(super) fn leaves(self, table: &Table) -> (LeafSet, IsExact) {
         let mut leaves = self.second;
@@ -193,11 +198,18 @@ struct Step {
 /// Most levels of AND and OR: as deep as a scan goes.
 const DEPTH_MAX: u32 = 64;
 
-/// Most work for one table, in values looked up and copied, partitions, and words of sets; beyond
-/// it nothing is known. A list of as many rows as a statement can have is less, for a table of
-/// 8,192 leaves; what is more multiplies long lists, or branches of ORs with thousands of
-/// partitions.
+/// Most work for one table, in about nanoseconds: values looked up and copied, partitions, and
+/// words of sets; beyond it nothing is known. A list of as many rows as a statement can have is
+/// less, for a table of 8,192 leaves; what is more multiplies long lists, or branches of ORs with
+/// thousands of partitions.
 pub(super) const WORK_MAX: u64 = 1 << 23;
+
+/// To look a value up: to hash it, or to find it among bounds.
+const LOOKUP_WORK: u64 = 32;
+/// To copy one.
+const COPY_WORK: u64 = 4;
+/// To evaluate an expression of the table.
+const FORMULA_WORK: u64 = 256;
 
 struct Solver<'a> {
     request: &'a Request<'a>,
@@ -651,10 +663,15 @@ impl<'a> Solver<'a> {
             Reach::Left => parts.min(first),
         };
         let words = u64::from(self.table.leaf_count()) / 64;
-        match &self.table.second {
-            None => first + words,
-            Some(level) => first + combinations(level) * self.kinds.min(parts) + parts + words,
-        }
+        let (second, parts) = match &self.table.second {
+            None => (0, 0),
+            Some(level) => (combinations(level) * self.kinds.min(parts), parts),
+        };
+        let each = match self.table.has_formulas() {
+            true => FORMULA_WORK,
+            false => LOOKUP_WORK,
+        };
+        (first + second) * each + parts + words
     }
 
     /// The union over the branches of an OR, or over the rows of `(a, b) IN (..)`.
@@ -682,6 +699,11 @@ impl<'a> Solver<'a> {
         };
         let mut union = Spread::empty(self.table);
         let copied: u64 = domains.iter().map(Domain::width).sum();
+        let copied = match self.table.has_formulas() {
+            // What generated columns have is calculated for each branch.
+            true => copied * FORMULA_WORK,
+            false => copied * COPY_WORK,
+        };
         for node in tree.children(first) {
             self.spend(copied)?;
             let mut narrowed = domains.to_vec();

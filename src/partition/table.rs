@@ -395,6 +395,13 @@ impl Table {
         self.columns.iter().chain(&self.sources)
     }
 
+    /// True if a level, or a generated column, is an expression to be evaluated.
+    pub(super) fn has_formulas(&self) -> bool {
+        let is_one = |level: &Level| level.formula.is_some();
+        let levels = is_one(&self.first) || self.second.as_ref().is_some_and(is_one);
+        levels || self.formulas.iter().any(Option::is_some)
+    }
+
     /// True if a level has ranges of the column, itself or in an expression.
     pub(super) fn has_ranges_of(&self, column: usize) -> bool {
         let has = |level: &Level| {
