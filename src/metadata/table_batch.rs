@@ -14,6 +14,7 @@ use super::table_source::{self as source, Description, Print, Refused, Replica, 
 use crate::link::Rows;
 use crate::partition::{self, Product};
 use crate::routing::{Doubted, Row, TableKey};
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -339,10 +340,8 @@ impl Batch {
     fn take_schema(&mut self, answer: &Rows) -> Result<(), Refused> {
         let replicas = source::replicas(answer)?;
         for reading in self.readings.iter_mut().filter(|r| !r.is_of_before) {
-            let own: Vec<_> = replicas
-                .iter()
-                .filter(|r| r.table == *reading.wanted.key.name)
-                .collect();
+            let name = source::meant(&reading.wanted.key.name);
+            let own: Vec<_> = replicas.iter().filter(|r| r.table == *name).collect();
             let Some(first) = own.first() else {
                 continue;
             };
@@ -496,15 +495,16 @@ impl Batch {
 
     fn take_tablets(&mut self, from: usize, answer: &Rows) -> Result<(), Refused> {
         let asked = self.tablets.iter().skip(from).take(TABLETS_MAX);
-        let leaves: HashMap<(&[u8], u64), (usize, u32)> = asked
+        type Tablet<'a> = (Cow<'a, [u8]>, u64);
+        let leaves: HashMap<Tablet<'_>, (usize, u32)> = asked
             .filter_map(|(at, leaf, tablet)| {
-                let name: &[u8] = &self.readings.get(*at)?.wanted.key.name;
+                let name = source::meant(&self.readings.get(*at)?.wanted.key.name);
                 Some(((name, *tablet), (*at, *leaf)))
             })
             .collect();
         let mut found: Vec<(usize, u32, Replica)> = vec![];
         for replica in source::replicas(answer)? {
-            let place = leaves.get(&(&*replica.table, replica.tablet));
+            let place = leaves.get(&(Cow::Borrowed(&*replica.table), replica.tablet));
             if let Some((at, leaf)) = place {
                 found.push((*at, *leaf, replica));
             }

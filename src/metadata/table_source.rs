@@ -9,6 +9,7 @@ use super::source::{put_literal, read_address};
 use crate::link::{Rows, RowsError};
 use crate::partition::{ColumnRow, KeyRow, Layout, PartRow, Product, Table, TableError};
 use crate::routing::{ReplicaKind, Row, TableKey};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 /// No such table, no such column: the kernel has no such views.
@@ -59,7 +60,18 @@ pub(super) fn is_name(name: &[u8]) -> bool {
 }
 
 fn put_name(sql: &mut String, name: &[u8]) {
-    put_literal(sql, std::str::from_utf8(name).unwrap_or_default());
+    put_literal(sql, std::str::from_utf8(&meant(name)).unwrap_or_default());
+}
+
+/// The name that a part of a [`TableKey`] means: a doubled back quote is one.
+pub(super) fn meant(name: &[u8]) -> Cow<'_, [u8]> {
+    match memchr::memmem::find(name, b"``") {
+        None => Cow::Borrowed(name),
+        Some(_) => {
+            let text = String::from_utf8_lossy(name).replace("``", "`");
+            Cow::Owned(text.into_bytes())
+        }
+    }
 }
 
 /// The question for tables of one database: their ids, and where their first leaves are.

@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The name of a table, whole. Names are compared as they are written: another spelling of the same
-/// table is another entry, which costs memory only.
+/// table is another entry, which costs memory only. A back quote inside is doubled, as in a
+/// statement.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TableKey {
     /// Its cluster.

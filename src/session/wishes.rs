@@ -164,6 +164,10 @@ fn zone_policy_number(value: &[u8]) -> Option<u8> {
         ("UNMERGE_ZONE_FIRST", 3),
     ];
     let text = std::str::from_utf8(value).ok()?;
+    if text.is_empty() {
+        // The kernel reports 0 without its name: observed on seekdb 1.3.0.
+        return Some(0);
+    }
     let is_named = |(name, _): &&(&str, u8)| name.eq_ignore_ascii_case(text);
     let named = NAMES.iter().find(is_named).map(|(_, number)| *number);
     named
@@ -225,6 +229,10 @@ mod tests {
         );
         assert_eq!(said(&wishes), wanted);
         assert!(wishes.reads_weakly());
+        wishes.learn(b"ob_route_policy", b"", true);
+        assert_eq!(wishes.zone_policy, Some(0));
+        wishes.learn(b"ob_route_policy", b"READONLY_ZONE_FIRST", true);
+        assert_eq!(wishes.zone_policy, None);
         wishes.learn_user(b"proxy_idc_name", b"NULL");
         assert_eq!(wishes.idc, None);
     }

@@ -311,6 +311,9 @@ fn absent_tables_are_remembered_for_a_short_time() {
     find(&mut rig, 0, "it's", 0);
     assert!(questions(&rig, FIRST)[2].contains("('it''s')"));
     assert_eq!(questions(&rig, FIRST).len(), 3);
+    // A back quote inside a name is doubled in the statement that names it.
+    find(&mut rig, 0, "t``x", 0);
+    assert!(questions(&rig, FIRST)[3].contains("('t`x')"));
 }
 
 #[test]
