@@ -155,6 +155,8 @@ struct Relay<'r, 'o, 'b> {
     is_fresh: bool,
     /// The server has reported, now or before, what every server session reports at first.
     has_reported: bool,
+    /// A transaction was begun that the server does not know of.
+    is_begun: bool,
     /// The client got something.
     has_passed: bool,
     /// The request, if it may be sent again elsewhere.
@@ -171,6 +173,19 @@ struct Relay<'r, 'o, 'b> {
 }
 
 impl Relay<'_, '_, '_> {
+    /// What a server would say that knew of the client's transaction.
+    const fn as_begun<'k>(&self, ok: OkPacket<'k>) -> OkPacket<'k> {
+        let begun = if self.is_begun {
+            status::IN_TRANSACTION
+        } else {
+            0
+        };
+        OkPacket {
+            status: ok.status | begun,
+            ..ok
+        }
+    }
+
     fn learn(&mut self, ok: &OkPacket<'_>) {
         let is_set = self.occasion != Occasion::Login;
         self.facts.is_super &= is_set;
@@ -211,6 +226,7 @@ impl ReplySink for Relay<'_, '_, '_> {
             self.is_malformed = true;
             return;
         };
+        let ok = self.as_begun(ok);
         self.has_passed = true;
         self.learn(&ok);
         let untold = self.facts.untold.as_deref_mut();
@@ -232,6 +248,7 @@ impl ReplySink for Relay<'_, '_, '_> {
         }
         match OkPacket::parse(payload) {
             Ok(ok) => {
+                let ok = self.as_begun(ok);
                 self.learn(&ok);
                 if let Some(untold) = &mut self.facts.untold {
                     untold.keep(&ok, self.is_fresh);
@@ -330,6 +347,7 @@ impl Session {
             out,
             is_fresh: *is_fresh && facts.is_told_first,
             has_reported: !*is_fresh,
+            is_begun: binding.is_begun(),
             facts,
             occasion: match running.command {
                 Command::CHANGE_USER => Occasion::Login,

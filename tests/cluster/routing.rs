@@ -343,6 +343,44 @@ fn workloads_run_where_their_rows_are() {
 }
 
 #[test]
+fn a_transaction_begins_where_its_first_execute_goes() {
+    const IN_TRANSACTION: u8 = 1;
+    let place = Place::new("routing_begun");
+    let mut c = place.client();
+    let mut plain = place.client();
+    for k in 0..12 {
+        plain
+            .run(&format!("insert into h values ({k}, 1)"))
+            .expect("inserted");
+    }
+    let since = place.cluster.log_next();
+    for k in 0..12 {
+        c.run("begin").expect("begun");
+        // A database by command, and a statement that is prepared, do not begin it anywhere.
+        c.send(b"\x02routing_begun", 0).expect("sent");
+        let got = c.receive();
+        // 00, no rows, no id, status.
+        let status = got.packet().map_or(0, |p| p.payload[3]);
+        assert!(status & IN_TRANSACTION != 0, "{got:?}");
+        let id = prepare(&mut c, "update h set v = v + 1 where k = ?", 0);
+        execute(&mut c, id, k, false);
+        c.run("commit").expect("committed");
+    }
+    let all = place.cluster.log_since(since);
+    let begun = all.iter().filter(|e| e.sql == "begin").count();
+    assert_eq!(begun, 12, "each transaction is begun once");
+    let ran = place.exact(since);
+    let ran: Vec<_> = ran.iter().filter(|e| e.statement != 0).collect();
+    assert_eq!(ran.len(), 12);
+    let wrong: Vec<_> = ran.iter().filter(|e| !is_right(e)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for k in 0..12 {
+        let v = plain.cell(&format!("select v from h where k = {k}"));
+        assert_eq!(v.expect("a row"), "2");
+    }
+}
+
+#[test]
 fn variables_and_the_clock_are_known() {
     let place = Place::new("routing_values");
     let mut c = place.client();
