@@ -280,7 +280,12 @@ impl Session {
                 slot.has.database = target.database;
                 slot.has_database = true;
             }
-            (Step::SystemVariables, None) => slot.has.system = target.system,
+            (Step::SystemVariables, None) => {
+                slot.has.system = target.system;
+                if slot.carries_system() {
+                    self.known.imposed_travel();
+                }
+            }
             (Step::Option, None) => slot.has.option = target.option,
             (Step::Begin, None) => {
                 // From here on the session is bound to this link.

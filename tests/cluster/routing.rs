@@ -343,6 +343,39 @@ fn workloads_run_where_their_rows_are() {
 }
 
 #[test]
+fn a_tenant_that_reads_weakly_does_so_on_its_servers_too() {
+    let place = Place::with("routing_weak_tenant", &[("weak_read_user_list", "*@test")]);
+    let mut c = place.client();
+    c.run("insert into h values (1, 1)").expect("a row");
+    let since = place.cluster.log_next();
+    for n in 0..60 {
+        drop(
+            c.rows(&format!("select v from h where k = 1 and v > -{n}"))
+                .expect("rows"),
+        );
+    }
+    let ran = place.exact(since);
+    let weak = ran.iter().filter(|e| e.class.is_weak).count();
+    assert_eq!((ran.len(), weak), (60, 60));
+    let servers: std::collections::BTreeSet<_> = ran.iter().map(|e| e.server_id).collect();
+    assert_eq!(servers.len(), 3, "every replica is read");
+    // The session may say otherwise, and is believed on every server.
+    for said in [2, 3, 2] {
+        c.run(&format!("set ob_read_consistency = {said}"))
+            .expect("set");
+        let since = place.cluster.log_next();
+        for n in 0..12 {
+            drop(
+                c.rows(&format!("select v from h where k = 1 and v < 9{n}"))
+                    .expect("rows"),
+            );
+        }
+        let ran = place.exact(since);
+        assert!(ran.iter().all(|e| e.class.is_weak == (said == 2)), "{said}");
+    }
+}
+
+#[test]
 fn a_transaction_begins_where_its_first_execute_goes() {
     const IN_TRANSACTION: u8 = 1;
     let place = Place::new("routing_begun");

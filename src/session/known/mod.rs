@@ -92,6 +92,8 @@ pub(super) struct Known {
     option: Option<u16>,
     system: Vec<Variable>,
     user: Vec<Variable>,
+    /// System variables of which no server's session state knows yet: obring wants them.
+    imposed: Vec<Vec<u8>>,
     info: Vec<Part>,
     bytes: usize,
     /// Something could not be kept.
@@ -259,7 +261,7 @@ impl Known {
     /// Every server has to be told that they are so.
     pub(super) fn set_charset(&mut self, variables: &[(&'static [u8], Vec<u8>)]) {
         for (name, value) in variables {
-            self.learn_variable(name, value, false);
+            self.impose(name, value);
         }
     }
 
@@ -267,8 +269,23 @@ impl Known {
     /// told of it is not told of the default.
     pub(super) fn want(&mut self, name: &[u8], value: &[u8], is_default: bool) {
         if !is_default || self.value_of(name).is_some() {
-            self.learn_variable(name, value, false);
+            self.impose(name, value);
         }
+    }
+
+    /// A system variable that no statement of the client has set.
+    fn impose(&mut self, name: &[u8], value: &[u8]) {
+        let (before, has_changed) = (self.newest.system, self.has_changed_system);
+        self.learn_variable(name, value, false);
+        self.has_changed_system = has_changed;
+        if self.newest.system != before {
+            self.imposed.push(name.to_vec());
+        }
+    }
+
+    /// A server that writes session state down was told all of them: they travel with it.
+    pub(super) fn imposed_travel(&mut self) {
+        self.imposed.clear();
     }
 
     fn value_of(&self, system: &[u8]) -> Option<&[u8]> {
@@ -405,8 +422,11 @@ impl Known {
             missing.is_beyond = self.database.is_none() && has_database;
             missing.database.clone_from(&self.database);
         }
-        if has.system < self.newest.system && !carries_system {
-            missing.system = statement::set_system(&newer(&self.system, has.system), no_backslash);
+        if has.system < self.newest.system {
+            let mut lacking = newer(&self.system, has.system);
+            // Session state has what the client has set.
+            lacking.retain(|v| !carries_system || self.imposed.contains(&v.name));
+            missing.system = statement::set_system(&lacking, no_backslash);
         }
         if has.option < self.newest.option {
             missing.option = self.option;
