@@ -7,7 +7,8 @@ use super::routing::Place;
 use super::{binary, kernel};
 use bench_harness::checks::{Setup, switching};
 use bench_harness::random::{FRAMINGS, Loss, RANDOM, ServerFraming, Sort, World, seeds};
-use bench_harness::raw::Conn;
+use bench_harness::raw::{Conn, Login};
+use std::collections::BTreeSet;
 
 /// Scripts of one session per framing and mode; `accept session` plays more.
 const SINGLES: u64 = 8;
@@ -127,7 +128,7 @@ fn what_the_first_of_several_statements_sets_outlives_the_error_of_the_last() {
     }
     let log = place.cluster.log_since(since);
     let servers = log.iter().filter(|e| e.sql.starts_with("update"));
-    let servers: std::collections::BTreeSet<_> = servers.map(|e| e.server_id).collect();
+    let servers: BTreeSet<_> = servers.map(|e| e.server_id).collect();
     assert!(servers.len() > 1, "each is told something: {servers:?}");
 }
 
@@ -181,4 +182,63 @@ fn a_switch_costs_one_round_trip_at_most_and_none_without_changes() {
             println!("{}: {said}", framing.name);
         }
     }
+}
+
+/// Of COM_CHANGE_USER: utf8mb4_0900_bin, utf8mb4_0900_as_ci, utf8mb4_0900_ai_ci, gbk_chinese_ci.
+/// The first two are numbers that no login packet can tell.
+const COLLATIONS: [u16; 4] = [309, 305, 255, 28];
+
+/// The character set and collation of a connection whose user was changed, asked so often.
+fn charsets(c: &mut Conn, user: &str, collation: u16, times: usize) -> BTreeSet<Vec<String>> {
+    let payload = [
+        &[0x11][..],
+        user.as_bytes(),
+        b"\0\0\0",
+        &collation.to_le_bytes(),
+        b"mysql_native_password\0",
+    ];
+    c.send(&payload.concat(), 0).expect("sent");
+    let mut got = c.receive();
+    if let Some(switch) = got.packet().filter(|p| p.payload.first() == Some(&0xFE)) {
+        c.send(b"", switch.seq.wrapping_add(1)).expect("sent");
+        got = c.receive();
+    }
+    assert!(got.is_ok(), "{collation}: {got:?}");
+    let sql = "select @@character_set_client, @@collation_connection, @@character_set_results, \
+               'a' = 'A', 'a' = 'a ', @@character_set_connection";
+    let mut row = || {
+        let mut rows = c.rows(sql).expect("a row");
+        let cells = rows.remove(0).into_iter();
+        cells.map(Option::unwrap_or_default).collect()
+    };
+    (0..times).map(|_| row()).collect()
+}
+
+#[test]
+fn the_collation_of_a_changed_user_holds_on_every_server() {
+    let mut wrong = vec![];
+    for framing in FRAMINGS {
+        let settings = [framing.settings, &[RANDOM]].concat();
+        let world = World::start(&setup(), &settings).expect("a world");
+        let through = world.through();
+        for collation in COLLATIONS {
+            let mut c = Conn::login(kernel(), &Login::default()).expect("a login");
+            let direct = charsets(&mut c, "root@sys", collation, 1);
+            let user = format!("root{}", through.tenant);
+            let mut c = Conn::login(through.address, &Login::user(&user, "")).expect("a login");
+            let since = world.cluster.log_next();
+            let seen = charsets(&mut c, &user, collation, 40);
+            let log = world.cluster.log_since(since);
+            let asked = log.iter().filter(|e| e.sql.starts_with("select @@char"));
+            let servers: BTreeSet<_> = asked.map(|e| e.server_id).collect();
+            assert_eq!(servers.len(), 3, "asked everywhere");
+            if seen != direct {
+                wrong.push(format!(
+                    "{}, {collation}: {seen:?}, not {direct:?}",
+                    framing.name
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
