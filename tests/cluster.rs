@@ -26,6 +26,8 @@ mod session;
 mod several;
 #[path = "cluster/tenants.rs"]
 mod tenants;
+#[path = "cluster/texts.rs"]
+mod texts;
 #[path = "cluster/transactions.rs"]
 mod transactions;
 #[path = "cluster/troubles.rs"]

@@ -6,6 +6,8 @@
 mod drivers;
 #[path = "session_pair/full_login.rs"]
 mod full_login;
+#[path = "session_pair/limits.rs"]
+mod limits;
 #[path = "machine/mod.rs"]
 mod machine;
 #[path = "session_pair/wrong.rs"]

@@ -66,7 +66,7 @@ impl Drop for Place {
 }
 
 /// The server leads every leaf that the statement touches.
-fn is_right(entry: &Entry) -> bool {
+pub(super) fn is_right(entry: &Entry) -> bool {
     let leaders = entry.verdict.tables.iter().flat_map(|t| &t.leaders);
     leaders.clone().count() > 0 && leaders.clone().all(|leader| *leader == entry.server_id)
 }

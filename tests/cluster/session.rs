@@ -7,7 +7,8 @@ use super::routing::Place;
 use super::{binary, kernel};
 use bench_harness::checks::{Setup, switching};
 use bench_harness::random::{FRAMINGS, Loss, RANDOM, ServerFraming, Sort, World, seeds};
-use bench_harness::raw::Conn;
+use bench_harness::raw::{Conn, Login};
+use std::collections::BTreeSet;
 
 /// Scripts of one session per framing and mode; `accept session` plays more.
 const SINGLES: u64 = 8;
@@ -16,7 +17,7 @@ const PAIRS: u64 = 3;
 /// Statements before a broken rule that are printed.
 const STATEMENTS_SHOWN: u64 = 60;
 /// Scripts in which a planted fault must show.
-const ROBBED: u64 = 30;
+const ROBBED: u64 = 60;
 
 fn setup() -> Setup {
     Setup {
@@ -127,7 +128,7 @@ fn what_the_first_of_several_statements_sets_outlives_the_error_of_the_last() {
     }
     let log = place.cluster.log_since(since);
     let servers = log.iter().filter(|e| e.sql.starts_with("update"));
-    let servers: std::collections::BTreeSet<_> = servers.map(|e| e.server_id).collect();
+    let servers: BTreeSet<_> = servers.map(|e| e.server_id).collect();
     assert!(servers.len() > 1, "each is told something: {servers:?}");
 }
 
@@ -135,7 +136,7 @@ fn what_the_first_of_several_statements_sets_outlives_the_error_of_the_last() {
 fn finds(settings: &[(&str, &str)], loss: Loss) {
     let mut world = World::start_robbed(&setup(), settings, loss).expect("a world");
     let tally = world.hunt(Sort::Single, false, 0..ROBBED).expect("a hunt");
-    println!("{loss:?}: {tally}");
+    println!("{loss:?}: {} lost, {tally}", world.stolen());
     assert!(world.stolen() > 0, "{loss:?}: nothing was there to lose");
     assert!(
         !tally.different.is_empty(),
@@ -155,9 +156,16 @@ fn state_that_does_not_reach_another_server_is_found() {
         return;
     };
     drop(world);
-    // System variables, user variables.
+    // System variables, user variables, COM_INIT_DB, COM_STMT_PREPARE, COM_SET_OPTION, BEGIN.
     finds(&settings, Loss::SubType(4));
     finds(&settings, Loss::Text("SET @"));
+    finds(&settings, Loss::Again(0x02));
+    finds(&settings, Loss::Again(0x16));
+    finds(&settings, Loss::Again(0x1b));
+    finds(&settings, Loss::Text("begin"));
+    // System variables where nothing travels beside a request.
+    let settings = [FRAMINGS[0].settings, &[RANDOM]].concat();
+    finds(&settings, Loss::Text("SET @@"));
 }
 
 /// What it costs that a statement goes to another server than the one before, in every framing;
@@ -181,4 +189,132 @@ fn a_switch_costs_one_round_trip_at_most_and_none_without_changes() {
             println!("{}: {said}", framing.name);
         }
     }
+}
+
+/// Of COM_CHANGE_USER: utf8mb4_0900_bin, utf8mb4_0900_as_ci, utf8mb4_0900_ai_ci, gbk_chinese_ci.
+/// The first two are numbers that no login packet can tell.
+const COLLATIONS: [u16; 4] = [309, 305, 255, 28];
+/// Questions to servers at random: that one of three is not asked is one chance in ten million.
+const QUESTIONS: usize = 40;
+/// What is asked about character sets.
+const CHARSETS: &str = "select @@character_set_client, @@character_set_connection, \
+                        @@character_set_results, @@collation_connection, \
+                        @@character_set_database, @@collation_database, 'a' = 'A', 'a' = 'a '";
+
+/// COM_CHANGE_USER without a password.
+fn change_user(c: &mut Conn, user: &str, collation: u16) {
+    let payload = [
+        &[0x11][..],
+        user.as_bytes(),
+        b"\0\0\0",
+        &collation.to_le_bytes(),
+        b"mysql_native_password\0",
+    ];
+    c.send(&payload.concat(), 0).expect("sent");
+    let mut got = c.receive();
+    if let Some(switch) = got.packet().filter(|p| p.payload.first() == Some(&0xFE)) {
+        c.send(b"", switch.seq.wrapping_add(1)).expect("sent");
+        got = c.receive();
+    }
+    assert!(got.is_ok(), "{collation}: {got:?}");
+}
+
+/// The different answers to a question.
+fn answers(c: &mut Conn, sql: &str, times: usize) -> BTreeSet<Vec<String>> {
+    let mut row = || {
+        let mut rows = c.rows(sql).expect("a row");
+        let cells = rows.remove(0).into_iter();
+        cells.map(Option::unwrap_or_default).collect()
+    };
+    (0..times).map(|_| row()).collect()
+}
+
+/// In every framing, with statements that go to servers at random: `act` on a session, and then all
+/// three servers answer as the kernel does that is asked directly. The differences.
+fn everywhere(sql: &str, act: impl Fn(&mut Conn, &str)) -> Vec<String> {
+    let mut wrong = vec![];
+    for framing in FRAMINGS {
+        let settings = [framing.settings, &[RANDOM]].concat();
+        let world = World::start(&setup(), &settings).expect("a world");
+        let mut c = Conn::login(kernel(), &Login::default()).expect("a login");
+        act(&mut c, "root@sys");
+        let direct = answers(&mut c, sql, 1);
+        let through = world.through();
+        let user = format!("root{}", through.tenant);
+        let mut c = Conn::login(through.address, &Login::user(&user, "")).expect("a login");
+        act(&mut c, &user);
+        let since = world.cluster.log_next();
+        let seen = answers(&mut c, sql, QUESTIONS);
+        let log = world.cluster.log_since(since);
+        let asked = log
+            .iter()
+            .filter(|e| sql.starts_with(&e.sql) && !e.sql.is_empty());
+        let servers: BTreeSet<_> = asked.map(|e| e.server_id).collect();
+        assert_eq!(servers.len(), 3, "asked everywhere");
+        if seen != direct {
+            wrong.push(format!("{}: {seen:?}, not {direct:?}", framing.name));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn the_collation_of_a_changed_user_holds_on_every_server() {
+    let mut wrong = vec![];
+    for collation in COLLATIONS {
+        let of = everywhere(CHARSETS, |c, user| change_user(c, user, collation));
+        wrong.extend(of.into_iter().map(|text| format!("{collation}: {text}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_character_set_of_the_database_is_what_the_session_set() {
+    let mut wrong = vec![];
+    for texts in [
+        &["use test", "set collation_database = 'utf8mb4_bin'"][..],
+        &["use test", "set character_set_database = 'gbk'"],
+        &["set collation_database = 'gbk_chinese_ci'"],
+        // The next database has its own.
+        &[
+            "use test",
+            "set character_set_database = 'gbk'",
+            "use mysql",
+        ],
+    ] {
+        let of = everywhere(CHARSETS, |c, _| {
+            for sql in texts {
+                c.run(sql).expect(sql);
+            }
+        });
+        wrong.extend(of.into_iter().map(|text| format!("{texts:?}: {text}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// EOF packets of a reply to COM_STMT_PREPARE say that the transaction is open that the client has
+/// begun, although no server knows of it yet.
+#[test]
+fn a_prepare_behind_begin_is_inside_the_transaction() {
+    let mut wrong = vec![];
+    for framing in FRAMINGS {
+        let world = World::start(&setup(), framing.settings).expect("a world");
+        let through = world.through();
+        let login = Login::user(&format!("root{}", through.tenant), "");
+        for (to, login) in [(kernel(), Login::default()), (through.address, login)] {
+            let mut c = Conn::login(to, &login).expect("a login");
+            c.run("start transaction").expect("begun");
+            c.send(b"\x16select ? as n", 0).expect("sent");
+            // Head, one parameter, EOF, one column, EOF.
+            let got: Vec<_> = (0..5).map(|_| c.receive()).collect();
+            for n in [2, 4] {
+                let eof = got[n].packet().expect("a packet");
+                if eof.payload != [0xFE, 0, 0, 3, 0] {
+                    wrong.push(format!("{}, {to}, packet {n}: {eof:?}", framing.name));
+                }
+            }
+            c.run("rollback").expect("over");
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

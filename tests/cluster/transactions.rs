@@ -219,31 +219,88 @@ fn a_transaction_stays_where_nobody_lets_it_move() {
     }
 }
 
+/// What binds a session, why it is then bound, what frees it, and whether its changes stay.
+const BINDINGS: &[(&[&str], &str, &[&str], bool)] = &[
+    (
+        &["create temporary table tt(id int)"],
+        "temporary_table",
+        &["drop temporary table tt"],
+        true,
+    ),
+    (
+        &["xa start 'x'"],
+        "coordinator",
+        &["xa end 'x'", "xa prepare 'x'", "xa commit 'x'"],
+        true,
+    ),
+    (
+        &["xa start 'x'"],
+        "coordinator",
+        &["xa end 'x'", "xa rollback 'x'"],
+        false,
+    ),
+    (
+        &["xa start 'x'"],
+        "coordinator",
+        &["xa end 'x'", "xa prepare 'x'", "xa rollback 'x'"],
+        false,
+    ),
+];
+
+/// Why a statement would go where it would.
+fn reason(c: &mut Conn, id: i64) -> String {
+    let sql = format!("explain route format=json select v from kv where id = {id}");
+    let json = c.cell(&sql).expect("a document");
+    let behind = json
+        .split("\"reason\": \"")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{json}"));
+    behind.split('"').next().unwrap_or_default().to_owned()
+}
+
+/// Decisions for reasons that only what binds a session has.
+fn bound(admin: &mut Conn) -> u64 {
+    let reasons = ["temporary_table", "session_state", "coordinator"];
+    let made = |name: &&str| super::counter(admin, &format!("route_{name}"));
+    reasons.iter().map(made).sum()
+}
+
 #[test]
 fn a_temporary_table_and_xa_bind_the_session() {
     let place = Place::new(InternalRouting::On, &[]);
-    for (bind, free) in [
-        (
-            &["create temporary table tt(id int)"][..],
-            &["drop temporary table tt"][..],
-        ),
-        (
-            &["xa start 'x'"],
-            &["xa end 'x'", "xa prepare 'x'", "xa commit 'x'"],
-        ),
-    ] {
+    let mut admin = super::admin(&place.proxy);
+    for (bind, why, free, is_kept) in BINDINGS {
         let mut c = place.client();
-        for statement in bind {
+        Place::change_all(&mut c, "before");
+        for statement in *bind {
             c.run(statement).expect(statement);
         }
         let since = place.cluster.log_next();
         Place::change_all(&mut c, "bound");
-        for statement in free {
+        assert!((0..ROWS).all(|id| reason(&mut c, id) == *why), "{bind:?}");
+        for statement in *free {
+            assert_ne!(reason(&mut c, 1), "leader", "before {statement}");
             c.run(statement).expect(statement);
         }
         let all = place.ran(since, "kv");
         assert!(all.iter().all(|e| e.errno == 0), "{bind:?}");
         assert_eq!(servers(&all).len(), 1, "{bind:?}");
-        assert_eq!(place.rows_that_are("bound"), ROWS as usize, "{bind:?}");
+        let value = if *is_kept { "bound" } else { "before" };
+        assert_eq!(place.rows_that_are(value), ROWS as usize, "{free:?}");
+        // From now on its statements go to their leaders again.
+        let (since, made) = (place.cluster.log_next(), bound(&mut admin));
+        Place::change_all(&mut c, "free");
+        assert!(
+            (0..ROWS).all(|id| reason(&mut c, id) == "leader"),
+            "{free:?}"
+        );
+        let all = place.ran(since, "kv");
+        let wrong = all
+            .iter()
+            .filter(|e| e.errno != 0 || e.role_here != Role::Leader);
+        assert_eq!(wrong.count(), 0, "{free:?}");
+        assert_eq!(servers(&all), [1, 2, 3], "{free:?}");
+        assert_eq!(bound(&mut admin), made, "{free:?}");
+        assert_eq!(place.rows_that_are("free"), ROWS as usize, "{free:?}");
     }
 }

@@ -38,7 +38,24 @@ fn slow(field: &Field) -> Saw {
     Ok(parts.join("; "))
 }
 
-/// F092: a client that reads nothing is cut after its net_write_timeout, and not before.
+/// COM_CHANGE_USER to the same user, without a password.
+const CHANGE_USER: &[u8] = b"\x11root@sys\0\0\0\x2d\0mysql_native_password\0";
+
+/// Sends a command after which the session begins anew.
+fn begin_anew(c: &mut Conn, command: &[u8]) -> Result<(), String> {
+    c.send(command, 0).map_err(|e| e.to_string())?;
+    let mut got = c.receive();
+    if let Some(switch) = got.packet().filter(|p| p.payload.first() == Some(&0xFE)) {
+        // No password: nothing is the answer to every scramble.
+        c.send(b"", switch.seq.wrapping_add(1))
+            .map_err(|e| e.to_string())?;
+        got = c.receive();
+    }
+    ensure(got.is_ok(), || format!("command {}: {got:?}", command[0]))
+}
+
+/// F092: a client that reads nothing is cut after its net_write_timeout, and not before. What it
+/// has set counts no more once its session has begun anew.
 fn write_timeout(field: &Field) -> Saw {
     let mut proxy = field.start()?;
     let rows = field.count(60_000, 600_000);
@@ -47,16 +64,21 @@ fn write_timeout(field: &Field) -> Saw {
         "select repeat('x',1000) from (select 1 from information_schema.columns a, \
          information_schema.columns b limit {rows}) t"
     );
-    let open = |seconds: u32| -> Result<(String, Conn), String> {
+    let open = |seconds: u32, command: &[u8]| -> Result<(String, Conn), String> {
         let mut c = small_reader(proxy.address())?;
         c.run(&format!("set session net_write_timeout={seconds}"))?;
+        if !command.is_empty() {
+            begin_anew(&mut c, command)?;
+        }
         c.run("set session ob_query_timeout=600000000")?;
         let id = c.cell("select connection_id()")?;
         c.query(&sql).map_err(|e| e.to_string())?;
         Ok((id, c))
     };
-    let (_, mut patient) = open(600)?;
-    let (id, mut hasty) = open(short)?;
+    let (_, mut patient) = open(600, b"")?;
+    let (_, mut reset) = open(short, b"\x1f")?;
+    let (_, mut changed) = open(short, CHANGE_USER)?;
+    let (id, mut hasty) = open(short, b"")?;
     let line = proxy.wait_log("reason=client_stalled")?;
     ensure(line.contains(&format!("session={id} ")), || line.clone())?;
     // What was sent before is still in the socket; then it ends.
@@ -65,19 +87,32 @@ fn write_timeout(field: &Field) -> Saw {
         got += 1;
     }
     ensure(got < rows, || format!("all {got} rows of a cut client"))?;
+    for (what, c) in [
+        ("600 s", &mut patient),
+        ("a reset", &mut reset),
+        ("a changed user", &mut changed),
+    ] {
+        let all = read_rows(c).map_err(|e| format!("{what}: {e}"))?;
+        ensure(all == rows, || format!("{what}: {all} of {rows} rows"))?;
+        ensure(c.cell("select 1")? == "1", || format!("{what}: no more"))?;
+    }
+    Ok(format!(
+        "cut after {short} s; with 600 s, a reset or a changed user all {rows} rows"
+    ))
+}
+
+/// The number of long rows up to the end of the result.
+fn read_rows(c: &mut Conn) -> Result<u32, String> {
     let mut all = 0;
     loop {
-        let got = patient.receive();
+        let got = c.receive();
         let packet = got.packet().ok_or_else(|| format!("row {all}: {got:?}"))?;
         if packet.payload.len() > 1_000 {
             all += 1;
         } else if all > 0 {
-            break;
+            return Ok(all);
         }
     }
-    ensure(all == rows, || format!("{all} of {rows} rows"))?;
-    ensure(patient.cell("select 1")? == "1", || "no more".into())?;
-    Ok(format!("cut after {short} s; with 600 s all {rows} rows"))
 }
 
 /// F093: names of every byte and of many lengths, at once, and gone at once: nothing falls over.

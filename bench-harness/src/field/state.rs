@@ -6,9 +6,9 @@ use super::{Case, DB, Field, check, part};
 use crate::checks::{Saw, ensure};
 use crate::norm::Norm;
 use crate::process::{Obring, Options};
-use crate::raw::{Conn, Got, Login};
+use crate::raw::{Conn, Got, Login, framed};
 use crate::relay::Relay;
-use crate::session::Reach;
+use crate::session::{Reach, Session};
 use Want::{Any, Error, Ok as Okay, Row, Rows};
 
 /// What one server cannot show.
@@ -387,8 +387,47 @@ fn login_collation(field: &Field) -> Saw {
             s.execute(0, b"\0\x01\xfd\0\x02\xc3\xa9");
             s.bye();
         }
+        // COM_CHANGE_USER has two bytes for it: numbers that no login packet can tell.
+        for (id, want) in [
+            (309_u16, "utf8mb4 utf8mb4_0900_bin"),
+            (255, "utf8mb4 utf8mb4_0900_ai_ci"),
+            (305, "utf8mb4 utf8mb4_0900_as_ci"),
+            (28, "gbk gbk_chinese_ci"),
+        ] {
+            let mut s = run.login("b", &Login::default().db(DB));
+            change_user(&mut s, id);
+            for _ in 0..LOOKS {
+                let sql = "select @@character_set_client, @@collation_connection";
+                expect(sql, &s.q(sql), Row(want))?;
+            }
+            s.prepare("select ? as d, v from kv where id=2");
+            for _ in 0..LOOKS {
+                s.execute(0, b"\0\x01\xfd\0\x02\xc3\xa9");
+                // 'a ' is 'a' in some of them, 'A' in others.
+                s.q("select 'a' = 'A' as i, 'a' = 'a ' as p, hex('\u{e9}') as h");
+            }
+            s.bye();
+        }
         Ok(())
     })
+}
+
+/// Answers of servers chosen at random, all three of which are among so many but for one in 10,000
+/// times.
+const LOOKS: usize = 24;
+
+/// COM_CHANGE_USER to root with a collation.
+fn change_user(s: &mut Session, collation: u16) {
+    let [low, high] = collation.to_le_bytes();
+    let packet = [
+        b"\x11root@sys\0\0",
+        DB.as_bytes(),
+        &[0, low, high],
+        b"mysql_native_password\0",
+    ];
+    s.raw(&framed(&packet.concat(), 0));
+    s.norm(Norm::NoState).login_reply(b"root@sys", b"");
+    s.norm(Norm::Exact);
 }
 
 /// F030: the state went with the server connection, so the session ends with an error: no answer

@@ -9,10 +9,11 @@ use crate::relay::spawn;
 use obring_wire::base::Cursor;
 use obring_wire::protocol::mysql::HEADER_LEN;
 use obring_wire::protocol::ob20::{FRAME_HEAD_LEN, TAIL_LEN, entry, flag, put_tlv};
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,19 @@ pub enum Loss {
     SubType(u16),
     /// COM_QUERY of one statement that begins with this: one of no effect takes its place.
     Text(&'static str),
+    /// This command (COM_INIT_DB, COM_STMT_PREPARE or COM_SET_OPTION), when a client session has
+    /// said the same over another connection before: what a proxy says to a link that the session
+    /// moves to. One of the same reply, but without the effect, takes its place.
+    Again(u8),
 }
+
+const INIT_DB: u8 = 0x02;
+const STMT_PREPARE: u8 = 0x16;
+const SET_OPTION: u8 = 0x1b;
+/// What is prepared instead.
+const OTHER_STATEMENT: &[u8] = b"do 0";
+/// The attribute of a login that says which client session the connection belongs to.
+const SESSION_ID: &[u8] = b"\x13__client_session_id";
 
 /// Takes the place of a text that is lost; it is answered with an OK, too.
 const NOTHING: &[u8] = b"set @lost = 0";
@@ -43,6 +56,22 @@ struct Shared {
     loss: Loss,
     stolen: AtomicU64,
     stop: AtomicBool,
+    said: Mutex<Said>,
+}
+
+/// What client sessions have said, and over which connection first.
+#[derive(Debug, Default)]
+struct Said {
+    connections: u64,
+    first: HashMap<(Vec<u8>, Vec<u8>), u64>,
+}
+
+impl Said {
+    /// True if the session has said this over another connection before.
+    fn is_again(&mut self, session: &[u8], connection: u64, payload: &[u8]) -> bool {
+        let key = (session.to_vec(), payload.to_vec());
+        !session.is_empty() && *self.first.entry(key).or_insert(connection) != connection
+    }
 }
 
 impl Thief {
@@ -58,6 +87,7 @@ impl Thief {
             loss,
             stolen: AtomicU64::new(0),
             stop: AtomicBool::new(false),
+            said: Mutex::default(),
         });
         let mine = shared.clone();
         spawn("thief", move || {
@@ -100,9 +130,9 @@ fn pair(client: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
     let (c, s) = (client.try_clone()?, server.try_clone()?);
     let mine = shared.clone();
     spawn("thief-up", move || {
-        let mut hands = Hands::new(mine.loss);
+        let mut hands = Hands::new(mine.loss, &mut mine.said());
         copy(c, s, |bytes, out| {
-            hands.feed(bytes, out);
+            hands.feed(bytes, &mut mine.said(), out);
             mine.stolen
                 .fetch_add(std::mem::take(&mut hands.stolen), SeqCst);
         });
@@ -125,51 +155,77 @@ fn copy(mut from: TcpStream, mut to: TcpStream, mut edit: impl FnMut(&[u8], &mut
     let _ = from.shutdown(Shutdown::Read);
 }
 
+impl Shared {
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One direction of a connection: bytes in any split go in, whole packets come out.
 #[derive(Debug)]
 struct Hands {
     loss: Loss,
+    /// Number of the connection.
+    connection: u64,
+    /// The client session that its login names; empty without one.
+    session: Vec<u8>,
     kept: Vec<u8>,
     stolen: u64,
 }
 
 impl Hands {
-    const fn new(loss: Loss) -> Self {
+    const fn new(loss: Loss, said: &mut Said) -> Self {
+        said.connections += 1;
         Self {
             loss,
+            connection: said.connections,
+            session: vec![],
             kept: vec![],
             stolen: 0,
         }
     }
 
-    fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+    fn feed(&mut self, bytes: &[u8], said: &mut Said, out: &mut Vec<u8>) {
         self.kept.extend_from_slice(bytes);
         while let Some((len, is_frame)) = next_len(&self.kept) {
             let packet: Vec<u8> = self.kept.drain(..len).collect();
             let changed = match is_frame {
-                true => self.frame(&packet),
-                false => self.text(&packet),
+                true => self.frame(&packet, said),
+                false => self.packet(&packet, said),
             };
             self.stolen += u64::from(changed.is_some());
             out.extend_from_slice(changed.as_deref().unwrap_or(&packet));
         }
     }
 
-    /// A MySQL packet whose text is lost, if it is.
-    fn text(&self, packet: &[u8]) -> Option<Vec<u8>> {
-        let Loss::Text(front) = self.loss else {
-            return None;
-        };
+    /// What takes the place of a MySQL packet, if it is lost.
+    fn packet(&mut self, packet: &[u8], said: &mut Said) -> Option<Vec<u8>> {
         let (&[a, b, c, seq], rest) = packet.split_first_chunk::<HEADER_LEN>()?;
-        let is_whole = u32::from_le_bytes([a, b, c, 0]) as usize == rest.len();
-        let (command, text) = rest.split_first()?;
-        let is_one = !text.iter().rev().skip(1).any(|b| *b == b';');
-        (is_whole && *command == 3 && is_one && text.starts_with(front.as_bytes()))
-            .then(|| framed(&[&[3], NOTHING].concat(), seq))
+        if u32::from_le_bytes([a, b, c, 0]) as usize != rest.len() {
+            return None;
+        }
+        if let Some(id) = session_of(rest).filter(|_| seq == 1) {
+            self.session = id.to_vec();
+            return None;
+        }
+        let (command, body) = rest.split_first()?;
+        let instead = match self.loss {
+            Loss::SubType(_) => return None,
+            Loss::Text(front) => {
+                let is_one = !body.iter().rev().skip(1).any(|b| *b == b';');
+                let is_it = *command == 3 && is_one && body.starts_with(front.as_bytes());
+                is_it.then(|| [&[3], NOTHING].concat())?
+            }
+            Loss::Again(lost) => {
+                let is_it = *command == lost && said.is_again(&self.session, self.connection, rest);
+                is_it.then(|| without_effect(lost, body))?
+            }
+        };
+        Some(framed(&instead, seq))
     }
 
     /// An OceanBase 2.0 frame without what is lost, if it had it.
-    fn frame(&self, frame: &[u8]) -> Option<Vec<u8>> {
+    fn frame(&mut self, frame: &[u8], said: &mut Said) -> Option<Vec<u8>> {
         let payload = frame.get(FRAME_HEAD_LEN..frame.len() - TAIL_LEN)?;
         let flags = u32::from_le_bytes(*frame.get(23..)?.first_chunk()?);
         let mut c = Cursor::new(payload);
@@ -182,7 +238,9 @@ impl Hands {
         };
         let mysql = payload.get(c.position()..)?;
         let (extra, mysql) = match self.loss {
-            Loss::Text(_) => (extra.map(<[u8]>::to_vec), self.text(mysql)?),
+            Loss::Text(_) | Loss::Again(_) => {
+                (extra.map(<[u8]>::to_vec), self.packet(mysql, said)?)
+            }
             Loss::SubType(kind) => (Some(without(extra?, kind)?), mysql.to_vec()),
         };
         let mut body = vec![];
@@ -192,6 +250,25 @@ impl Hands {
         }
         body.extend_from_slice(&mysql);
         Some(reframed(frame, &body))
+    }
+}
+
+/// The client session that a login names.
+fn session_of(login: &[u8]) -> Option<&[u8]> {
+    let at = login
+        .windows(SESSION_ID.len())
+        .position(|w| w == SESSION_ID)?;
+    let (len, rest) = login.get(at + SESSION_ID.len()..)?.split_first()?;
+    rest.get(..usize::from(*len))
+}
+
+/// A command that is answered like this one and leaves the session as it is.
+fn without_effect(command: u8, body: &[u8]) -> Vec<u8> {
+    match command {
+        STMT_PREPARE => [&[STMT_PREPARE], OTHER_STATEMENT].concat(),
+        // There are two options, and what is set is not what was.
+        SET_OPTION => vec![SET_OPTION, u8::from(body.first() == Some(&0)), 0],
+        _ => [&[3], NOTHING].concat(),
     }
 }
 
@@ -273,12 +350,13 @@ mod tests {
 
     /// All splits of a stream give the same bytes.
     fn through(loss: Loss, stream: &[u8]) -> (Vec<u8>, u64) {
-        let mut whole = vec![];
-        let mut hands = Hands::new(loss);
-        hands.feed(stream, &mut whole);
+        let (mut whole, mut said) = (vec![], Said::default());
+        let mut hands = Hands::new(loss, &mut said);
+        hands.feed(stream, &mut said, &mut whole);
         let stolen = hands.stolen;
-        let (mut hands, mut bytewise) = (Hands::new(loss), vec![]);
-        stream.iter().for_each(|b| hands.feed(&[*b], &mut bytewise));
+        let (mut hands, mut bytewise) = (Hands::new(loss, &mut said), vec![]);
+        let bytes = stream.iter();
+        bytes.for_each(|b| hands.feed(&[*b], &mut said, &mut bytewise));
         assert_eq!(whole, bytewise);
         (whole, stolen)
     }
@@ -302,5 +380,44 @@ mod tests {
         assert_eq!(lost, (stream("set @lost = 0"), 2));
         let kept = stream("set @a = 1");
         assert_eq!(through(Loss::Text("SET @"), &kept), (kept, 0));
+    }
+
+    #[test]
+    fn what_a_session_says_again_over_another_connection_is_lost() {
+        let mut said = Said::default();
+        let mut over = |session: &str, loss: Loss, packets: &[&[u8]]| {
+            let mut login = vec![7; 40];
+            if !session.is_empty() {
+                login.extend_from_slice(SESSION_ID);
+                login.push(session.len() as u8);
+                login.extend_from_slice(session.as_bytes());
+            }
+            let (mut out, mut hands) = (vec![], Hands::new(loss, &mut said));
+            hands.feed(&framed(&login, 1), &mut said, &mut out);
+            assert_eq!(out, framed(&login, 1), "a login goes through");
+            out.clear();
+            for packet in packets {
+                hands.feed(&framed(packet, 0), &mut said, &mut out);
+            }
+            let same: Vec<u8> = packets.iter().flat_map(|p| framed(p, 0)).collect();
+            (out == same).then_some(()).ok_or(out)
+        };
+        let prepares = Loss::Again(STMT_PREPARE);
+        let both: &[&[u8]] = &[b"\x16select 1", b"\x16select 2", b"\x16select 1"];
+        assert_eq!(over("1", prepares, both), Ok(()));
+        assert_eq!(over("2", prepares, both), Ok(()), "another session");
+        for _ in 0..2 {
+            assert_eq!(over("", prepares, both), Ok(()), "nobody's session");
+        }
+        let lost = framed(b"\x16do 0", 0);
+        assert_eq!(over("1", prepares, &both[..1]), Err(lost));
+        let options = Loss::Again(SET_OPTION);
+        assert_eq!(over("1", options, &[b"\x1b\0\0"]), Ok(()));
+        let lost = framed(b"\x1b\x01\0", 0);
+        assert_eq!(over("1", options, &[b"\x1b\0\0"]), Err(lost));
+        let databases = Loss::Again(INIT_DB);
+        assert_eq!(over("1", databases, &[b"\x02a"]), Ok(()));
+        let lost = framed(b"\x03set @lost = 0", 0);
+        assert_eq!(over("1", databases, &[b"\x02a"]), Err(lost));
     }
 }

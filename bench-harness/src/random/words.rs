@@ -59,6 +59,12 @@ pub(super) const VARIABLES: &[(&str, &[&str])] = &[
     ("character_set_results", &["'utf8mb4'", "NULL", "'gbk'"]),
     ("character_set_client", &["'utf8mb4'"]),
     ("character_set_connection", &["'utf8mb4'", "'latin1'"]),
+    // Until the next USE, which answers them anew.
+    (
+        "collation_database",
+        &["'utf8mb4_bin'", "'gbk_chinese_ci'", "default"],
+    ),
+    ("character_set_database", &["'gbk'", "'utf8mb4'"]),
     ("explicit_defaults_for_timestamp", &["1"]),
     ("timestamp", &["1700000000", "1700000000.25"]),
     ("last_insert_id", &["77"]),
@@ -143,6 +149,7 @@ pub(super) const LOOKS: &[&str] = &[
     "select @@sql_mode, @@time_zone, @@autocommit, @@sql_select_limit",
     "select @@character_set_client, @@character_set_connection, @@character_set_results, \
      @@collation_connection",
+    "select @@character_set_database, @@collation_database",
     "select @@tx_isolation, @@transaction_isolation, @@tx_read_only",
     "select @@wait_timeout, @@interactive_timeout, @@net_write_timeout, @@net_read_timeout",
     "select @@foreign_key_checks, @@unique_checks, @@sql_notes, @@sql_warnings",
