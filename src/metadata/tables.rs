@@ -406,14 +406,12 @@ impl Tables {
                 self.channel.finish();
                 for (wanted, findings) in batch.finish() {
                     self.counts.looked_up += 1;
-                    let before = self
-                        .known
-                        .get(&wanted.key)
-                        .map(|k| k.entry.locations.clone());
+                    let before = self.known.get(&wanted.key).map(|k| k.entry.clone());
                     let (doubted, is_asked) = (&wanted.doubted, wanted.is_asked);
                     self.settle(env.now, &wanted.key, findings, (doubted, is_asked));
                     if let Some(before) = before {
-                        self.look_up_others(&wanted, &before);
+                        self.look_up_others(&wanted, &before.locations);
+                        self.look_up_spellings(&wanted.key, &before);
                     }
                 }
                 None
@@ -470,6 +468,30 @@ impl Tables {
         let others: smallvec::SmallVec<_> = others.collect();
         if !others.is_empty() {
             self.want(&wanted.key, Doubted::Leaves(others), false);
+        }
+    }
+
+    /// A table has another definition: so it has in other spellings, for servers that take them
+    /// for one name.
+    fn look_up_spellings(&mut self, key: &Arc<TableKey>, before: &TableEntry) {
+        let print = |entry: &TableEntry| (entry.id, entry.schema_version);
+        let Some(new) = self.known.get(key).map(|known| print(&known.entry)) else {
+            return;
+        };
+        if new == print(before) {
+            return;
+        }
+        let is_spelling = |(other, known): &(&Arc<TableKey>, &Known)| {
+            *other != key
+                && other.tenant == key.tenant
+                && other.database.eq_ignore_ascii_case(&key.database)
+                && other.name.eq_ignore_ascii_case(&key.name)
+                && print(&known.entry) != new
+        };
+        let spellings = self.known.iter().filter(is_spelling);
+        let spellings: Vec<_> = spellings.map(|(other, _)| other.clone()).collect();
+        for other in spellings {
+            self.want(&other, Doubted::Whole, false);
         }
     }
 

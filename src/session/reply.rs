@@ -173,15 +173,19 @@ struct Relay<'r, 'o, 'b> {
 }
 
 impl Relay<'_, '_, '_> {
-    /// What a server would say that knew of the client's transaction.
-    const fn as_begun<'k>(&self, ok: OkPacket<'k>) -> OkPacket<'k> {
-        let begun = if self.is_begun {
+    /// Status bits of the client's transaction, if the server does not know of it.
+    const fn begun(&self) -> u16 {
+        if self.is_begun {
             status::IN_TRANSACTION
         } else {
             0
-        };
+        }
+    }
+
+    /// What a server would say that knew of it.
+    const fn as_begun<'k>(&self, ok: OkPacket<'k>) -> OkPacket<'k> {
         OkPacket {
-            status: ok.status | begun,
+            status: ok.status | self.begun(),
             ..ok
         }
     }
@@ -192,7 +196,7 @@ impl Relay<'_, '_, '_> {
         self.facts.learn(ok);
         if !ok.state.is_empty() {
             self.has_reported = self.has_reported || reports_first(ok);
-            self.known.learn(ok);
+            self.known.learn(ok, self.occasion == Occasion::Set);
             learn_pins(self.pins, ok);
             self.aim.learn(ok);
             if !is_set {
@@ -291,6 +295,10 @@ impl ReplySink for Relay<'_, '_, '_> {
             self.out.count(Event::StatementPrepared);
             client_id
         })
+    }
+
+    fn prepare_status(&mut self, status: u16) -> u16 {
+        status | self.begun()
     }
 
     fn cursor_opened(&mut self) {

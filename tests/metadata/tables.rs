@@ -294,6 +294,27 @@ fn what_has_another_definition_is_looked_up_again_for_every_core() {
 }
 
 #[test]
+fn another_definition_is_looked_up_in_every_spelling() {
+    let mut rig = with_tables();
+    find(&mut rig, 0, "h", 0);
+    find(&mut rig, 0, "H", 0);
+    let first = ["h", "H"].map(|name| known(&rig, name).version);
+    // A leader that moves is no other definition.
+    let moved = replicas(&[("h", 71, 7, 2, 20, 2, 1), ("h", 72, 7, 2, 20, 2, 1)]);
+    rig.answer(TABLETS, moved);
+    find(&mut rig, 0, "h", first[0]);
+    let second = ["h", "H"].map(|name| known(&rig, name).version);
+    assert!(second[0] > first[0] && second[1] == first[1], "{second:?}");
+    rig.answer(FIRST, replicas(&[("h", 0, 7, 2, 21, 1, 1)]));
+    rig.answer("partition_info", info(21));
+    let tablets = [("h", 71, 7, 2, 21, 1, 1), ("h", 72, 7, 2, 21, 2, 1)];
+    rig.answer(TABLETS, replicas(&tablets));
+    find(&mut rig, 0, "h", second[0]);
+    let third = ["h", "H"].map(|name| known(&rig, name).version);
+    assert!(third[0] > second[0] && third[1] > second[1], "{third:?}");
+}
+
+#[test]
 fn absent_tables_are_remembered_for_a_short_time() {
     let mut rig = with_tables();
     for n in 0..20 {

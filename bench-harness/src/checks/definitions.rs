@@ -261,6 +261,7 @@ pub fn definitions(setup: &Setup) -> Saw {
     let process = std::process::id();
     let names = ["a", "b"].map(|n| format!("obring_defined_{process}_{n}"));
     let mut crowd = Crowd {
+        admin: front.admin()?,
         front,
         sessions,
         others: [through, direct],
@@ -374,6 +375,8 @@ struct Crowd {
     sessions: Vec<Conn>,
     /// Through obring, and at a server.
     others: [Conn; 2],
+    /// Of obring: tells when an answer has come.
+    admin: Conn,
     names: [String; 2],
 }
 
@@ -473,6 +476,16 @@ impl Crowd {
             let _ = wait_for(Deadline::after(ASKED_MAX), "a look-up", || {
                 cluster.log_since(from).iter().any(is_answer).then_some(())
             });
+            let is_waiting = |row: &Vec<Option<String>>| row[4].as_deref() == Some("UPDATING");
+            let admin = &mut self.admin;
+            let _ = wait_for(
+                Deadline::after(ASKED_MAX),
+                "its answer on all cores",
+                || {
+                    let rows = admin.rows("show proxyroute").unwrap_or_default();
+                    (!rows.iter().any(is_waiting)).then_some(())
+                },
+            );
         }
         Ok(())
     }

@@ -35,13 +35,13 @@ const ENTRY_BYTES: usize = 32;
 /// after DDL, and twice under two names. Observed on seekdb 1.3.0.post5.
 const OF_THE_SERVER: &[&[u8]] = &[
     b"_current_default_catalog",
-    b"character_set_database",
-    b"collation_database",
     b"identity",
     b"ob_capability_flag",
     b"ob_last_schema_version",
     b"ob_proxy_set_trx_executed",
 ];
+/// Set by every change of database, and by a client for as long as it stays in one.
+const OF_DATABASE: &[&[u8]] = &[b"character_set_database", b"collation_database"];
 /// What servers tell proxies as if they were user variables. Source: OceanBase wire facts, 4.6.
 const OF_ROUTING: &[&[u8]] = &[INFO, b"ob_client_feedback"];
 /// What a login's collation decides.
@@ -221,8 +221,9 @@ impl Known {
         }
     }
 
-    /// Takes what an OK says of session state.
-    pub(super) fn learn(&mut self, ok: &OkPacket<'_>) {
+    /// Takes what an OK says of session state. `is_set`: it is of a statement that sets variables.
+    pub(super) fn learn(&mut self, ok: &OkPacket<'_>, is_set: bool) {
+        let is_elsewhere = ok.blocks().any(|block| block.kind == TRACK_SCHEMA);
         for block in ok.blocks() {
             match block.kind {
                 TRACK_SCHEMA => {
@@ -231,11 +232,23 @@ impl Known {
                 }
                 TRACK_VARIABLES => {
                     for (name, value, is_user) in block.variables() {
-                        self.learn_variable(name, value, is_user);
+                        let is_of_database = !is_user && OF_DATABASE.contains(&name);
+                        match is_of_database && (is_elsewhere || !is_set) {
+                            true => self.forget_system(name),
+                            false => self.learn_variable(name, value, is_user),
+                        }
                     }
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// The server knows what this variable is: what the client has set is over.
+    fn forget_system(&mut self, name: &[u8]) {
+        if let Some(at) = self.system.iter().position(|v| v.name == name) {
+            let old = self.system.remove(at);
+            self.bytes -= old.name.len() + old.value.len() + ENTRY_BYTES;
         }
     }
 
@@ -425,7 +438,10 @@ impl Known {
         if has.system < self.newest.system {
             let mut lacking = newer(&self.system, has.system);
             // Session state has what the client has set.
-            lacking.retain(|v| !carries_system || self.imposed.contains(&v.name));
+            // A change to the database, which stands in front of this, undoes those of it.
+            let is_told =
+                |v: &Variable| self.imposed.contains(&v.name) || OF_DATABASE.contains(&&*v.name);
+            lacking.retain(|v| !carries_system || is_told(v));
             missing.system = statement::set_system(&lacking, no_backslash);
         }
         if has.option < self.newest.option {

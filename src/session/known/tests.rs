@@ -20,14 +20,15 @@ fn state(system: &[(&str, &str)], user: &[(&str, &str)], schema: Option<&str>) -
 }
 
 fn learn(known: &mut Known, state: &[u8]) {
-    known.learn(&OkPacket {
+    let ok = OkPacket {
         affected: 0,
         last_insert_id: 0,
         status: 0x4022,
         warnings: 0,
         message: b"",
         state,
-    });
+    };
+    known.learn(&ok, true);
 }
 
 fn set(known: &Known, has: Has, carries: bool) -> String {

@@ -22,6 +22,9 @@ const PREPARE_HEAD: usize = HEADER_LEN + 5;
 const OK_GATHER_MAX: usize = 1 << 20;
 /// An EOF packet is shorter than this; a longer packet that begins with 0xFE is a row.
 const EOF_LEN_MAX: u32 = 9;
+/// Payload of an EOF packet: `FE | warnings u16 | status u16`; and where the packet ends.
+const EOF_LEN: usize = 5;
+const EOF_END: usize = HEADER_LEN + EOF_LEN;
 
 /// What kind of reply a request has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +152,10 @@ pub trait ReplySink {
     fn prepared(&mut self, id: u32, _params: u16) -> u32 {
         id
     }
+    /// An EOF packet of a reply to COM_STMT_PREPARE has this status. Returns what the client gets.
+    fn prepare_status(&mut self, status: u16) -> u16 {
+        status
+    }
     /// The rows of the statement wait behind a cursor.
     fn cursor_opened(&mut self) {}
     /// The last row of a cursor was sent.
@@ -187,6 +194,8 @@ pub struct Reply {
     next_seq: u8,
     /// The head that is being passed gets this statement id.
     renamed: Option<u32>,
+    /// The EOF that is being passed gets this status.
+    restated: Option<u16>,
     /// A result said that another one follows.
     had_more: bool,
 }
@@ -238,6 +247,7 @@ impl Reply {
             begun: false,
             next_seq: 0,
             renamed: None,
+            restated: None,
             had_more: false,
         }
     }
@@ -350,7 +360,17 @@ impl Reply {
                 end += peek.len();
                 self.left -= peek.len() as u32;
                 match self.renamed.take() {
-                    None => sink.pass(at, end),
+                    None => match self.restated.take() {
+                        None => sink.pass(at, end),
+                        Some(status) => {
+                            let mut eof = [0; EOF_END];
+                            if let Some(front) = rest.get(..EOF_END) {
+                                eof.copy_from_slice(front);
+                            }
+                            restate(&mut eof, status);
+                            sink.pass_held(&eof);
+                        }
+                    },
                     Some(id) => {
                         let mut head = [0; PREPARE_HEAD];
                         if let Some(front) = rest.get(..PREPARE_HEAD) {
@@ -394,6 +414,9 @@ impl Reply {
                     Flow::Pass => {
                         if let Some(id) = self.renamed.take() {
                             rename(&mut held, id);
+                        }
+                        if let Some(status) = self.restated.take() {
+                            restate(&mut held, status);
                         }
                         sink.pass_held(held.get(..have).unwrap_or_default());
                     }
@@ -575,13 +598,17 @@ impl Reply {
                 self.renames(peek, sink);
             }
             Expect::Defs { left: 2.., .. } => {
+                self.restates(peek, is_eof, sink);
                 if let Expect::Defs { left, .. } = &mut self.expect {
                     *left -= 1;
                 }
             }
             Expect::Defs { then, .. } => match then {
                 Then::Columns => self.expect = Expect::Columns,
-                Then::End if self.shape.command == Command::STMT_PREPARE => self.terminal(),
+                Then::End if self.shape.command == Command::STMT_PREPARE => {
+                    self.restates(peek, is_eof, sink);
+                    self.terminal();
+                }
                 Then::End => self.expect = Expect::LastOk,
                 Then::Cursor => {
                     sink.cursor_opened();
@@ -628,6 +655,15 @@ impl Reply {
         self.renamed = (new != id).then_some(new);
     }
 
+    /// An EOF behind parameters or columns: which status the client gets.
+    fn restates(&mut self, peek: &[u8], is_eof: bool, sink: &mut impl ReplySink) {
+        if is_eof && peek.len() == EOF_LEN && self.shape.command == Command::STMT_PREPARE {
+            let old = eof_status(peek);
+            let new = sink.prepare_status(old);
+            self.restated = (new != old).then_some(new);
+        }
+    }
+
     /// The packet that was just classified goes to the client.
     const fn passes(&mut self) {
         self.begun = true;
@@ -653,6 +689,13 @@ impl Reply {
         self.had_more |= more;
         self.expect = if more { Expect::First } else { Expect::Done };
         sink.ok(self.seq, payload);
+    }
+}
+
+/// Puts a status into an EOF packet.
+fn restate(packet: &mut [u8], status: u16) {
+    if let Some(place) = packet.get_mut(EOF_END - 2..EOF_END) {
+        place.copy_from_slice(&status.to_le_bytes());
     }
 }
 
