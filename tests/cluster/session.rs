@@ -135,7 +135,7 @@ fn what_the_first_of_several_statements_sets_outlives_the_error_of_the_last() {
 /// The comparison sees that state is missing: a script differs, and few steps are left of it.
 fn finds(settings: &[(&str, &str)], loss: Loss) {
     let mut world = World::start_robbed(&setup(), settings, loss).expect("a world");
-    let tally = world.hunt(Sort::Single, false, 0..ROBBED).expect("a hunt");
+    let tally = world.hunt_first(0..ROBBED).expect("a hunt");
     println!("{loss:?}: {} lost, {tally}", world.stolen());
     assert!(world.stolen() > 0, "{loss:?}: nothing was there to lose");
     assert!(

@@ -5,9 +5,10 @@ use super::cluster::{Foundation, unbroken};
 use super::command::cargo_test;
 use super::{Job, Table, mysql_test};
 use crate::checks::{Saw, Setup, switching};
-use crate::field::{Field, Place, Size, fixture, needs_c1};
+use crate::field::{Case, Field, Place, Plan, Size, cases, fixture, needs_c1};
 use crate::random::{FRAMINGS, Loss, RANDOM, ServerFraming, Sort, World};
 use obcluster::{Cluster, Topology};
+use std::ops::RangeInclusive;
 
 /// Scripts among which a planted fault must show.
 const ROBBED: u64 = 60;
@@ -139,7 +140,7 @@ fn planted(job: &Job, table: &mut Table, has_random: bool) {
 
 fn robbed(setup: &Setup, settings: &[(&str, &str)], loss: Loss) -> Saw {
     let mut world = World::start_robbed(setup, settings, loss)?;
-    let tally = world.hunt(Sort::Single, false, 0..ROBBED)?;
+    let tally = world.hunt_first(0..ROBBED)?;
     let stolen = world.stolen();
     let said = format!(
         "{stolen} pieces lost, {} of {} scripts differ",
@@ -232,27 +233,70 @@ fn stacks(job: &Job, table: &mut Table, has_random: bool) {
     }
 }
 
-/// The field cases that one server shows a part of, on three servers.
+/// Numbers of the field cases about prepared statements, session state, transactions and character
+/// sets: the areas of this issue.
+const AREAS: [RangeInclusive<u32>; 2] = [13..=39, 104..=107];
+
+fn is_of_areas(case: &Case) -> bool {
+    let number = case.id.get(1..).and_then(|digits| digits.parse().ok());
+    number.is_some_and(|number| AREAS.iter().any(|area| area.contains(&number)))
+}
+
+/// The field cases of the areas, one line each, and the others that have to hold on three servers.
 fn field(job: &Job, table: &mut Table, has_random: bool) {
-    let cases = needs_c1();
-    let wanted = |id: &str| job.wants(&format!("{id}, three servers"));
-    if cases.iter().any(|c| wanted(c.id))
+    let several = needs_c1();
+    let place = |id: &str| match several.iter().any(|c| c.id == id) {
+        true => format!("{id}, three servers"),
+        false => id.to_owned(),
+    };
+    let all = cases();
+    let mut ids: Vec<&str> = several.iter().map(|c| c.id).collect();
+    ids.extend(all.iter().filter(|c| is_of_areas(c)).map(|c| c.id));
+    ids.sort_unstable();
+    ids.dedup();
+    ids.retain(|id| job.wants(&place(id)));
+    if !ids.is_empty()
         && let Err(e) = fixture(job.setup.kernel)
     {
         return table.judge("field cases", "tables", Err(e));
     }
-    for case in cases.iter().filter(|c| wanted(c.id)) {
-        let name = format!("{}, three servers", case.id);
-        if !has_random {
-            table.not_run(&name, case.title, NO_RANDOM);
+    for id in ids {
+        let name = place(id);
+        let mut field = Field {
+            setup: job.setup.clone(),
+            size: if job.is_long { Size::Full } else { Size::Small },
+            place: Place::Kernel,
+        };
+        if let Some(case) = several.iter().find(|c| c.id == id) {
+            field.place = Place::Cluster;
+            match has_random {
+                true => table.judge(&name, case.title, (case.check)(&field)),
+                false => table.not_run(&name, case.title, NO_RANDOM),
+            }
             continue;
         }
-        let size = if job.is_long { Size::Full } else { Size::Small };
-        let field = Field {
-            setup: job.setup.clone(),
-            size,
-            place: Place::Cluster,
-        };
-        table.judge(&name, case.title, (case.check)(&field));
+        for case in all.iter().filter(|c| c.id == id) {
+            match case.plan {
+                Plan::Check(check) => table.judge(&name, case.title, check(&field)),
+                Plan::Part(check, left) => {
+                    let saw = check(&field).map(|saw| format!("{saw}\nleft: {left}"));
+                    table.judge(&name, case.title, saw);
+                }
+                Plan::Later(why) => table.not_run(&name, case.title, why),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_areas_are_all_their_cases() {
+        let all = cases();
+        let of = all.iter().filter(|c| is_of_areas(c)).count();
+        // prepared 9, session state 11, transaction 7, character sets 4.
+        assert_eq!(of, 9 + 11 + 7 + 4);
     }
 }

@@ -17,9 +17,9 @@ const RESTART: &str = "hot restart comes with a later issue";
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case] = &[
-    later("F038", "a large statement goes back to the coordinator",
-        "needs routing inside a transaction, which the kernel does not offer: builtin, issue C1"),
-    later("F042", "joins with replicated tables", "the kernel has no replicated tables"),
+    later("F042", "joins with replicated tables",
+        "nothing replicates a table: the kernel refuses duplicate_scope, engine builtin has one \
+         kind of table and no joins, and no view of the model tells such tables"),
     later("F045", "procedure calls",
         "calls run on the server of the session; routing them comes with a later issue"),
     later("F050", "locations after a partition split",

@@ -7,6 +7,7 @@
 mod admin;
 mod failover;
 mod fixture;
+mod inside;
 mod later;
 mod leaders;
 mod leaves;
@@ -133,6 +134,7 @@ pub fn cases() -> Vec<Case> {
         admin::CASES,
         memory::CASES,
         single::CASES,
+        inside::CASES,
         leaves::CASES,
         failover::CASES,
         replicas::CASES,

@@ -1,5 +1,6 @@
 //! Areas session state, transaction, character sets, and what texts alone can show.
 
+use super::inside::locks_go;
 use super::leaders::led;
 use super::same::{Want, expect, same, session, texts};
 use super::{Case, DB, Field, check, part};
@@ -297,10 +298,14 @@ fn no_inheritance(field: &Field) -> Saw {
     })
 }
 
-/// F031: what no list of SET statements shows.
+/// F031: what no list of SET statements shows. Another client waits for a lock until it is
+/// released; that a client's death releases it is shown on engine `builtin`.
 fn locks(field: &Field) -> Saw {
-    same(field, |run| {
+    const GET: &str = "select get_lock('obring_f031', 15) as g";
+    const RELEASE: &str = "select release_lock('obring_f031') as r";
+    let answered = same(field, |run| {
         let mut a = run.login("a", &Login::default().db(DB));
+        let mut b = run.login("b", &Login::default().db(DB));
         for (sql, want) in [
             ("/*!40101 BEGIN */", Okay),
             ("update kv set n=1 where id=1", Okay),
@@ -309,32 +314,55 @@ fn locks(field: &Field) -> Saw {
             ("lock tables kv write", Okay),
             ("select v from plain_b", Row("1")),
             ("unlock tables", Okay),
+            (GET, Row("1")),
         ] {
             expect(sql, &a.q(sql), want)?;
         }
+        b.raw(&framed(&[b"\x03", GET.as_bytes()].concat(), 0));
+        for (sql, want) in [
+            ("select v from plain_a", Row("1")),
+            ("select id from kv where id=2", Row("2")),
+            ("update kv set n=0 where id=3", Okay),
+            ("select v from plain_b", Row("1")),
+            // It is held until now, so the other one waits.
+            (RELEASE, Row("1")),
+        ] {
+            expect(sql, &a.q(sql), want)?;
+        }
+        expect(GET, &b.read(GET, Reach::Results), Row("1"))?;
+        expect(RELEASE, &b.q(RELEASE), Row("1"))?;
         a.bye();
+        b.bye();
         Ok(())
-    })
+    })?;
+    Ok(format!("{answered}; {}", locks_go(field)?))
 }
 
-/// F032: everything but the database is as after the login.
+/// F032: everything but the database is as after the login, and another client gets the lock.
 fn reset(field: &Field) -> Saw {
-    session(field, |s| {
+    const GET: &str = "select get_lock('obring_f032', 15) as g";
+    same(field, |run| {
+        let mut s = run.login("a", &Login::default().db(DB));
+        let mut other = run.login("b", &Login::default().db(DB));
         for sql in ["delete from kv where id=3201", "set @u=1, wait_timeout=55"] {
             s.q(sql);
         }
         s.prepare("select ?");
         let id = s.statement;
-        for sql in [
-            "prepare s from 'select 5'",
-            "begin",
-            "insert into kv(id) values(3201)",
+        for (sql, want) in [
+            ("prepare s from 'select 5'", Okay),
+            ("begin", Okay),
+            ("insert into kv(id) values(3201)", Okay),
+            (GET, Row("1")),
         ] {
-            expect(sql, &s.q(sql), Okay)?;
+            expect(sql, &s.q(sql), want)?;
         }
+        let sql = "select get_lock('obring_f032', 0) as g";
+        expect(sql, &other.q(sql), Row("0"))?;
         let got = s.norm(Norm::NoState).one("reset", b"\x1f");
         expect("reset", &got, Okay)?;
         s.norm(Norm::Exact);
+        expect(GET, &other.q(GET), Row("1"))?;
         let got = s.execute_id(id, 0, b"\0\x01\xfd\0\x01x");
         expect("execute", &got, Error(1243))?;
         for (sql, want) in [
@@ -344,9 +372,14 @@ fn reset(field: &Field) -> Saw {
                 Row("NULL 1 obring_field"),
             ),
             ("select count(*) from kv where id=3201", Row("0")),
+            ("select release_lock('obring_f032') as r", Row("0")),
         ] {
             expect(sql, &s.q(sql), want)?;
         }
+        let sql = "select release_lock('obring_f032') as r";
+        expect(sql, &other.q(sql), Row("1"))?;
+        s.bye();
+        other.bye();
         Ok(())
     })
 }

@@ -28,7 +28,6 @@ pub enum Loss {
     Again(u8),
 }
 
-const INIT_DB: u8 = 0x02;
 const STMT_PREPARE: u8 = 0x16;
 const SET_OPTION: u8 = 0x1b;
 /// What is prepared instead.
@@ -415,7 +414,7 @@ mod tests {
         assert_eq!(over("1", options, &[b"\x1b\0\0"]), Ok(()));
         let lost = framed(b"\x1b\x01\0", 0);
         assert_eq!(over("1", options, &[b"\x1b\0\0"]), Err(lost));
-        let databases = Loss::Again(INIT_DB);
+        let databases = Loss::Again(0x02);
         assert_eq!(over("1", databases, &[b"\x02a"]), Ok(()));
         let lost = framed(b"\x03set @lost = 0", 0);
         assert_eq!(over("1", databases, &[b"\x02a"]), Err(lost));

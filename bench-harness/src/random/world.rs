@@ -177,6 +177,25 @@ impl World {
         }
         Ok(tally)
     }
+
+    /// [`World::hunt`] for one session, script by script until one differs.
+    ///
+    /// # Errors
+    /// Those of a hunt.
+    pub fn hunt_first(&mut self, seeds: Range<u64>) -> Result<Tally, String> {
+        let mut all = Tally::default();
+        for seed in seeds {
+            let one = self.hunt(Sort::Single, false, seed..seed + 1)?;
+            all.scripts += one.scripts;
+            all.steps += one.steps;
+            all.unsteady.extend(one.unsteady);
+            if !one.different.is_empty() {
+                (all.different, all.story) = (one.different, one.story);
+                break;
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// Now and then a leader moves.
