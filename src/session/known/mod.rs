@@ -437,8 +437,8 @@ impl Known {
         }
         if has.system < self.newest.system {
             let mut lacking = newer(&self.system, has.system);
-            // Session state has what the client has set.
-            // A change to the database, which stands in front of this, undoes those of it.
+            // Session state that travels has what the client has set; but a change of database,
+            // which stands in front of this, undoes the variables that it sets itself.
             let is_told =
                 |v: &Variable| self.imposed.contains(&v.name) || OF_DATABASE.contains(&&*v.name);
             lacking.retain(|v| !carries_system || is_told(v));

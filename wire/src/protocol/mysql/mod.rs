@@ -13,6 +13,7 @@ mod prepare_execute;
 mod reply;
 mod request;
 mod rows;
+mod sink;
 
 pub use command::Command;
 pub use flags::{client, status};
@@ -26,6 +27,7 @@ pub use ok::{
 };
 pub use packet::{Gather, HEADER_LEN, MAX_PAYLOAD, TooLong, Whole, put_packet};
 pub use prepare_execute::PrepareExecute;
-pub use reply::{BadReply, ClientTurn, Reply, ReplySink, Shape};
+pub use reply::{BadReply, Reply, Shape};
 pub use request::{Request, RequestStep};
 pub use rows::{ColumnKind, TextRows};
+pub use sink::{ClientTurn, ReplySink};
