@@ -112,6 +112,13 @@ impl Aim {
         self.writes = true;
     }
 
+    /// The request goes where nothing of its tables decides.
+    pub(super) const fn sent_without_tables(&mut self, reason: Option<Reason>) {
+        self.reason = reason;
+        self.version = 0;
+        self.is_weak = false;
+    }
+
     /// The open transaction is gone.
     pub(super) const fn transaction_over(&mut self) {
         self.has_written = false;
@@ -254,8 +261,7 @@ impl Session {
         out: &mut Out<'_, Mail>,
     ) -> Place {
         if let Some(server) = self.wishes.address {
-            self.aim.reason = Some(Reason::RouteAddress);
-            self.aim.version = 0;
+            self.aim.sent_without_tables(Some(Reason::RouteAddress));
             return self.place_at(server);
         }
         let seed = dice.next_u64();
@@ -488,8 +494,7 @@ impl Session {
                 }
             }
             Routed::Nowhere(reason) => {
-                aim.reason = Some(reason);
-                aim.version = 0;
+                aim.sent_without_tables(Some(reason));
                 Decision::Nowhere(reason)
             }
         };

@@ -316,6 +316,7 @@ impl Session {
             return self.at_coordinator();
         }
         if ctx.settings.routing == RoutingMode::Random {
+            self.aim.sent_without_tables(None);
             let spread = self.binding.dice.next_u64() as u32;
             return match self.link_of_choice(ctx, spread) {
                 Some(id) if self.can_join(id, head) => Place::Link(id),
