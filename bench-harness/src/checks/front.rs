@@ -1,7 +1,7 @@
 //! obring with several serving cores in front of a model cluster, and sessions of which it is known
 //! on which core each is.
 
-use crate::process::{Obring, Options};
+use crate::process::Obring;
 use crate::raw::{Conn, Login};
 use obcluster::{Cluster, Engine, Entry, Kind, Topology};
 use std::collections::BTreeMap;
@@ -34,15 +34,8 @@ impl Front {
         settings: &[(&str, &str)],
     ) -> Result<Self, String> {
         let cluster = Cluster::start(topology, engine).map_err(|e| format!("model: {e}"))?;
-        let mut options = Options::new(&setup.binary, &cluster.addresses())
-            .set("obproxy_sys_password", "")
-            .set("work_thread_num", CORES)
-            .set("cpu_affinity", "False");
-        for (name, value) in settings {
-            options = options.set(name, value);
-        }
-        let mut proxy = Obring::start(&options)?;
-        proxy.wait_log("event=metadata_ready")?;
+        let settings = [&[("cpu_affinity", "False")], settings].concat();
+        let proxy = setup.start_at(&cluster, CORES, &settings)?;
         Ok(Self {
             cluster,
             proxy,

@@ -45,6 +45,7 @@ pub use versions::versions;
 pub use zones::{merging_zones, read_only_zones, rooms};
 
 use crate::process::{Obring, Options};
+use obcluster::Cluster;
 use obcluster::builtin::{Layout, Running, Server};
 use obring_wire::protocol::capability;
 use std::net::SocketAddr;
@@ -67,6 +68,27 @@ impl Setup {
     #[must_use]
     pub fn options(&self) -> Options {
         Options::new(&self.binary, &[self.kernel])
+    }
+
+    /// obring with so many serving cores in front of a model cluster, once it knows the cluster.
+    ///
+    /// # Errors
+    /// What it said instead of serving.
+    pub fn start_at(
+        &self,
+        cluster: &Cluster,
+        cores: usize,
+        settings: &[(&str, &str)],
+    ) -> Result<Obring, String> {
+        let mut options = Options::new(&self.binary, &cluster.addresses())
+            .set("obproxy_sys_password", "")
+            .set("work_thread_num", cores);
+        for (name, value) in settings {
+            options = options.set(name, value);
+        }
+        let mut proxy = Obring::start(&options)?;
+        proxy.wait_log("event=metadata_ready")?;
+        Ok(proxy)
     }
 
     /// obring in front of the kernel.

@@ -1,7 +1,7 @@
 //! Three servers, obring in front of them, and a table.
 
 use super::Field;
-use crate::process::{Obring, Options};
+use crate::process::Obring;
 use crate::raw::{Conn, Login};
 use obcluster::{Change, Cluster, Topology};
 
@@ -47,16 +47,12 @@ impl Place {
         }
         let cluster = Cluster::start(Topology::default(), field.setup.kernel);
         let cluster = cluster.map_err(|e| format!("model: {e}"))?;
-        let mut options = Options::new(&field.setup.binary, &cluster.addresses())
-            .set("obproxy_sys_password", "")
-            .set("work_thread_num", 2)
-            .set("cpu_affinity", "False")
-            .set("server_state_refresh_interval", ROUND);
-        for (name, value) in settings {
-            options = options.set(name, value);
-        }
-        let mut proxy = Obring::start(&options)?;
-        proxy.wait_log("event=metadata_ready")?;
+        let own = [
+            ("cpu_affinity", "False"),
+            ("server_state_refresh_interval", ROUND),
+        ];
+        let settings = [&own, settings].concat();
+        let proxy = field.setup.start_at(&cluster, 2, &settings)?;
         Ok(Self {
             cluster,
             proxy,

@@ -4,7 +4,7 @@ use super::hunt::{Sort, Tally, hunt};
 use super::rig::{Rig, Through};
 use super::thief::{Loss, Thief};
 use crate::checks::Setup;
-use crate::process::{Obring, Options};
+use crate::process::Obring;
 use crate::raw::{Conn, Login};
 use obcluster::{Change, Cluster, Topology};
 use obring_wire::base::Rng;
@@ -104,14 +104,7 @@ impl World {
         kernel: SocketAddr,
     ) -> Result<Self, String> {
         let cluster = Cluster::start(Topology::default(), kernel).map_err(|e| e.to_string())?;
-        let mut options = Options::new(&setup.binary, &cluster.addresses())
-            .set("obproxy_sys_password", "")
-            .set("work_thread_num", 2);
-        for (name, value) in settings {
-            options = options.set(name, value);
-        }
-        let mut proxy = Obring::start(&options)?;
-        proxy.wait_log("event=metadata_ready")?;
+        let proxy = setup.start_at(&cluster, 2, settings)?;
         Ok(Self {
             cluster,
             proxy,
