@@ -55,7 +55,7 @@ impl Answer {
 pub fn leaves(request: &Request<'_>, index: usize) -> Option<Answer> {
     let table = (*request.tables.get(index)?)?;
     if let Some(key) = &table.hash_key
-        && let Some(leaf) = super::quick::leaf(request, key)
+        && let Some(leaf) = super::quick::leaf(request.text, request.scan, key)
     {
         let mut leaves = LeafSet::empty(table.leaf_count());
         if let Some(leaf) = leaf {
@@ -69,18 +69,33 @@ pub fn leaves(request: &Request<'_>, index: usize) -> Option<Answer> {
     general(request, table, index)
 }
 
-/// The leaf, if the statement touches just one of one of its tables; `None` if [`leaves`] says
-/// anything else. The most frequent question, in short.
-#[inline]
+/// The leaf, if a statement that names this one table touches just one of it; `None` if [`leaves`]
+/// says anything else. The most frequent question, in short.
+#[inline(always)]
 #[must_use]
-pub fn only_leaf(request: &Request<'_>, index: usize) -> Option<u32> {
-    let table = (*request.tables.get(index)?)?;
+pub fn only_leaf(text: &[u8], scan: &Scan, context: &Context<'_>, table: &Table) -> Option<u32> {
     if let Some(key) = &table.hash_key
-        && let Some(leaf) = super::quick::leaf(request, key)
+        && let Some(leaf) = super::quick::leaf(text, scan, key)
     {
         return leaf;
     }
-    general(request, table, index)?.leaves.only()
+    only_leaf_in_general(text, scan, context, table)
+}
+
+#[inline(never)]
+fn only_leaf_in_general(
+    text: &[u8],
+    scan: &Scan,
+    context: &Context<'_>,
+    table: &Table,
+) -> Option<u32> {
+    let request = Request {
+        text,
+        scan,
+        tables: &[Some(table)],
+        context,
+    };
+    general(&request, table, 0)?.leaves.only()
 }
 
 /// The same, by the general way; apart, so that the short one saves few registers.

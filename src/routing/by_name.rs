@@ -1,13 +1,14 @@
 //! A map by the names of tables, with a short way to what is asked for again and again.
 //!
 //! ```text
-//! name ── short, and found before ──> recent: one comparison of numbers ──┐
-//!   └── else ──> map: hash and comparison of texts, noted in recent ──────┴──> values
+//! name ── short, and found before ──> recent ──> values: one comparison of numbers
+//!   └── else ──> map: hash and comparison of texts, noted in recent ──> values
 //! ```
 
 use super::{TableKey, TableName};
+use crate::base::ends;
 use hashbrown::HashMap;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Names that are known by number at a time: a power of two.
@@ -17,33 +18,22 @@ const RECENT: usize = 256;
 #[derive(Debug)]
 pub(super) struct ByName<T> {
     map: HashMap<Arc<TableKey>, u32>,
-    values: Vec<Option<(Arc<TableKey>, T)>>,
+    values: Vec<Option<Named<T>>>,
     /// Places in `values` that are free.
     free: Vec<u32>,
-    /// What was found last, each name in the one place that its bytes say.
-    recent: RefCell<Box<[Recent; RECENT]>>,
+    /// What was found last: places in `values`, each where the bytes of its name say.
+    recent: Box<[Cell<u32>; RECENT]>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Recent {
-    name: ShortName,
-    /// Place in `values`.
-    place: u32,
-}
-
-impl Recent {
-    /// Nothing: no short name has these lengths.
-    const NONE: Self = Self {
-        name: ShortName {
-            ends: [0; 8],
-            lengths: u32::MAX,
-        },
-        place: 0,
-    };
+#[derive(Debug)]
+struct Named<T> {
+    key: Arc<TableKey>,
+    short: Option<ShortName>,
+    value: T,
 }
 
 /// A name whose four texts have 16 bytes at most, as numbers: equal if and only if the names are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct ShortName {
     ends: [u64; 8],
     lengths: u32,
@@ -66,6 +56,15 @@ impl ShortName {
         })
     }
 
+    /// True if both are the same name; without a call, which comparing the arrays would be.
+    #[inline(always)]
+    const fn is(&self, other: &Self) -> bool {
+        let [a, b, c, d, e, f, g, h] = self.ends;
+        let [i, j, k, l, m, n, o, p] = other.ends;
+        let differ = (a ^ i) | (b ^ j) | (c ^ k) | (d ^ l) | (e ^ m) | (f ^ n) | (g ^ o) | (h ^ p);
+        differ | (self.lengths ^ other.lengths) as u64 == 0
+    }
+
     /// Its place among the recent ones.
     #[inline(always)]
     const fn slot(&self) -> usize {
@@ -76,64 +75,50 @@ impl ShortName {
     }
 }
 
-/// The first and the last bytes of a short text, which overlap: with its length they are all of it.
-/// `None` if it is longer than 16 bytes, as few names are.
-#[inline(always)]
-fn ends(text: &[u8]) -> Option<(u64, u64)> {
-    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-        let ends = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-        return (text.len() <= 16).then_some(ends);
-    }
-    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        return Some((first.into(), last.into()));
-    }
-    let byte = |at: usize| text.get(at).copied().map_or(0, u64::from);
-    Some((byte(0) | byte(1) << 8 | byte(2) << 16, 0))
-}
-
 impl<T> Default for ByName<T> {
     fn default() -> Self {
         Self {
             map: HashMap::new(),
             values: vec![],
             free: vec![],
-            recent: RefCell::new(Box::new([Recent::NONE; RECENT])),
+            recent: Box::new([const { Cell::new(0) }; RECENT]),
         }
     }
 }
 
 impl<T> ByName<T> {
     /// The value of a name.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, name: &TableName<'_>) -> Option<&T> {
-        let place = match ShortName::of(name) {
-            Some(short) => {
-                let slot = short.slot();
-                let recent = self.recent.borrow().get(slot).copied()?;
-                match recent.name == short {
-                    true => recent.place,
-                    false => {
-                        let place = *self.map.get(name)?;
-                        let found = Recent { name: short, place };
-                        self.recent.borrow_mut()[slot] = found;
-                        place
-                    }
-                }
-            }
-            None => *self.map.get(name)?,
-        };
-        self.values
-            .get(place as usize)?
-            .as_ref()
-            .map(|(_, value)| value)
+        if let Some(short) = ShortName::of(name)
+            && let Some(recent) = self.recent.get(short.slot())
+            && let Some(Some(named)) = self.values.get(recent.get() as usize)
+            && let Some(own) = &named.short
+            && own.is(&short)
+        {
+            return Some(&named.value);
+        }
+        self.get_by_text(name)
+    }
+
+    /// The same, by the texts of the name. A short one is found by number from now on.
+    #[inline(never)]
+    fn get_by_text(&self, name: &TableName<'_>) -> Option<&T> {
+        let place = *self.map.get(name)?;
+        let named = self.values.get(place as usize)?.as_ref()?;
+        if let Some(short) = &named.short
+            && let Some(recent) = self.recent.get(short.slot())
+        {
+            recent.set(place);
+        }
+        Some(&named.value)
     }
 
     /// The same, to change it.
     pub(super) fn get_mut(&mut self, name: &TableName<'_>) -> Option<&mut T> {
         let place = *self.map.get(name)?;
-        let value = self.values.get_mut(place as usize)?.as_mut();
-        value.map(|(_, value)| value)
+        let named = self.values.get_mut(place as usize)?.as_mut();
+        named.map(|named| &mut named.value)
     }
 
     /// The key of a name.
@@ -144,10 +129,14 @@ impl<T> ByName<T> {
     /// Adds a value; the key must not be there.
     pub(super) fn insert(&mut self, key: Arc<TableKey>, value: T) {
         let place = self.free.pop().unwrap_or(self.values.len() as u32);
-        let value = Some((key.clone(), value));
+        let named = Some(Named {
+            key: key.clone(),
+            short: ShortName::of(&key.as_name()),
+            value,
+        });
         match self.values.get_mut(place as usize) {
-            Some(free) => *free = value,
-            None => self.values.push(value),
+            Some(free) => *free = named,
+            None => self.values.push(named),
         }
         self.map.insert(key, place);
     }
@@ -155,26 +144,21 @@ impl<T> ByName<T> {
     /// Takes a value out.
     pub(super) fn remove(&mut self, name: &TableName<'_>) -> Option<T> {
         let place = self.map.remove(name)?;
-        if let Some(short) = ShortName::of(name)
-            && let Some(recent) = self.recent.get_mut().get_mut(short.slot())
-            && recent.name == short
-        {
-            *recent = Recent::NONE;
-        }
         self.free.push(place);
-        let value = self.values.get_mut(place as usize)?.take();
-        value.map(|(_, value)| value)
+        let named = self.values.get_mut(place as usize)?.take();
+        named.map(|named| named.value)
     }
 
     /// All of them, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<TableKey>, &T)> {
         let all = self.values.iter().flatten();
-        all.map(|(key, value)| (key, value))
+        all.map(|named| (&named.key, &named.value))
     }
 
     /// All values, to change them.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.values.iter_mut().flatten().map(|(_, value)| value)
+        let all = self.values.iter_mut().flatten();
+        all.map(|named| &mut named.value)
     }
 }
 

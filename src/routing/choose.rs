@@ -102,7 +102,7 @@ pub fn choose(
         && asked.targets.is_empty()
         && prefers.proxy_primary_zone.is_empty()
         && let Some(server) = only.entry.locations.leader(leaf)
-        && view.blocks.of(server).is_none()
+        && view.blocks.of(&server).is_none()
         && !asked.tried.contains(&server)
     {
         return Ok(Choice::of(server, Reason::Leader));
@@ -441,12 +441,12 @@ impl<'a> Chooser<'a> {
 
     fn fitness(&self, server: SocketAddr) -> Fitness {
         let state = self.view.cluster.server(server).map(|s| s.state);
-        Fitness::of(state, self.view.blocks.of(server))
+        Fitness::of(state, self.view.blocks.of(&server))
     }
 
     /// Neither tried nor blocked. What the list says of a leader is older than its location.
     fn is_usable(&self, server: SocketAddr) -> bool {
-        !self.asked.tried.contains(&server) && self.view.blocks.of(server).is_none()
+        !self.asked.tried.contains(&server) && self.view.blocks.of(&server).is_none()
     }
 
     fn group(&self, zones: &ZoneList, server: SocketAddr) -> Option<u8> {

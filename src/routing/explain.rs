@@ -539,7 +539,7 @@ fn candidates<'a>(
             state: known.map_or("UNLISTED", |s| s.state.name()),
             share,
             kind,
-            block: view.blocks.of(server),
+            block: view.blocks.of(&server),
             is_tried: statement.tried.contains(&server),
             outstanding: view.loads.of(server),
         }

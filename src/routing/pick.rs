@@ -18,7 +18,7 @@ enum Class {
 
 fn class(cluster: &Cluster, blocks: &Blocks, server: SocketAddr) -> Class {
     match cluster.server(server) {
-        Some(s) if s.state.is_in_service() && blocks.of(server).is_none() => Class::InService,
+        Some(s) if s.state.is_in_service() && blocks.of(&server).is_none() => Class::InService,
         Some(_) => Class::OutOfService,
         None => Class::Unlisted,
     }

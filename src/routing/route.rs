@@ -110,8 +110,20 @@ pub fn route<'a>(
             has_leader: true,
             is_to_holder: true,
         };
-        return Routed::To(Choice::of(server, Reason::Leader), Some(located));
+        return Routed::To(Choice::of(*server, Reason::Leader), Some(located));
     }
+    route_at_length(now, tables, view, statement, known)
+}
+
+/// The same for all that is not that frequent; apart, so that the short way saves few registers.
+#[inline(never)]
+fn route_at_length<'a>(
+    now: Tick,
+    tables: &'a Tables,
+    view: &View<'_>,
+    statement: &Statement<'a>,
+    known: Option<&'a TableEntry>,
+) -> Routed<'a> {
     let scan = statement.scan;
     let noted = match noted(now, tables, statement) {
         Ok(noted) => noted,
@@ -253,21 +265,30 @@ fn first_table<'t>(
         return None;
     }
     let written = table.name.of(statement.text);
-    let name = match table.is_bare {
-        true => in_database(statement, statement.context.database, written),
-        false => name(statement, written),
-    }?;
+    let (database, name) = match table.is_bare {
+        true => (statement.context.database, written),
+        false => split(written, statement.context.database),
+    };
+    if database.is_empty() {
+        return None;
+    }
+    let name = TableName {
+        cluster: statement.cluster,
+        tenant: statement.tenant,
+        database,
+        name,
+    };
     let entry = tables.fresh(now, &name)?;
     entry.is_located().then_some(entry)
 }
 
 /// The most frequent way, in short: a strong statement, one leaf, and its leader can be used. The
 /// long way gives the same.
-fn leader(
+fn leader<'t>(
     view: &View<'_>,
     statement: &Statement<'_>,
-    entry: &TableEntry,
-) -> Option<(SocketAddr, u32)> {
+    entry: &'t TableEntry,
+) -> Option<(&'t SocketAddr, u32)> {
     let prefers = view.preferences;
     if statement.consistency.is_weak()
         || entry.is_dup
@@ -281,19 +302,14 @@ fn leader(
         1 => 0,
         _ if !prefers.calculates => return None,
         _ => {
-            let tables = [entry.partitions.as_deref()];
-            let request = partition::Request {
-                text: statement.text,
-                scan: statement.scan,
-                tables: &tables,
-                context: statement.context,
-            };
-            partition::only_leaf(&request, 0)?
+            let table = entry.partitions.as_deref()?;
+            partition::only_leaf(statement.text, statement.scan, statement.context, table)?
         }
     };
-    let server = entry.locations.leader(leaf)?;
-    let is_usable = view.blocks.of(server).is_none() && !statement.tried.contains(&server);
-    is_usable.then_some((server, leaf))
+    let server = entry.locations.leader_in_place(leaf)?;
+    // Nearly always none was tried: no call for that.
+    let is_new = statement.tried.is_empty() || !statement.tried.contains(server);
+    (is_new && view.blocks.of(server).is_none()).then_some((server, leaf))
 }
 
 /// The table and the leaves that a comment of the statement names, as if it were about them alone.
@@ -363,7 +379,12 @@ fn look_up<'t, 'a>(
 /// The whole name of a table; `None` without a database.
 pub(super) fn name<'a>(statement: &Statement<'a>, written: &'a [u8]) -> Option<TableName<'a>> {
     let (database, name) = split(written, statement.context.database);
-    in_database(statement, database, name)
+    (!database.is_empty()).then_some(TableName {
+        cluster: statement.cluster,
+        tenant: statement.tenant,
+        database,
+        name,
+    })
 }
 
 /// Database and name of a table as it is written; without a database it is of this one.
@@ -375,20 +396,6 @@ fn split<'a>(written: &'a [u8], database: &'a [u8]) -> (&'a [u8], &'a [u8]) {
     let parts = NameParts::of(written);
     let database = parts.qualifier().map_or(database, bare_name);
     (database, bare_name(parts.last()))
-}
-
-/// The name of a table of a database; `None` if there is none.
-fn in_database<'a>(
-    statement: &Statement<'a>,
-    database: &'a [u8],
-    name: &'a [u8],
-) -> Option<TableName<'a>> {
-    (!database.is_empty()).then_some(TableName {
-        cluster: statement.cluster,
-        tenant: statement.tenant,
-        database,
-        name,
-    })
 }
 
 fn leaves(request: &partition::Request<'_>, index: usize) -> Touched {

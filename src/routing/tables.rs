@@ -203,6 +203,7 @@ impl Tables {
     }
 
     /// The entry, if it is fresh; a short way that counts nothing else.
+    #[inline(always)]
     #[must_use]
     pub fn fresh(&self, now: Tick, name: &TableName<'_>) -> Option<&TableEntry> {
         let place = self.places.get(name)?;

@@ -93,13 +93,8 @@ impl Session {
     /// What the link of a request must have.
     pub(super) fn needs(&self, head: &Head<'_>) -> Needs {
         // Where a transaction begins is for the first statement to say that runs.
-        let is_beside = matches!(
-            head.command,
-            Command::CHANGE_USER
-                | Command::RESET_CONNECTION
-                | Command::STMT_PREPARE
-                | Command::INIT_DB
-        );
+        let is_beside = head.command.begins_anew()
+            || matches!(head.command, Command::STMT_PREPARE | Command::INIT_DB);
         Needs {
             statements: self.statements_for(head),
             transaction: self.binding.is_begun() && !is_beside,

@@ -352,10 +352,7 @@ impl Outline {
             begins: false,
             moves: false,
             keeps_transaction: false,
-            is_timed: matches!(
-                command,
-                Command::INIT_DB | Command::CHANGE_USER | Command::RESET_CONNECTION
-            ),
+            is_timed: command.begins_anew() || matches!(command, Command::INIT_DB),
             timeout_ms: None,
             cut: Cut::No,
             prepares: None,

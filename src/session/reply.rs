@@ -355,7 +355,7 @@ impl Session {
             out,
             is_fresh: *is_fresh && facts.is_told_first,
             has_reported: !*is_fresh,
-            is_begun: binding.is_begun(),
+            is_begun: binding.is_begun() && !running.command.begins_anew(),
             facts,
             occasion: match running.command {
                 Command::CHANGE_USER => Occasion::Login,
@@ -473,7 +473,7 @@ impl Session {
             self.has_counted(id);
         }
         self.bind(&outline, is_failed, is_single);
-        if !is_failed && matches!(command, Command::CHANGE_USER | Command::RESET_CONNECTION) {
+        if !is_failed && command.begins_anew() {
             self.began_anew(id, new_user, out);
         }
         self.named_is_over(id, command, &named, is_failed);

@@ -30,8 +30,8 @@ pub use name::{NameParts, bare_name, is_plain_name, same_name};
 pub use proxy_version::proxy_version;
 pub use reads::only_reads;
 pub use scan::{
-    Assignment, Block, Condition, Explain, Facts, Insert, NodeList, Origin, Rows, Scan, Scope,
-    TABLES_MAX, Table, TableSet, Verb,
+    Assignment, Block, Condition, Explain, Facts, Insert, NodeList, Origin, Point, Rows, Scan,
+    Scope, TABLES_MAX, Table, TableSet, Verb,
 };
 pub use syntax::{Charset, Syntax};
 pub use text::{TextError, TextPart, text_parts};

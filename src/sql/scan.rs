@@ -182,6 +182,15 @@ pub struct Assignment {
     pub value: NodeId,
 }
 
+/// `k = 5`, the whole condition of a statement about one table of the database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Point {
+    /// The column, as written.
+    pub column: Span,
+    /// The number: digits.
+    pub digits: Span,
+}
+
 /// What else a statement shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Facts {
@@ -236,6 +245,8 @@ pub struct Scan {
     pub blocks: Vec<Block>,
     /// Conditions.
     pub conditions: Vec<Condition>,
+    /// The only one of a point select, in short; `None` says nothing.
+    pub point: Option<Point>,
     /// Rows of an INSERT.
     pub insert: Option<Insert>,
     /// Assignments of a SET.
@@ -291,6 +302,7 @@ impl Scan {
         self.explain = Explain::No;
         self.facts = Facts::default();
         self.hints.clear();
+        self.point = None;
         self.insert = None;
         self.first = Span::default();
         self.subject = Span::default();

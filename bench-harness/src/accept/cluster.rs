@@ -3,7 +3,7 @@
 use super::command::{TestLine, judge_tests, output};
 use super::{Job, Table};
 use crate::checks::{self, Saw};
-use obcluster::{Cluster, Topology};
+use obcluster::{BrokenRule, Cluster, Topology};
 use std::process::Command;
 
 const CLUSTER: &[&str] = &["--test", "cluster"];
@@ -93,6 +93,8 @@ const FRAMINGS: &[(&str, &str)] = &[
 
 /// Broken rules that are shown.
 const SHOWN_MAX: usize = 20;
+/// Requests of the session that broke the first of them that are shown.
+const STORY_MAX: usize = 80;
 
 /// Runs all lines.
 pub fn run(job: &Job, table: &mut Table) {
@@ -223,10 +225,26 @@ pub(super) fn unbroken(cluster: &Cluster) -> Saw {
     });
     let mut lines = vec![format!("{} in {requests} requests", broken.len())];
     lines.extend(shown);
+    lines.extend(broken.first().into_iter().flat_map(|b| story(cluster, b)));
     match broken.is_empty() && requests > 0 {
         true => Ok(lines.join("\n")),
         false => Err(lines.join("\n")),
     }
+}
+
+/// What the session that broke a rule asked before, as far as the log still has it.
+fn story(cluster: &Cluster, broken: &BrokenRule) -> Vec<String> {
+    let log = cluster.log_between(0, broken.seq + 1);
+    let session = log.last().map(|e| e.proxy_sid.clone()).unwrap_or_default();
+    let of_session: Vec<_> = log.iter().filter(|e| e.proxy_sid == session).collect();
+    let told = of_session.iter().rev().take(STORY_MAX).rev();
+    let told = told.map(|e| {
+        format!(
+            "  {} server {} link {}: {} {} -> {:?} {}",
+            e.seq, e.server_id, e.link, e.cmd, e.sql, e.outcome, e.errno
+        )
+    });
+    told.collect()
 }
 
 /// The lines of a table: name, bound, and what was seen, over all its rows.

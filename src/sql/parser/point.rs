@@ -3,7 +3,7 @@
 
 use super::super::keyword::Kw;
 use super::super::lexer::{Lexer, Tok, Token};
-use super::super::scan::{Origin, Verb};
+use super::super::scan::{Origin, Point, Verb};
 use super::super::tree::{Comparison, Expr, Span};
 use super::Parser;
 
@@ -22,9 +22,10 @@ impl Parser<'_> {
             table.is_bare = true;
         }
         self.lexer = lexer;
-        if let Some((column, digits, end)) = equality(&mut lexer) {
-            let column = self.push(Expr::Column(column));
-            let digits = self.push(Expr::Int(digits));
+        if let Some((point, end)) = equality(&mut lexer) {
+            let column = self.push(Expr::Column(point.column));
+            let digits = self.push(Expr::Int(point.digits));
+            self.out.point = Some(point);
             self.out.tree.link(column, digits);
             let root = self.push(Expr::Compare(Comparison::Equal, column));
             self.condition(block, root, tables);
@@ -56,15 +57,16 @@ fn head(lexer: &mut Lexer<'_>) -> Option<(Span, Token)> {
     (filter.tok == Tok::Word(Kw::Where)).then_some((table, filter))
 }
 
-/// `k = 5` up to the end of the statement: the name, the digits, the end.
+/// `k = 5` up to the end of the statement, and the end.
 #[inline]
-fn equality(lexer: &mut Lexer<'_>) -> Option<(Span, Span, Token)> {
+fn equality(lexer: &mut Lexer<'_>) -> Option<(Point, Token)> {
     let column = name(lexer)?;
     let equal = lexer.short()?;
     let digits = lexer.short()?;
     let end = lexer.short()?;
     let is_it = equal.tok == Tok::Punct(b'=') && digits.tok == Tok::Int && end.tok == Tok::End;
-    is_it.then_some((column, digits.span, end))
+    let digits = digits.span;
+    is_it.then_some((Point { column, digits }, end))
 }
 
 #[inline]

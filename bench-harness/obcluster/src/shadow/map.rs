@@ -494,6 +494,12 @@ mod tests {
         assert!(two.selects(2).is_empty());
         two.says(1, "set names gbk", &names("gbk_chinese_ci"));
         assert_eq!(two.selects(2), ["stale_state: collation_connection"]);
+        // Back to what a reset leaves on link 1: it does not report that.
+        assert!(two.asks(1, &reset, &Told::default()).is_empty());
+        two.says(2, "set names binary", &names("binary"));
+        assert_eq!(two.selects(1), ["stale_state: collation_connection"]);
+        two.says(2, "set names utf8mb4", &names("utf8mb4_general_ci"));
+        assert!(two.selects(1).is_empty() && two.selects(2).is_empty());
     }
 
     #[test]

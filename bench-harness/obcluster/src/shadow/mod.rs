@@ -58,13 +58,13 @@ const OF_THE_SERVER: &[&[u8]] = &[
 const OF_FIRST_REPLIES: &[&[u8]] = &[b"_nlj_batching_enabled", b"ob_enable_transmission_checksum"];
 
 /// System variables that a login decides by its character set, and COM_RESET_CONNECTION does not
-/// bring back: they are the server's own then, and no report says so. Observed on seekdb
-/// 1.3.0.post5.
-const OF_THE_LOGIN: &[&[u8]] = &[
-    b"character_set_client",
-    b"character_set_connection",
-    b"character_set_results",
-    b"collation_connection",
+/// bring back: they have these values then, and no report says so, nor when `collation_connection`
+/// is set to the same again. Observed on seekdb 1.3.0.post5.
+const OF_THE_LOGIN: &[(&[u8], &[u8])] = &[
+    (b"character_set_client", b"utf8mb4"),
+    (b"character_set_connection", b"utf8mb4"),
+    (b"character_set_results", b"utf8mb4"),
+    (b"collation_connection", b"utf8mb4_general_ci"),
 ];
 
 /// System variables that stand for something that no other link can be given: characteristics of

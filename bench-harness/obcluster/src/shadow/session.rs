@@ -316,14 +316,15 @@ impl Session {
         self.parts.values_mut().for_each(Newest::clear);
     }
 
-    /// What a login decides and a reset does not bring back is not known until somebody tells it.
+    /// What a login decides and a reset does not bring back is as the server has it, and for other
+    /// links not known until somebody tells it.
     fn forget_login(&mut self, link: u64) {
         let Some(own) = self.links.get_mut(&link) else {
             return;
         };
         let base = Arc::make_mut(&mut own.base);
-        for name in OF_THE_LOGIN {
-            base.remove(*name);
+        for (name, value) in OF_THE_LOGIN {
+            base.insert(name.to_vec(), value.to_vec());
             self.variables.remove(*name);
         }
     }

@@ -70,6 +70,12 @@ impl Command {
             Self::QUIT | Self::STMT_CLOSE | Self::STMT_SEND_LONG_DATA
         )
     }
+
+    /// True for the commands that make a session as it was at its login: nothing of before is left.
+    #[must_use]
+    pub const fn begins_anew(self) -> bool {
+        matches!(self, Self::CHANGE_USER | Self::RESET_CONNECTION)
+    }
 }
 
 impl fmt::Display for Command {
