@@ -67,6 +67,18 @@ impl TextCharset {
         }
     }
 
+    /// True for sets in which characters beyond ASCII are other bytes than in UTF-8, and known.
+    #[must_use]
+    pub const fn is_unlike_utf8(self) -> bool {
+        matches!(self, Self::Gbk | Self::Gb18030 | Self::Latin1)
+    }
+
+    /// The bytes in UTF-8; `None` if they are no text of this set, or the way is not known.
+    #[must_use]
+    pub fn to_utf8(self, bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+        convert(bytes, self, Self::Utf8mb4)
+    }
+
     fn encoding(self) -> Option<&'static Encoding> {
         match self {
             Self::Gbk => Some(GBK),

@@ -421,6 +421,11 @@ impl Session {
         }
         let rules = self.wishes.rules();
         let scan = ctx.scan.borrow();
+        let in_utf8 = self.dialect.in_utf8(text, &scan, self.facts.status);
+        let (text, scan) = match &in_utf8 {
+            Some(read) => (&*read.text, &read.scan),
+            None => (text, &*scan),
+        };
         let moment = Moment {
             status: self.facts.status,
             reads_weakly: self.wishes.reads_weakly(),
@@ -428,7 +433,7 @@ impl Session {
             splits_transactions: rules.splits_transactions,
             has_written: aim.has_written,
         };
-        let level = level(&scan, text, &moment);
+        let level = level(scan, text, &moment);
         let database = self.known.database().unwrap_or_default();
         // One that is assigned on the way may be another number for each row.
         let is_constant = scan.facts.has_user_variables && memmem::find(text, b":=").is_none();
@@ -437,12 +442,13 @@ impl Session {
         let variables: SmallVec<[_; VARIABLES]> =
             numbers.map(|(name, n)| (name, Value::Int(n))).collect();
         let wall_us = i64::try_from(self.epoch_us + ctx.now.0).ok();
-        let context = Context {
+        let own = Context {
             params: asked.params,
             variables: &variables,
             now_us: wall_us.filter(|_| self.known.has_true_time()),
             ..self.dialect.context(self.facts.status, database)
         };
+        let context = in_utf8.as_ref().map_or(own, |read| read.context(own));
         ctx.traffic.borrow_mut().blocks.settle(ctx.now);
         let traffic = ctx.traffic.borrow();
         let view = View {
@@ -455,7 +461,7 @@ impl Session {
         let tried = std::mem::take(&mut aim.tried);
         let statement = Statement {
             text,
-            scan: &scan,
+            scan,
             context: &context,
             cluster: &cluster.name,
             tenant: &name.tenant,

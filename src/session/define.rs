@@ -48,14 +48,15 @@ impl Session {
             return;
         }
         let database = self.known.database().unwrap_or_default();
+        let dialect = &self.dialect;
         let mut rest = text;
         while !rest.is_empty() {
             if is_several {
                 scan.read(rest, syntax, true);
             }
             let defined = defined(rest, &scan, database).map(|(database, table)| Defined {
-                database: database.to_vec(),
-                table: table.to_vec(),
+                database: dialect.name_in_utf8(database).into_owned(),
+                table: dialect.name_in_utf8(table).into_owned(),
             });
             let room = TABLES_MAX.saturating_sub(self.aim.defines.len());
             self.aim.defines.extend(defined.take(room));

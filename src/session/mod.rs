@@ -12,7 +12,8 @@
 //! * `dialect.rs`: what variables say about reading statements; `wishes.rs`: about routing them.
 //! * `pin.rs`: whether a request is bound to a link, and why; `route.rs`: which link it runs on.
 //! * `free_route.rs`: statements of one transaction on several servers.
-//! * `aim.rs`: the server of a statement that is not bound, and what its reply says about that.
+//! * `aim.rs`: the server of a statement that is not bound, and what its reply says about that;
+//!   `utf8.rs`: names in another character set.
 //! * `known/`: what the session has and each link lacks; `sync.rs`: bringing it there.
 //! * `statements.rs`: prepared statements, and which link has which; `execute.rs`: requests that
 //!   name one.
@@ -55,6 +56,7 @@ mod statements;
 mod sync;
 mod table;
 mod track;
+mod utf8;
 mod wishes;
 
 use crate::config::{self, FullAuthentication, RoutingMode, ServerProtocol};

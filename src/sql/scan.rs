@@ -1,7 +1,7 @@
 //! What a scan finds out about a statement.
 
 use super::hint::Hints;
-use super::tree::{NodeId, Span, Tree};
+use super::tree::{Expr, NodeId, Span, Tree};
 
 /// What a statement does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -143,9 +143,9 @@ pub struct Condition {
 /// Where the rows of an INSERT come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rows {
-    /// VALUES or SET: a list of [`super::Expr::Row`].
+    /// VALUES or SET: a list of [`Expr::Row`].
     Values(NodeId),
-    /// One SELECT: its items, in order ([`super::Expr::Unknown`] for those not understood). None
+    /// One SELECT: its items, in order ([`Expr::Unknown`] for those not understood). None
     /// if `*` is among them or several are joined by UNION.
     Select(NodeId),
 }
@@ -178,7 +178,7 @@ pub struct Assignment {
     pub scope: Scope,
     /// Its name, without scope and `@`.
     pub name: Span,
-    /// Its value; a bare word is an [`super::Expr::Column`].
+    /// Its value; a bare word is an [`Expr::Column`].
     pub value: NodeId,
 }
 
@@ -314,6 +314,16 @@ impl Scan {
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         !self.facts.is_broken && !self.facts.is_cut && !self.tree.is_full()
+    }
+
+    /// All names that matter to where the statement goes: of tables, columns and partitions.
+    pub fn all_names(&self) -> impl Iterator<Item = Span> + '_ {
+        let columns = self.tree.all().filter_map(|expr| match expr {
+            Expr::Column(name) => Some(name),
+            _ => None,
+        });
+        let tables = self.tables.iter().flat_map(|t| [t.name, t.alias]);
+        tables.chain(self.names.iter().copied()).chain(columns)
     }
 
     /// Names of a range.

@@ -227,6 +227,11 @@ impl Tree {
         }
     }
 
+    /// All nodes, in no order.
+    pub fn all(&self) -> impl Iterator<Item = Expr> + '_ {
+        self.nodes.iter().map(|node| node.expr)
+    }
+
     /// The node; [`Expr::Unknown`] for [`NodeId::NONE`].
     #[must_use]
     pub fn get(&self, id: NodeId) -> Expr {

@@ -492,3 +492,35 @@ fn a_route_is_explained_as_the_statement_would_go() {
         .expect("explained");
     assert!(json.contains("\"reason\": \"route_address\""), "{json}");
 }
+
+/// Names in the client's character set are those that metadata has in UTF-8.
+#[test]
+fn names_in_gbk_are_found() {
+    let place = Place::new("routing_gbk");
+    let mut plain = place.client();
+    plain
+        .run("create table 键表(键 int primary key, v int) partition by hash(键) partitions 6")
+        .expect("created");
+    let keys = 0..12;
+    let since = place.cluster.log_next();
+    for k in keys.clone() {
+        plain
+            .run(&format!("replace into 键表 values ({k}, 1)"))
+            .expect("replaced");
+    }
+    let right: Vec<_> = place.exact(since).iter().map(|e| e.server_id).collect();
+    assert_eq!(right.len(), keys.len());
+    let mut c = place.client();
+    c.run("set names gbk").expect("an OK");
+    let since = place.cluster.log_next();
+    for k in keys {
+        let text = format!("select v from 键表 where 键 = {k}");
+        let (text, ..) = encoding_rs::GBK.encode(&text);
+        c.send(&[b"\x03", &*text].concat(), 0).expect("sent");
+        assert_eq!(c.read_rows().expect("rows").len(), 1);
+    }
+    let log = place.cluster.log_since(since);
+    let ran = log.iter().filter(|e| e.sql.starts_with("select v from"));
+    let servers: Vec<_> = ran.map(|e| e.server_id).collect();
+    assert_eq!(servers, right);
+}
