@@ -4,7 +4,7 @@
 use super::column::Kind;
 use super::table::{Method, Table};
 use crate::base::ends;
-use crate::sql::{Comparison, Expr, Origin, Point, Scan, Span, bare_name};
+use crate::sql::{Scan, Span, bare_name};
 
 /// Most digits of a number that cannot overflow.
 const DIGITS_MAX: usize = 18;
@@ -64,7 +64,7 @@ impl HashKey {
 pub(super) fn leaf(text: &[u8], scan: &Scan, key: &HashKey) -> Option<Option<u32>> {
     let point = match scan.point {
         Some(point) if scan.is_whole() => point,
-        _ => point(scan)?,
+        _ => scan.only_equality()?,
     };
     if !key.is_called(point.column.of(text)) {
         return None;
@@ -100,31 +100,6 @@ const fn of_eight(digits: u64) -> u64 {
 fn of_many(digits: &[u8]) -> Option<u64> {
     let add = |n: u64, digit: &u8| n * 10 + u64::from(*digit - b'0');
     (digits.len() <= DIGITS_MAX).then(|| digits.iter().fold(0, add))
-}
-
-/// The only condition of a statement about one table, if it is such a one.
-#[inline(never)]
-fn point(scan: &Scan) -> Option<Point> {
-    let ([only], [condition]) = (scan.tables.as_slice(), scan.conditions.as_slice()) else {
-        return None;
-    };
-    // A condition restricts no table that an INSERT fills, so that this is none.
-    let is_plain = scan.is_whole()
-        && only.origin == Origin::Stored
-        && !only.is_remote
-        && only.partitions.1 == 0
-        && condition.plain == 1;
-    if !is_plain {
-        return None;
-    }
-    let Expr::Compare(Comparison::Equal, first) = scan.tree.get(condition.root) else {
-        return None;
-    };
-    let (name, second) = scan.tree.get_and_next(first);
-    let (Expr::Column(column), Expr::Int(digits)) = (name, scan.tree.get(second)) else {
-        return None;
-    };
-    Some(Point { column, digits })
 }
 
 #[cfg(test)]

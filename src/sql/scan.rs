@@ -1,7 +1,7 @@
 //! What a scan finds out about a statement.
 
 use super::hint::Hints;
-use super::tree::{Expr, NodeId, Span, Tree};
+use super::tree::{Comparison, Expr, NodeId, Span, Tree};
 
 /// What a statement does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -314,6 +314,33 @@ impl Scan {
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         !self.facts.is_broken && !self.facts.is_cut && !self.tree.is_full()
+    }
+
+    /// `k = 5`, if that is the whole condition of a statement about one stored table: what
+    /// [`Scan::point`] says of a point select, read from the tree.
+    #[inline(never)]
+    #[must_use]
+    pub fn only_equality(&self) -> Option<Point> {
+        let ([only], [condition]) = (self.tables.as_slice(), self.conditions.as_slice()) else {
+            return None;
+        };
+        // A condition restricts no table that an INSERT fills, so that this is none.
+        let is_plain = self.is_whole()
+            && only.origin == Origin::Stored
+            && !only.is_remote
+            && only.partitions.1 == 0
+            && condition.plain == 1;
+        if !is_plain {
+            return None;
+        }
+        let Expr::Compare(Comparison::Equal, first) = self.tree.get(condition.root) else {
+            return None;
+        };
+        let (name, second) = self.tree.get_and_next(first);
+        let (Expr::Column(column), Expr::Int(digits)) = (name, self.tree.get(second)) else {
+            return None;
+        };
+        Some(Point { column, digits })
     }
 
     /// All names that matter to where the statement goes: of tables, columns and partitions.

@@ -220,29 +220,13 @@ fn the_short_way_finds_what_the_long_one_finds() {
             short.tables.iter_mut().for_each(|t| t.is_bare = false);
             if let Some(point) = short.point.take() {
                 points += 1;
-                assert_eq!(only_condition(&long), Some(point), "{text}");
+                assert_eq!(long.only_equality(), Some(point), "{text}");
             }
             assert_eq!(format!("{short:?}"), format!("{long:?}"), "{text}");
         }
         compared += usize::from(short.conditions.len() == 1);
     }
     assert!(compared > 2_000 && points > 50, "{compared} {points}");
-}
-
-/// `k = 5`, if that is the whole condition of a statement about one stored table.
-fn only_condition(scan: &Scan) -> Option<Point> {
-    let ([table], [condition]) = (&*scan.tables, &*scan.conditions) else {
-        return None;
-    };
-    let Expr::Compare(Comparison::Equal, left) = scan.tree.get(condition.root) else {
-        return None;
-    };
-    let (column, right) = scan.tree.get_and_next(left);
-    let (Expr::Column(column), Expr::Int(digits)) = (column, scan.tree.get(right)) else {
-        return None;
-    };
-    let is_bare = table.origin == Origin::Stored && !table.is_remote && table.partitions.1 == 0;
-    (is_bare && condition.plain == 1).then_some(Point { column, digits })
 }
 
 #[test]

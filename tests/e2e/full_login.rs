@@ -5,7 +5,6 @@ use super::programs;
 use bench_harness::process::{Obring, Options, kernel};
 use bench_harness::random::{RANDOM, World};
 use bench_harness::raw::{Conn, Login};
-use obcluster::ViolationKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -111,9 +110,7 @@ fn statements_of_a_library_without_the_native_method_run_on_several_servers() {
     let account = ("e2e_told@test#obcluster", ACCOUNT.1);
     let through = run_as("told", proxy.address(), account);
     assert_same(&direct, &through, "several servers");
-    let mut broken = world.cluster.violations();
-    // Links of before COM_CHANGE_USER may end after the first login behind it has come.
-    broken.retain(|b| b.violation.kind != ViolationKind::ForeignId);
+    let broken = world.cluster.violations();
     assert!(broken.is_empty(), "broken rules: {broken:#?}");
     let admin = Login::user("root@proxysys", "");
     let mut admin = Conn::login(proxy.address(), &admin).expect("the administrator");

@@ -14,6 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// another. The oldest are forgotten first.
 const ENDED_MAX: usize = 1_024;
 
+/// A client session that begins anew, by COM_CHANGE_USER with a new login, keeps its numbers and
+/// has a time that is later by less than this. Its links of before may end after the new ones have
+/// come. Sessions that share an id by mistake begin further apart.
+const ANEW_US: u64 = 1_000;
+
 /// Which session a link belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
@@ -48,6 +53,16 @@ impl Login<'_> {
         } else {
             self.client_sid
         }
+    }
+
+    /// The session of this key, begun anew.
+    fn is_anew(&self, key: &Key) -> bool {
+        let Key::Named(sid, time) = key else {
+            return false;
+        };
+        let times = self.connect_time.parse().ok().zip(time.parse().ok());
+        let later = times.and_then(|(new, old): (u64, u64)| new.checked_sub(old));
+        sid == self.proxy_sid && later.is_some_and(|us| us < ANEW_US)
     }
 
     fn key(&self, link: u64) -> Key {
@@ -97,7 +112,8 @@ impl Shadows {
         let inner = self.lock();
         let owner = inner.ids.get(login.client_sid)?;
         let name = format!("client_session_id:{}", login.client_sid);
-        (*owner != login.key(link)).then(|| Violation::foreign_id(name))
+        let is_own = *owner == login.key(link) || login.is_anew(owner);
+        (!is_own).then(|| Violation::foreign_id(name))
     }
 
     /// A link has logged in.
@@ -568,6 +584,15 @@ mod tests {
         };
         let found = two.0.check_login(3, &other).unwrap();
         assert_eq!(found.to_string(), "foreign_id: client_session_id:5");
+        // The same numbers: begun anew, or given out twice.
+        for (connect_time, is_own) in [("2", true), ("1001", false), ("0", false)] {
+            let same = Login {
+                proxy_sid: "7",
+                connect_time,
+                ..other
+            };
+            assert_eq!(two.0.check_login(3, &same).is_none(), is_own);
+        }
         two.0.end(1);
         two.0.end(2);
         assert_eq!(two.0.check_login(3, &other), None);

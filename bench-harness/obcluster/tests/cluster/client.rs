@@ -27,6 +27,9 @@ pub(crate) const PROXYRO: [u8; 20] = [
     0x34, 0x7c, 0xe8, 0x1d,
 ];
 
+/// Sessions begin so far apart, in microseconds.
+const SECOND_US: u64 = 1_000_000;
+
 /// The numbers that a proxy gives to one session of a client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ids {
@@ -42,10 +45,11 @@ impl Ids {
     /// Of a session that nobody else has, without a client session id.
     pub(crate) fn new() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         Self {
             proxy: 77,
             client: None,
-            time: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            time: number * SECOND_US,
         }
     }
 
@@ -53,7 +57,7 @@ impl Ids {
     pub(crate) fn with_client_id() -> Self {
         let new = Self::new();
         // Other tests have their own on the same kernel.
-        let id = std::process::id() % 0x1000 * 0x1_0000 + new.time as u32;
+        let id = std::process::id() % 0x1000 * 0x1_0000 + (new.time / SECOND_US) as u32;
         Self {
             client: Some(0x1000_0000 + id),
             ..new
